@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Thresholds: one table, from which the options of every module come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, StackError
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A threshold: the value from which on it is a warning and critical (None: never), and where the figures come from."""
+
+    warning: float | None
+    critical: float | None
+    source: str
+
+
+# name (with its unit): the domain it belongs to is its first word.
+LIMITS: dict[str, Limit] = {
+    # PostgreSQL
+    "postgres_connections_percent": Limit(80, 90, "check_postgres; of max_connections less the reserved slots"),
+    "postgres_long_query_seconds": Limit(60, 300, "check_pgactivity; the runbook terminates after 5 minutes"),
+    "postgres_idle_in_transaction_seconds": Limit(60, 300, "check_pgactivity"),
+    "postgres_lock_wait_seconds": Limit(60, 120, "pganalyze, check_pgactivity"),
+    "postgres_lock_waiting_sessions": Limit(5, 10, "pgwatch"),
+    "postgres_pool_budget_percent": Limit(100, None, "sum of the pools against 0.8 of the usable slots"),
+    # Redis
+    "redis_memory_percent": Limit(80, 90, "redis_exporter alerts; of maxmemory"),
+    "redis_clients_percent": Limit(80, 90, "redis_exporter alerts; of maxclients"),
+    "redis_latency_p99_ms": Limit(10, 100, "PING over 20 samples"),
+    # Celery
+    "celery_queue_length": Limit(100, None, "celery-mixin"),
+    "celery_oldest_unacked_seconds": Limit(3600, None, "kombu's visibility_timeout"),
+    # HTTP
+    "http_slow_ms": Limit(1000, 5000, "the runbook's slow request"),
+    "http_route_p95_ms": Limit(1000, 5000, "the runbook's slow request; from the histogram"),
+    # Containers
+    "container_memory_percent": Limit(90, 97, "cAdvisor alerts; working set of the limit"),
+    "container_restarts": Limit(3, None, "restarts since the container was made, with the last start less than 10 minutes ago"),
+    "startup_grace_seconds": Limit(30, None, "how long a component that has just been started may take"),
+    "log_window_seconds": Limit(120, None, "how far back a log line still says something about now"),
+}
+
+
+class Limits:
+    """The thresholds of a run: the table's defaults, the user's values, and values for one component or route.
+
+    values: {"redis_memory_percent_warning": 70, …}; components: {"worker": {…the same names…}}; routes: {"/api/v1/chat": {…}}.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any] | None = None,
+        components: Mapping[str, Mapping[str, Any]] | None = None,
+        routes: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._values = _checked(values or {}, "limits")
+        self._components = {name: _checked(some, "component_limits.%s" % name) for name, some in (components or {}).items()}
+        self._routes = {name: _checked(some, "route_limits.%s" % name) for name, some in (routes or {}).items()}
+
+    def get(self, name: str, level: str = WARNING, component: str | None = None, route: str | None = None) -> float | None:
+        """The threshold of one level; the most particular value given wins."""
+        key = "%s_%s" % (name, level)
+        for some in (self._routes.get(route or "", {}), self._components.get(component or "", {}), self._values):
+            if some.get(key) is not None:
+                return float(some[key])
+        return getattr(LIMITS[name], level)
+
+    def grade(self, name: str, value: float, component: str | None = None, route: str | None = None) -> str | None:
+        """critical, warning, or None when the value is below both thresholds."""
+        for level in (CRITICAL, WARNING):
+            bound = self.get(name, level, component, route)
+            if bound is not None and value >= bound:
+                return level
+        return None
+
+
+def option_names() -> list[str]:
+    """Every threshold's option name, in the table's order."""
+    return ["%s_%s" % (name, level) for name, limit in LIMITS.items() for level in (WARNING, CRITICAL) if getattr(limit, level) is not None]
+
+
+def limits_spec(*domains: str) -> dict[str, dict[str, Any]]:
+    """The suboptions of the option "limits": all thresholds, or those whose name begins with one of these words."""
+    return {
+        "%s_%s" % (name, level): {"type": "float", "default": getattr(limit, level)}
+        for name, limit in LIMITS.items()
+        for level in (WARNING, CRITICAL)
+        if getattr(limit, level) is not None and (not domains or name.split("_", 1)[0] in domains)
+    }
+
+
+def _checked(values: Mapping[str, Any], option: str) -> dict[str, Any]:
+    known = set(option_names())
+    for name in values:
+        if name not in known:
+            raise StackError("%s: there is no threshold %r; the thresholds are %s" % (option, name, ", ".join(sorted(known))), kind="bad_option")
+    return dict(values)

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a platform answers, in words that are the same for every platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Protocol
+
+# Called first in the thread of a probe: what that thread opens afterwards is opened where the instance stands.
+Enter = Callable[[], None]
+
+
+@dataclass
+class Process:
+    """One process of an instance, as seen from outside. state: the letter of ps(1)."""
+
+    pid: int
+    parent: int
+    state: str
+    command: str
+
+
+@dataclass
+class Instance:
+    """One running (or once running) copy of a component: a container on Compose.
+
+    environment holds raw secrets: it stays in memory and never enters an observation.
+    state: running, exited, restarting, paused, created, dead, removing. Times are UNIX seconds, 0 when unknown.
+    published: [{"inside": 8000, "host": "0.0.0.0", "outside": 18000}]. networks: name -> {"address", "aliases"}.
+    health: {"status": "healthy|unhealthy|starting", "failing": n, "output": text} or None without a health check.
+    """
+
+    id: str
+    name: str
+    state: str
+    image: str = ""
+    image_id: str = ""
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    restarts: int = 0
+    restart_policy: str = ""
+    created_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    pid: int = 0
+    health: dict[str, Any] | None = None
+    health_test: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    working_dir: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    published: list[dict[str, Any]] = field(default_factory=list)
+    exposed: list[int] = field(default_factory=list)
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    home_network: str = ""
+    mounts: list[dict[str, str]] = field(default_factory=list)
+    memory_limit: int = 0
+    log_driver: str = ""
+    config_hash: str = ""
+    one_off: bool = False
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@dataclass
+class Component:
+    """A part of the stack: its copies, and the role that was found for it, with the source of that knowledge.
+
+    role: api, worker, beat, postgres, redis, llm, proxy, migration, broker, other, unknown.
+    role_source: process, command, image, environment, peers, port, name, file, given.
+    """
+
+    id: str
+    instances: list[Instance] = field(default_factory=list)
+    role: str = "unknown"
+    role_source: str = ""
+    depends_on: list[str] = field(default_factory=list)
+
+    @property
+    def running(self) -> list[Instance]:
+        return [instance for instance in self.instances if instance.running and not instance.one_off]
+
+
+class Platform(Protocol):
+    """The questions that both platforms answer. Every call is bounded in time; a failure is a StackError."""
+
+    name: str
+
+    def identity(self) -> dict[str, Any]:
+        """What the stack is, for plans to compare again: engine id and project, or cluster and namespace uid."""
+
+    def components(self) -> list[Component]:
+        """The parts of the stack, instances filled except their processes; roles are discovery's business."""
+
+    def processes(self, instance: Instance) -> list[Process]:
+        """The processes of a running instance."""
+
+    def logs(self, instance: Instance, since: float, tail: int) -> list[str]:
+        """The last lines (at most tail) since a UNIX time, each beginning with its RFC 3339 time and a space."""
+
+    def file(self, instance: Instance, path: str, limit: int = 65536) -> bytes | None:
+        """A file as the instance sees it, also of a stopped one; None when it is not there or larger than limit."""
+
+    def process_environment(self, instance: Instance, pid: int) -> dict[str, str] | None:
+        """The environment a process really has; None where that cannot be read."""
+
+    def memory(self, instance: Instance) -> dict[str, Any]:
+        """{"used": bytes without reclaimable cache, "limit": bytes or 0, "oom_kills": number or None}."""
+
+    def events(self, since: float) -> list[dict[str, Any]]:
+        """What happened since: [{"time", "component", "action", "detail"}], oldest first."""
+
+    def enter(self, instance: Instance) -> Enter:
+        """How a probe's thread gets to where this instance stands (its network namespace)."""
+
+    def resolve(self, instance: Instance, host: str, timeout: float) -> list[str]:
+        """The addresses of a name, as this instance would get them; [] when the name does not exist. Call after enter()."""
+
+    def sockets(self, instance: Instance) -> dict[str, Any] | None:
+        """{"listening": [port], "peers": [{"local_port", "address", "port"}]} of an instance; None where it cannot be read."""
