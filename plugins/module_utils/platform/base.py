@@ -12,6 +12,14 @@ Enter = Callable[[], None]
 
 
 @dataclass
+class File:
+    """A small file as an instance sees it. changed_at: UNIX seconds. The content may be a secret: it stays in memory."""
+
+    content: bytes
+    changed_at: float
+
+
+@dataclass
 class Process:
     """One process of an instance, as seen from outside. state: the letter of ps(1)."""
 
@@ -102,23 +110,32 @@ class Platform(Protocol):
     def logs(self, instance: Instance, since: float, tail: int) -> list[str]:
         """The last lines (at most tail) since a UNIX time, each beginning with its RFC 3339 time and a space."""
 
-    def file(self, instance: Instance, path: str, limit: int = 65536) -> bytes | None:
+    def file(self, instance: Instance, path: str, limit: int = 65536) -> File | None:
         """A file as the instance sees it, also of a stopped one; None when it is not there or larger than limit."""
 
     def process_environment(self, instance: Instance, pid: int) -> dict[str, str] | None:
         """The environment a process really has; None where that cannot be read."""
 
     def memory(self, instance: Instance) -> dict[str, Any]:
-        """{"used": bytes without reclaimable cache, "limit": bytes or 0, "oom_kills": number or None}."""
+        """{"used": bytes without reclaimable cache, "limit": bytes or 0}."""
 
     def events(self, since: float) -> list[dict[str, Any]]:
         """What happened since: [{"time", "component", "action", "detail"}], oldest first."""
 
-    def enter(self, instance: Instance) -> Enter:
-        """How a probe's thread gets to where this instance stands (its network namespace)."""
+    def enter(self, instance: Instance) -> Enter | None:
+        """How a probe's thread gets to where this instance stands (its network namespace); None where that is not possible."""
 
-    def resolve(self, instance: Instance, host: str, timeout: float) -> list[str]:
-        """The addresses of a name, as this instance would get them; [] when the name does not exist. Call after enter()."""
+    def resolve(self, instance: Instance, host: str, timeout: float, inside: bool) -> list[str]:
+        """The addresses of a name, as this instance would get them; [] when the name does not exist.
+
+        inside: whether the calling thread has entered the instance's network; otherwise the answer comes from what is known of it.
+        """
 
     def sockets(self, instance: Instance) -> dict[str, Any] | None:
-        """{"listening": [port], "peers": [{"local_port", "address", "port"}]} of an instance; None where it cannot be read."""
+        """{"listening": [{"address", "port"}], "peers": [{"local_port", "address", "port"}]}; None where it cannot be read."""
+
+    def wanted(self, timeout: float) -> dict[str, Any]:
+        """What the platform's own files or objects ask for now: {component: {"environment", "networks", "ports", …}}, secrets raw."""
+
+    def outsiders(self) -> list[str]:
+        """Networks of this stack on which parts of other stacks stand, too: ways in that no published port shows."""

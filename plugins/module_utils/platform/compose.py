@@ -1,0 +1,302 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A Docker Compose project as a stack. The containers are the truth; the project's files are what the next "up" would make."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import tarfile
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
+
+LABEL = "com.docker.compose."
+
+
+class Compose:
+    """The Platform of one Compose project on one engine.
+
+    project: its name; None when exactly one project runs on the engine. A StackError lists the projects otherwise.
+    """
+
+    name = "compose"
+
+    def __init__(self, engine: Engine, project: str | None = None) -> None:
+        self.engine = engine
+        self.project = project or self._only_project()
+        self.components_by_id: dict[str, Component] = {}
+        self.labels: dict[str, str] = {}
+        self.foreign_networks: set[str] = set()
+
+    def _list(self, label: str) -> list[dict[str, Any]]:
+        return self.engine.ask(lambda: self.engine.api.containers(all=True, filters={"label": label}))
+
+    def _only_project(self) -> str:
+        names = sorted({one["Labels"][LABEL + "project"] for one in self._list(LABEL + "project")})
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise StackError("no Compose project has containers on this engine: start one, or name another engine by docker_host", kind="not_found")
+        raise StackError("several Compose projects are here (%s): name one by compose_project" % ", ".join(names), kind="bad_option")
+
+    def identity(self) -> dict[str, Any]:
+        info = self.engine.ask(self.engine.api.info)
+        return {"engine": info.get("ID", ""), "engine_name": info.get("Name", ""), "engine_version": info.get("ServerVersion", ""), "project": self.project}
+
+    def components(self) -> list[Component]:
+        found = self._list("%sproject=%s" % (LABEL, self.project))
+        if not found:
+            raise StackError(
+                "the Compose project %s has no containers on this engine" % self.project,
+                kind="not_found",
+                fix="check compose_project against: docker compose ls --all",
+            )
+        probes = Probes(timeout=self.engine.api.timeout)
+        details = probes.gather({one["Id"]: (lambda one=one: self.engine.api.inspect_container(one["Id"])) for one in found})
+        components: dict[str, Component] = {}
+        for one in found:
+            detail = details[one["Id"]]
+            if "unseen" in detail:
+                # Removed between the list and the question: it is not part of the stack any more.
+                continue
+            labels = detail["Config"].get("Labels") or {}
+            service = labels.get(LABEL + "service", detail["Name"].lstrip("/"))
+            component = components.setdefault(service, Component(id=service))
+            instance = read_instance(detail)
+            component.instances.append(instance)
+            if not instance.one_off:
+                component.depends_on = [word.split(":")[0] for word in labels.get(LABEL + "depends_on", "").split(",") if word]
+                self.labels = labels
+        self.components_by_id = components
+        return sorted(components.values(), key=lambda component: component.id)
+
+    def processes(self, instance: Instance) -> list[Process]:
+        table = self.engine.ask(lambda: self.engine.api.top(instance.id, ps_args="-eo pid,ppid,stat,args"))
+        return [Process(int(row[0]), int(row[1]), row[2][:1], row[3]) for row in table["Processes"] or [] if row[0].isdigit()]
+
+    def logs(self, instance: Instance, since: float, tail: int) -> list[str]:
+        if instance.log_driver not in ("json-file", "local", "journald"):
+            raise StackError("the log driver %s cannot be read back" % instance.log_driver, kind="log_driver", fix="use the driver json-file or local")
+        raw = self.engine.ask(
+            lambda: self.engine.api.logs(instance.id, stdout=True, stderr=True, timestamps=True, tail=tail, since=int(since) if since else None)
+        )
+        return raw.decode("utf-8", "replace").splitlines()
+
+    def file(self, instance: Instance, path: str, limit: int = 65536) -> File | None:
+        try:
+            chunks, stat = self.engine.ask(lambda: self.engine.api.get_archive(instance.id, path))
+        except StackError as error:
+            if error.kind == "not_found":
+                return None
+            raise
+        if stat.get("size", 0) > limit or int(stat.get("mode", 0)) & (1 << 31):
+            return None
+        if stat.get("linkTarget") and stat["linkTarget"] != path:
+            return self.file(instance, stat["linkTarget"], limit)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    return File(content.read(limit), read_time(stat.get("mtime", "")))
+        return None
+
+    def process_environment(self, instance: Instance, pid: int) -> dict[str, str] | None:
+        if not namespace.can_enter(pid, instance.id):
+            return None
+        try:
+            with open("/proc/%d/environ" % pid, "rb") as raw:
+                pairs = raw.read(1 << 20).split(b"\0")
+        except OSError:
+            return None
+        return dict(pair.decode("utf-8", "surrogateescape").split("=", 1) for pair in pairs if b"=" in pair)
+
+    def memory(self, instance: Instance) -> dict[str, Any]:
+        stats = self.engine.ask(lambda: self.engine.api.stats(instance.id, stream=False, one_shot=True))
+        memory = stats.get("memory_stats") or {}
+        details = memory.get("stats") or {}
+        cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+        return {"used": max(0, memory.get("usage", 0) - cache), "limit": instance.memory_limit}
+
+    def events(self, since: float) -> list[dict[str, Any]]:
+        now = datetime.datetime.now(datetime.timezone.utc).timestamp()
+        filters = {"label": "%sproject=%s" % (LABEL, self.project)}
+        stream = self.engine.ask(lambda: self.engine.api.events(since=int(since), until=int(now) + 1, filters=filters, decode=True))
+        found = []
+        for event in stream:
+            action = event.get("Action", "")
+            if event.get("Type") != "container" or action.startswith(("exec_", "top", "archive-path", "health_status")):
+                continue
+            attributes = (event.get("Actor") or {}).get("Attributes") or {}
+            detail = {key: attributes[key] for key in ("exitCode", "signal") if key in attributes}
+            found.append(
+                {
+                    "time": event.get("timeNano", 0) / 1e9,
+                    "component": attributes.get(LABEL + "service", ""),
+                    "instance": (event.get("Actor") or {}).get("ID", "")[:12],
+                    "action": action,
+                    "detail": detail,
+                }
+            )
+        return found
+
+    def enter(self, instance: Instance) -> Enter | None:
+        if instance.running and instance.pid and namespace.can_enter(instance.pid, instance.id):
+            return lambda: namespace.enter_network(instance.pid)
+        return None
+
+    def resolve(self, instance: Instance, host: str, timeout: float, inside: bool) -> list[str]:
+        if re.fullmatch(r"[\d.]+|[\da-fA-F:]*:[\da-fA-F:.]*", host):
+            return [host]
+        if inside:
+            return namespace.resolve_inside(instance.pid, host, timeout)
+        found = self._by_alias(instance, host)
+        if found or host in ("localhost", instance.name):
+            return found
+        # Docker's resolver passes on what it does not know: the engine host's resolver is asked instead.
+        try:
+            return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
+        except OSError:
+            return []
+
+    def _by_alias(self, instance: Instance, host: str) -> list[str]:
+        """What Docker's embedded resolver would answer: names and aliases of running containers on shared networks."""
+        found = []
+        for component in self.components_by_id.values():
+            for other in component.running:
+                for network, seat in other.networks.items():
+                    if network in instance.networks and host in seat["aliases"] and seat["address"]:
+                        found.append(seat["address"])
+        return found
+
+    def sockets(self, instance: Instance) -> dict[str, Any] | None:
+        if not (instance.pid and namespace.can_enter(instance.pid, instance.id)):
+            return None
+        found = namespace.sockets_of(instance.pid)
+        # 127.0.0.11 is Docker's resolver, which stands in the container's namespace.
+        found["listening"] = [one for one in found["listening"] if one["address"] != "127.0.0.11"]
+        return found
+
+    def outsiders(self) -> list[str]:
+        """Networks of this project's containers on which containers of other projects stand, too."""
+        mine = {network for component in self.components_by_id.values() for instance in component.instances for network in instance.networks}
+        shared = set()
+        for one in self.engine.ask(lambda: self.engine.api.containers()):
+            if one["Labels"].get(LABEL + "project") != self.project:
+                shared.update(set((one.get("NetworkSettings") or {}).get("Networks") or {}) & mine)
+        return sorted(shared - {"bridge", "host", "none"})
+
+    def wanted(self, timeout: float) -> dict[str, Any]:
+        """What the project's files ask for now: {service: {"environment", "networks", "ports", "replicas", "secrets"}}, secrets raw."""
+        files = [name for name in self.labels.get(LABEL + "project.config_files", "").split(",") if name]
+        folder = self.labels.get(LABEL + "project.working_dir", "")
+        missing = [name for name in files if not os.path.isfile(name)]
+        if not files or missing:
+            raise StackError("the project's Compose files are not readable here (%s)" % (", ".join(missing) or "no label"), kind="not_found")
+        command = ["docker", "compose", "--project-name", self.project, "--project-directory", folder]
+        for name in files:
+            command += ["--file", name]
+        environment_file = self.labels.get(LABEL + "project.environment_file", "")
+        for name in environment_file.split(","):
+            if name and os.path.isfile(name):
+                command += ["--env-file", name]
+        command += ["--profile", "*", "config", "--format", "json"]
+        settings = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "DOCKER_CONFIG")}
+        if self.engine.url:
+            settings["DOCKER_HOST"] = self.engine.url
+        try:
+            done = subprocess.run(command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        except FileNotFoundError as error:
+            raise StackError("the docker command is not on this host", kind="not_found") from error
+        except subprocess.TimeoutExpired as error:
+            raise StackError("docker compose config did not answer in time", kind="timeout") from error
+        if done.returncode != 0:
+            raise StackError("docker compose config: %s" % done.stderr.decode("utf-8", "replace").strip()[-300:], kind="compose_invalid")
+        services = json.loads(done.stdout).get("services", {})
+        return {name: read_wanted(service, self.project) for name, service in services.items()}
+
+
+def read_wanted(service: dict[str, Any], project: str) -> dict[str, Any]:
+    """One service of `docker compose config`, in our words."""
+    networks = [("%s_%s" % (project, name)) for name in (service.get("networks") or {})]
+    return {
+        "environment": {key: value for key, value in (service.get("environment") or {}).items() if value is not None},
+        "networks": networks,
+        "ports": [{"inside": port.get("target"), "outside": int(port.get("published") or 0)} for port in service.get("ports") or []],
+        "profiles": service.get("profiles") or [],
+        "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
+    }
+
+
+def read_instance(detail: dict[str, Any]) -> Instance:
+    """An Instance from `docker inspect`'s JSON."""
+    state, config, host = detail["State"], detail["Config"], detail["HostConfig"]
+    health = state.get("Health")
+    labels = config.get("Labels") or {}
+    seats = (detail.get("NetworkSettings") or {}).get("Networks") or {}
+    published = []
+    # What was asked for; NetworkSettings.Ports is empty while the container does not run.
+    for inside, bindings in (host.get("PortBindings") or {}).items():
+        for binding in bindings or []:
+            live = ((detail.get("NetworkSettings") or {}).get("Ports") or {}).get(inside) or [binding]
+            published.append(
+                {"inside": int(inside.split("/")[0]), "host": binding.get("HostIp") or "0.0.0.0", "outside": int(live[0].get("HostPort") or binding.get("HostPort") or 0)}
+            )
+    return Instance(
+        id=detail["Id"],
+        name=detail["Name"].lstrip("/"),
+        state=state["Status"],
+        image=config.get("Image", ""),
+        image_id=detail.get("Image", ""),
+        exit_code=state.get("ExitCode", 0),
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error", ""),
+        restarts=detail.get("RestartCount", 0),
+        restart_policy=(host.get("RestartPolicy") or {}).get("Name", ""),
+        created_at=read_time(detail.get("Created", "")),
+        started_at=read_time(state.get("StartedAt", "")),
+        finished_at=read_time(state.get("FinishedAt", "")),
+        pid=state.get("Pid", 0),
+        health=read_health(health) if health and health.get("Status") not in (None, "none") else None,
+        health_test=(config.get("Healthcheck") or {}).get("Test") or [],
+        command=(config.get("Entrypoint") or []) + (config.get("Cmd") or []),
+        working_dir=config.get("WorkingDir", ""),
+        environment=dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair),
+        published=published,
+        exposed=sorted(int(port.split("/")[0]) for port in (config.get("ExposedPorts") or {})),
+        networks={
+            name: {"address": seat.get("IPAddress", ""), "aliases": sorted(set((seat.get("Aliases") or []) + [detail["Name"].lstrip("/")]))}
+            for name, seat in seats.items()
+        },
+        home_network=host.get("NetworkMode", ""),
+        mounts=[{"source": mount.get("Source", ""), "target": mount.get("Destination", ""), "kind": mount.get("Type", "")} for mount in detail.get("Mounts") or []],
+        memory_limit=host.get("Memory", 0),
+        log_driver=(host.get("LogConfig") or {}).get("Type", ""),
+        config_hash=labels.get(LABEL + "config-hash", ""),
+        one_off=labels.get(LABEL + "oneoff", "False") == "True",
+    )
+
+
+def read_health(health: dict[str, Any]) -> dict[str, Any]:
+    """{"status", "failing", "output"} of a health check; the output is raw text of the last failing probe."""
+    log = health.get("Log") or []
+    failed = [entry for entry in log if entry.get("ExitCode") != 0]
+    return {"status": health.get("Status", ""), "failing": health.get("FailingStreak", 0), "output": (failed[-1].get("Output", "") if failed else "")[:500]}
+
+
+def read_time(text: str) -> float:
+    """UNIX seconds of an RFC 3339 time; 0 for none (Docker writes the year 1)."""
+    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?", text or "")
+    if not match or text.startswith("0001"):
+        return 0.0
+    zone = "+00:00" if match.group(3) in ("Z", None) else match.group(3)
+    return datetime.datetime.fromisoformat(match.group(1) + zone).timestamp() + float(match.group(2) or 0)
