@@ -12,7 +12,7 @@
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
-CACHE="${AIOPS_CACHE:-$HOME/.cache/aiops-runbook}"
+CACHE="${AIOPS_RUNBOOK_CACHE:-$HOME/.cache/aiops-runbook}"
 VENV="$CACHE/venv"
 BASE_IMAGE="debian:bookworm-slim"
 BASE_SUITE="bookworm"
@@ -256,7 +256,7 @@ start_engine() {
 wait_for_engine() {
     local started=$SECONDS next=10
     until engine_answers; do
-        if [ -n "$1" ] && ! is_alive "$1" dockerd && [ -z "$(running dockerd)" ]; then
+        if [ -n "$1" ] && ! kill -0 "$1" 2>/dev/null; then
             die "dockerd ended: $(engine_last_words)"
         fi
         [ $((SECONDS - started)) -lt 90 ] || die "dockerd does not answer after 90 s: $(engine_last_words)"

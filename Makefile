@@ -1,0 +1,56 @@
+# Every command that a person needs; what they do is in tests/tools/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CACHE  := $(or $(AIOPS_RUNBOOK_CACHE),$(HOME)/.cache/aiops-runbook)
+PYTHON := $(CACHE)/venv/bin/python
+SETUP  := tests/tools/setup.sh
+
+STACK ?= reference
+FAULT ?= pg-lock-held
+
+.PHONY: help setup venv demo demo-break demo-down unit lint docs test gameday bench clean
+
+help: ## this table
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  On a fresh Debian 12 machine, as root: make demo"
+
+setup: ## prepare this machine: Python environment, Docker engine, base image
+	@$(SETUP) venv engine base
+
+demo: setup ## start the reference stack and diagnose it [STACK=reference]
+	@$(PYTHON) tests/tools/demo.py up $(STACK)
+
+demo-break: setup ## break it and diagnose again [FAULT=pg-lock-held STACK=reference]
+	@$(PYTHON) tests/tools/demo.py break $(STACK) $(FAULT)
+
+demo-down: setup ## take the demo away: stack, volumes, images, reports [STACK=reference]
+	@$(or $(wildcard $(PYTHON)),python3) tests/tools/demo.py down $(STACK)
+
+unit: venv ## judgement tables and other unit tests, in seconds
+	@$(PYTHON) -m pytest -q tests/unit
+
+lint: venv ## ruff, mypy, ansible-lint, antsibull, ansible-test sanity
+	@$(SETUP) lint-tools
+	@$(PYTHON) tests/tools/run_tests.py lint
+
+docs: venv ## write docs/coverage.md from the catalogue
+	@$(PYTHON) tests/tools/coverage_table.py
+
+test: venv ## everything that must never break [PARTS="unit lint artifact integration molecule gameday"]
+	@$(PYTHON) tests/tools/run_tests.py $(PARTS)
+
+gameday: setup ## whole faults with full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4]
+	@$(PYTHON) tests/tools/gameday.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(FAULT_DIR),--fault-dir $(FAULT_DIR)) \
+	  $(if $(filter-out file,$(origin STACK)),--stack $(STACK)) $(if $(SHARD),--shard $(SHARD))
+
+bench: setup ## the speed, side by side with the runbook's own commands
+	@$(PYTHON) tests/benchmarks/bench.py
+
+clean: ## remove what the tools wrote into this checkout and the caches of its checks
+	@rm -rf .ansible .cache .mypy_cache .pytest_cache .ruff_cache reports tests/output aiops-runbook-*.tar.gz "$(CACHE)/lint"
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@$(SETUP) venv
