@@ -38,10 +38,13 @@ LIMITS: dict[str, Limit] = {
     # HTTP
     "http_slow_ms": Limit(1000, 5000, "the runbook's slow request"),
     "http_route_p95_ms": Limit(1000, 5000, "the runbook's slow request; from the histogram"),
+    "http_errors_percent": Limit(5, 20, "5xx of the requests between two readings of the metrics"),
     # Containers
     "container_memory_percent": Limit(90, 97, "cAdvisor alerts; working set of the limit"),
     "container_restarts": Limit(3, None, "restarts since the container was made, with the last start less than 10 minutes ago"),
     "startup_grace_seconds": Limit(30, None, "how long a component that has just been started may take"),
+    # Logs
+    "logs_errors_in_window": Limit(10, 50, "the runbook's alert: more than 10 errors; of one fingerprint"),
     "log_window_seconds": Limit(120, None, "how far back a log line still says something about now"),
 }
 
