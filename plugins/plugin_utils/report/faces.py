@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The faces of one report: functions from an accepted model to the text of a file."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable
+from xml.etree import ElementTree
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import graph, view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import VERDICTS
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut, moment
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.markdown import render_markdown
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
+
+HTML_LIMIT = 2_000_000
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@lru_cache(maxsize=None)
+def _environment() -> Environment:
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.globals["style"] = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    return environment
+
+
+def render_html(model: dict[str, Any]) -> str:
+    """One page that needs nothing else; its lists get shorter until it is small enough for any browser."""
+    words = Words(model["lang"])
+    template = _environment().get_template("report.html.j2")
+    states = view.component_states(model)
+    picture = graph.layout(model["topology"]["components"], model["topology"]["edges"], states)
+    caps = view.Caps()
+    for factor in (1, 0.5, 0.2, 0.05, 0.01):
+        page = template.render(view=view.build(model, words, caps.scaled(factor)), w=words, graph=picture)
+        if len(page.encode("utf-8", "replace")) <= HTML_LIMIT:
+            break
+    return page
+
+
+def render_json(model: dict[str, Any]) -> str:
+    return json.dumps(model, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def render_junit(model: dict[str, Any]) -> str:
+    """A test case for each check: critical and warning fail, what could not be checked is skipped, ruled out passes."""
+    words = Words(model["lang"])
+    suite = ElementTree.Element("testsuite")
+    failures = 0
+    for item in model["findings"]:
+        case = _case(suite, model, item)
+        evidence = brief(item.get("evidence") or {}, words, 2000)
+        if item.get("severity") == "info":
+            ElementTree.SubElement(case, "system-out").text = "%s\n%s" % (item["title"], evidence)
+            continue
+        failures += 1
+        failure = ElementTree.SubElement(case, "failure", type=item.get("severity", "warning"), message=cut(item["title"], 300))
+        causes = ", ".join(item.get("caused_by") or [])
+        steps = [str(step) for step in item.get("do") or []]
+        failure.text = "\n".join(filter(None, [item.get("explanation"), evidence, causes and words("explained_by", cause=causes), *steps]))
+    for item in model["unknown"]:
+        message = " ".join(filter(None, [item.get("reason"), item.get("fix")]))
+        ElementTree.SubElement(_case(suite, model, item), "skipped", message=cut(message, 500))
+    for item in model["ruled_out"]:
+        ElementTree.SubElement(_case(suite, model, item), "system-out").text = brief(item.get("evidence") or {}, words, 500)
+    total = str(len(suite))
+    time = "%.3f" % float(model["timing"].get("total_seconds") or 0)
+    attributes = {"tests": total, "failures": str(failures), "errors": "0", "skipped": str(len(model["unknown"])), "time": time}
+    suite.attrib.update({"name": "aiops.runbook " + model["stack"], "timestamp": moment(model["finished_at"], "%Y-%m-%dT%H:%M:%S"), **attributes})
+    suites = ElementTree.Element("testsuites", {"name": "aiops.runbook", **attributes})
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def _case(suite: ElementTree.Element, model: dict[str, Any], item: dict[str, Any]) -> ElementTree.Element:
+    name = item.get("key") or "%s@%s" % (item["id"], item["component"])
+    return ElementTree.SubElement(suite, "testcase", classname="%s.%s" % (model["stack"], item["component"]), name=name, time="0")
+
+
+def render_prometheus(model: dict[str, Any], complete_at: float) -> str:
+    """For node_exporter's textfile collector. complete_at: when the last run with a verdict ended, which need not be this one."""
+    stack = {"stack": model["stack"]}
+    totals = view.counts(model)
+    findings: dict[tuple[str, str, str], int] = {}
+    for item in model["findings"]:
+        group = (item["id"], item["component"], item.get("severity", "warning"))
+        findings[group] = findings.get(group, 0) + 1
+    timing = model["timing"]
+    return "".join(
+        [
+            _metric("verdict", "1 for the verdict of the last run, 0 for the others.", [({**stack, "verdict": name}, int(name == model["verdict"])) for name in VERDICTS]),
+            _metric(
+                "findings",
+                "Findings of the last run.",
+                [({**stack, "id": group[0], "component": group[1], "severity": group[2]}, number) for group, number in sorted(findings.items())],
+            ),
+            _metric("root_causes", "Root causes that the last run named.", [(stack, totals["root_causes"])]),
+            _metric("unknown", "Checks that the last run could not make.", [(stack, totals["unknown"])]),
+            _metric("ruled_out", "Causes that the last run ruled out.", [(stack, totals["ruled_out"])]),
+            _metric("last_run_timestamp_seconds", "When the last run ended.", [(stack, model["finished_at"])]),
+            _metric("last_complete_run_timestamp_seconds", "When the last run ended that came to a verdict.", [(stack, complete_at)]),
+            _metric("duration_seconds", "How long the last run took.", [(stack, float(timing.get("total_seconds") or 0))]),
+        ]
+    )
+
+
+def _metric(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> str:
+    name = "aiops_runbook_" + name
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
+    lines += ["%s{%s} %s" % (name, ",".join('%s="%s"' % (key, _label(value)) for key, value in labels.items()), _value(value)) for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _label(value: str) -> str:
+    return cut(value, 200).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _value(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+# Which formats there are, by the name of their file; the Prometheus face also needs a time and is called by its own name.
+FACES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "json": render_json,
+    "html": render_html,
+    "md": render_markdown,
+    "xml": render_junit,
+}
+FORMATS = (*FACES, "prom")

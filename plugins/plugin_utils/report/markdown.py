@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report as Markdown, for tickets and chats."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
+_LEADING = re.compile(r"^(\s*)([-+]|\d+(?=[.)]\s))")
+_CAPS = view.Caps(findings=100, ruled_out=100, text=400)
+
+
+def escape(text: Any) -> str:
+    """Text that Markdown shows as it is: one line, no markup, no HTML, no link made of an address."""
+    line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _SPECIAL.sub(r"\\\1", line)
+    line = re.sub(r"(?i)\b(https?|ftp|javascript|data|www)([:.])", r"\1&#8203;\2", line)
+    return re.sub(r"(?<=\w)@(?=\w)", "&#8203;@", _LEADING.sub(r"\1\\\2", line))
+
+
+def code(text: Any) -> str:
+    """An inline code span that the text cannot end."""
+    line = " ".join(str(text).split())
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
+
+
+def block(text: str, indent: str = "") -> list[str]:
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return [indent + line for line in (fence + "sh", *text.splitlines(), fence)]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|") if "`" in text else text
+
+
+def _table(heading: list[str], lines: list[list[str]]) -> list[str]:
+    return ["", "| " + " | ".join(heading) + " |", "|" + " --- |" * len(heading), *("| " + " | ".join(line) + " |" for line in lines), ""]
+
+
+def render_markdown(model: dict[str, Any]) -> str:
+    words = Words(model["lang"])
+    page = view.build(model, words, _CAPS)
+    name = " · ".join(filter(None, [model["stack"], model["platform"]]))
+    lines = ["# %s – %s" % (escape(words("verdict." + model["verdict"]).upper()), escape(name)), "", "**%s**" % escape(page["headline"]), ""]
+    lines += [escape("%s · %s" % (page["finished"], page["took"])), ""]
+    for item in page["roots"]:
+        lines += _root(item, words)
+    lines += _more(page["roots"], words)
+    if page["others"]:
+        lines += ["## " + words("other_findings")]
+        cells = [[words("severity." + item["severity"]), escape(item["component"]), escape(item["title"]), code(item["id"]), escape(", ".join(item["causes"]))] for item in page["others"]]
+        lines += _table(["", words("component"), words("title"), words("check"), words("explained_by", cause="")], cells) + _more(page["others"], words)
+    if page["unknown"]:
+        lines += ["## " + words("could_not_check"), "", words("unseen_intro")]
+        cells = [[code(item["id"]), escape(item["component"]), escape(item["reason"]), escape(item.get("fix") or "–")] for item in page["unknown"]]
+        lines += _table([words("check"), words("component"), words("reason"), words("remedy")], cells) + _more(page["unknown"], words)
+    if page["compare"]:
+        lines += ["## " + words("compare"), ""]
+        for kind, entries in page["compare"].items():
+            lines += [f"* {words(kind)}: {escape(title)} ({escape(key)})" for key, title in entries]
+        lines += [""] if any(page["compare"].values()) else [words("nothing_new"), ""]
+    if page["ruled_out"]:
+        lines += ["## " + words("ruled_out"), "", words("ruled_out_intro")]
+        cells = [[escape(item["title"]), escape(item["component"]), escape(item["brief"])] for item in page["ruled_out"]]
+        lines += _table([words("check"), words("component"), words("evidence")], cells) + _more(page["ruled_out"], words)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _more(shown: view.Shown[Any], words: Words) -> list[str]:
+    return [words("more", n=shown.hidden), ""] if shown.hidden else []
+
+
+def _root(item: dict[str, Any], words: Words) -> list[str]:
+    lines = ["## %d. %s" % (item["number"], escape(item["title"])), ""]
+    facts = [words("severity." + item["severity"]), escape(item["component"]), code(item["id"]), escape(item["runbook_text"])]
+    lines += [" · ".join(filter(None, facts)), "", escape(item["explanation"]), ""]
+    if item["steps"]:
+        lines += ["### " + words("do_next"), ""]
+        for number, step in enumerate(item["steps"], 1):
+            lines += _step(step["parts"], number)
+        lines += [""]
+    if item["rows_of_evidence"]:
+        lines += ["### " + words("evidence")]
+        lines += _table([words("check"), words("found")], [[escape(row.label), _cell(code(row.text)) if row.verbatim else escape(row.text)] for row in item["rows_of_evidence"]])
+    if item["tree"]:
+        lines += ["### " + words("how"), "", *_branch(item["tree"], 0), ""]
+        lines += _more(item["consequences"], words)
+    lines += [f"* {words('changed')}: {view.moment(change.get('time') or 0)} {escape(change.get('what', ''))}" for change in item.get("changed") or []]
+    return [*lines, ""]
+
+
+def _step(parts: list[dict[str, str]], number: int) -> list[str]:
+    prose = " ".join(code(part["text"]) if part["kind"] == "name" else escape(part["text"]) for part in parts if part["kind"] != "command")
+    lines = [f"{number}. {prose}".rstrip()]
+    for part in parts:
+        if part["kind"] == "command":
+            lines += ["", *block(part["text"], "   ")]
+    return lines
+
+
+def _branch(nodes: list[dict[str, Any]], depth: int) -> list[str]:
+    lines = []
+    for node in nodes:
+        leaf = f" ({code(node['leaf']['id'])})" if node["leaf"] else ""
+        lines.append("  " * depth + "* " + ("→ " if depth else "") + escape(node["text"]) + leaf)
+        lines += _branch(node["nodes"], min(depth + 1, 10))
+    return lines

@@ -1,0 +1,294 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The verdict on the terminal: 80 columns, a healthy stack in about ten lines, an ill one with its causes and the next command."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable
+
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut_columns, moment, rows, seconds, width
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
+
+Paint = Callable[[str, str], str]
+
+_STYLE = {"healthy": "good", "degraded": "warn", "down": "bad", "unknown": "unsure", "critical": "bad", "warning": "warn", "info": "dim"}
+_LABEL = 13
+_MOST_ROOTS = 5
+_MOST_OTHERS = 6
+_MOST_UNSEEN = 4
+# No line begins with these.
+_CLOSING = "，。、；：！？）」』》〉…％,.;:!?)]}"
+
+
+def plain_paint(text: str, style: str) -> str:
+    """The painter of a terminal without colours. Styles: good, warn, bad, unsure, dim, strong, command."""
+    return text
+
+
+def render_terminal(model: dict[str, Any], html: str | None = None, paint: Paint = plain_paint, columns: int = 80) -> str:
+    """The verdict of an accepted model as text. html: where the report lies."""
+    page = _Page(Words(model["lang"]), paint, columns)
+    _head(page, model)
+    for number, item in enumerate(model["root_causes"][:_MOST_ROOTS], 1):
+        _root(page, item, number)
+    if len(model["root_causes"]) > _MOST_ROOTS:
+        page.gap()
+        page.text(page.words("more_terminal", n=len(model["root_causes"]) - _MOST_ROOTS), "dim")
+    page.gap()
+    _others(page, model)
+    _unseen(page, model)
+    _ruled_out(page, model)
+    _compared(page, model)
+    if html:
+        page.row(page.words("report"), html, "strong", whole=True)
+    page.row(page.words("seconds"), _time(page, model))
+    return "\n".join(page.lines)
+
+
+def render_line(model: dict[str, Any], html: str | None = None, paint: Paint = plain_paint) -> str:
+    """One line for a stack: for runs over many of them."""
+    words = Words(model["lang"])
+    verdict = words("verdict." + model["verdict"])
+    return " ".join(filter(None, [paint(verdict.upper(), _STYLE[model["verdict"]]), "%s: %s" % (model["stack"], _flat(model["headline"])), html and "(%s)" % html]))
+
+
+class _Page:
+    """Lines of limited width, painted after they are measured."""
+
+    def __init__(self, words: Words, paint: Paint, columns: int) -> None:
+        self.words, self.paint, self.columns = words, paint, columns
+        self.lines: list[str] = []
+
+    def gap(self) -> None:
+        if self.lines and self.lines[-1]:
+            self.lines.append("")
+
+    def text(self, text: str, style: str = "", indent: int = 2, most: int = 0) -> None:
+        """A paragraph. most: lines after which it is cut."""
+        lines = wrap(_flat(text), self.columns - indent)
+        if most and len(lines) > most:
+            lines = lines[: most - 1] + [cut_columns(lines[most - 1] + " …" * 40, self.columns - indent)]
+        self.lines.extend(" " * indent + self._painted(line, style) for line in lines)
+
+    def row(self, label: str, text: str, style: str = "", whole: bool = False, most: int = 3) -> None:
+        """A label in the left column and a text beside it. whole: the text stays on one line, to be copied."""
+        room = self.columns - _LABEL - 3
+        lines = [text] if whole else wrap(_flat(text), room)
+        if len(lines) > most:
+            lines = lines[: most - 1] + [cut_columns(" ".join(lines[most - 1 :]), room)]
+        if whole and width(text) > room:  # on a line of its own, so that the terminal breaks it late
+            self.lines.append("  " + self.paint(label, "dim"))
+            self.lines.append("    " + self._painted(text, style))
+            return
+        head = label + " " * max(1, _LABEL - width(label))
+        for number, line in enumerate(lines or ["–"]):
+            self.lines.append("  " + (self.paint(head, "dim") if number == 0 else " " * _LABEL) + self._painted(line, style))
+
+    def _painted(self, text: str, style: str) -> str:
+        return self.paint(text, style) if style and text else text
+
+
+def _head(page: _Page, model: dict[str, Any]) -> None:
+    verdict = page.words("verdict." + model["verdict"]).upper()
+    name = _flat(" · ".join(filter(None, [model["stack"], model["platform"]])))
+    when = moment(model["finished_at"], "%Y-%m-%d %H:%M UTC") if model["finished_at"] else ""
+    name = cut_columns(name, page.columns - width(verdict) - width(when) - 4)
+    space = page.columns - width(verdict) - width(name) - width(when) - 2
+    page.gap()
+    page.lines.append(page.paint(verdict, _STYLE[model["verdict"]]) + "  " + page.paint(name, "strong") + " " * max(2, space) + page.paint(when, "dim"))
+    if model["headline"]:
+        page.text(model["headline"], most=4)
+
+
+def _root(page: _Page, item: dict[str, Any], number: int) -> None:
+    words = page.words
+    severity = item.get("severity", "critical")
+    page.gap()
+    mark = f"{number}. {words('severity.' + severity)}"
+    title = wrap(_flat(item["title"]), page.columns - width(mark) - 4)[:3]
+    page.lines.append("  " + page.paint(mark, _STYLE[severity]) + "  " + page.paint(title[0] if title else item["id"], "strong"))
+    page.lines.extend(" " * (width(mark) + 4) + page.paint(line, "strong") for line in title[1:])
+    confidence = item.get("confidence") or "high"
+    facts = [item["component"], item["id"], words("confidence." + confidence) if confidence in ("high", "medium", "low") else confidence]
+    facts.append(", ".join(map(str, item.get("rows") or [])))
+    page.text(" · ".join(filter(None, facts)), "dim", indent=5, most=1)
+    for row in rows(item.get("evidence") or {}, words, 300, 6):
+        page.row(cut_columns(row.label, _LABEL - 1), row.text, most=2)
+    for change in (item.get("changed") or [])[:2]:
+        page.row(words("changed"), "%s %s" % (moment(change.get("time") or 0, "%H:%M:%S"), change.get("what", "")), most=2)
+    _path(page, item)
+    _do(page, item)
+
+
+def _path(page: _Page, item: dict[str, Any]) -> None:
+    """What the cause leads to: the longest paths in full, the other consequences by component and name."""
+    consequences = item.get("consequences") or []
+    if not consequences:
+        return
+    ordered = sorted(consequences, key=lambda entry: -len(entry.get("path") or []))
+    paths = list(dict.fromkeys(" ← ".join(map(str, entry["path"])) for entry in ordered if len(entry.get("path") or []) > 1))
+    for number, path in enumerate(paths[:2]):
+        page.row(page.words("why") if number == 0 else "", path, most=3)
+    shown = set(paths[:2])
+    folded = [entry for entry in ordered if " ← ".join(map(str, entry.get("path") or [])) not in shown]
+    if folded:
+        names = list(dict.fromkeys("%s %s" % (entry["component"], entry["id"]) for entry in folded))
+        more = ", …" if len(names) > 4 else ""
+        page.row("" if paths else page.words("why"), "+%d: %s%s" % (len(folded), ", ".join(names[:4]), more), "dim", most=2)
+
+
+def _do(page: _Page, item: dict[str, Any]) -> None:
+    label = page.words("do")
+    for step in view.steps(item.get("do"))[:3]:
+        for part in _lines_of(step["parts"]):
+            command = part["kind"] == "command"
+            page.row(label, part["text"], "command" if command else "", whole=command and "\n" not in part["text"], most=4)
+            label = ""
+
+
+def _lines_of(parts: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Commands on lines of their own; prose and names between them joined."""
+    result: list[dict[str, str]] = []
+    for part in parts:
+        if part["kind"] != "command" and result and result[-1]["kind"] != "command":
+            result[-1] = {"kind": "text", "text": result[-1]["text"] + part["text"]}
+        else:
+            result.append(dict(part))
+    return result
+
+
+def _others(page: _Page, model: dict[str, Any]) -> None:
+    others = view.other_findings(model)
+    # What follows from a root cause stands with it.
+    told = {entry.get("key") for item in model["root_causes"] for entry in item.get("consequences") or []}
+    others = [item for item in others if item["key"] not in told]
+    label = page.words("others")
+    for item in others[:_MOST_OTHERS]:
+        text = "%s: %s" % (item["component"], item["title"])
+        severity = item.get("severity", "warning")
+        page.row(label, "%s  %s" % (page.words("severity." + severity), text), "warn" if severity == "warning" else _STYLE[severity], most=2)
+        label = ""
+    if len(others) > _MOST_OTHERS:
+        page.row("", page.words("more_terminal", n=len(others) - _MOST_OTHERS), "dim")
+
+
+def _unseen(page: _Page, model: dict[str, Any]) -> None:
+    unknown = model["unknown"]
+    label = page.words("unseen")
+    if not unknown:
+        page.row(label, page.words("none"))
+        return
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for item in unknown:  # one missing right hides many checks: said once
+        groups.setdefault((item.get("reason") or "", item.get("fix") or ""), []).append(item)
+    for (reason, fix), items in list(groups.items())[:_MOST_UNSEEN]:
+        names = list(dict.fromkeys(item["id"] for item in items))
+        places = list(dict.fromkeys(item["component"] for item in items))
+        what = ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
+        page.row(label, "%s (%s): %s" % (what, cut_columns(", ".join(places), 30), reason), "unsure", most=3)
+        label = ""
+        if fix:
+            page.row("", "→ " + fix, most=3)
+    hidden = sum(len(items) for items in list(groups.values())[_MOST_UNSEEN:])
+    if hidden:
+        page.row("", page.words("more_terminal", n=hidden), "dim")
+
+
+def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
+    """How many causes are not there, and the few that are nearest to the question, with figures."""
+    ruled_out = model["ruled_out"]
+    if not ruled_out:
+        return
+    ill = {item["component"] for item in model["root_causes"]}
+    domains = {item["id"].split(".")[0] for item in model["root_causes"]}
+    near = sorted(ruled_out, key=lambda item: (item["component"] not in ill, item["id"].split(".")[0] not in domains, not item.get("evidence")))
+    chosen: list[dict[str, Any]] = []
+    for item in near:  # not four times the same area
+        if sum(other["id"].split(".")[0] == item["id"].split(".")[0] for other in chosen) < (2 if domains else 1):
+            chosen.append(item)
+    page.row(page.words("ruled_out"), page.words.count("n.ruled_out", len(ruled_out)))
+    room = page.columns - _LABEL - 3
+    for item in chosen[:3]:
+        figures = brief(item.get("evidence") or {}, page.words, 60)
+        page.row("", cut_columns(_flat("%s: %s%s" % (item["component"], item["title"], f" – {figures}" if figures else "")), room), "dim", most=1)
+
+
+def _compared(page: _Page, model: dict[str, Any]) -> None:
+    compare = model["compare"]
+    words = page.words
+    if not compare.get("previous"):
+        return
+    titles = {item["key"]: "%s (%s)" % (item["title"], item["component"]) for item in model["findings"]}
+    kinds = ("new", "fixed", "unverified", "persisting")
+    if not any(compare.get(kind) for kind in kinds):
+        page.row(words("since"), words("nothing_new"))
+        return
+    label = words("since")
+    for kind in kinds:
+        entries = compare.get(kind) or []
+        if not entries:
+            continue
+        names = [titles.get(entry, entry) if isinstance(entry, str) else "%s (%s)" % (entry.get("title"), entry.get("key", "").partition("@")[2]) for entry in entries]
+        text = "%d %s" % (len(names), words(kind))
+        if kind != "persisting":
+            text += ": " + "; ".join(names[:2]) + ("; …" if len(names) > 2 else "")
+        page.row(label, text, most=2)
+        label = ""
+
+
+def _time(page: _Page, model: dict[str, Any]) -> str:
+    took = seconds(float(model["timing"].get("total_seconds") or 0))
+    probes = view.slowest(model)
+    if not probes:
+        return took
+    return page.words("took_slowest", seconds=took, name=cut_columns(probes[0][0], 30), slowest=seconds(probes[0][1]))
+
+
+def _flat(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Lines of at most so many terminal columns: broken at blanks and between wide characters, long words cut."""
+    lines: list[str] = []
+    line = ""
+    for piece in _pieces(text):
+        if width(line + piece.rstrip()) <= columns:
+            line += piece
+            continue
+        if line.strip():
+            lines.append(line.rstrip())
+        line = piece.lstrip()
+        while width(line.rstrip()) > columns:
+            fits = _fits(line, columns)
+            lines.append(line[:fits])
+            line = line[fits:]
+    return lines + [line.rstrip()] if line.strip() else lines
+
+
+def _fits(text: str, columns: int) -> int:
+    used = 0
+    for number, char in enumerate(text):
+        used += width(char)
+        if used > columns:
+            return max(1, number)
+    return len(text)
+
+
+def _pieces(text: str) -> list[str]:
+    """Words with the blank behind them; a wide character is a word, together with the closing punctuation behind it."""
+    pieces: list[str] = []
+    for word in re.findall(r"\S+\s*", text):
+        if word.isascii():
+            pieces.append(word)
+            continue
+        part = ""
+        for char in word:
+            if part and char not in _CLOSING and not char.isspace() and (width(char) == 2 or width(part[-1]) == 2) and part[-1] not in "（「『《〈(":
+                pieces.append(part)
+                part = ""
+            part += char
+        pieces.append(part)
+    return pieces

@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A report from its model to its files: one call for the action plugin, and for whoever else has a model."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import Cleaner, accept, plain
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.compare import compare
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FACES, FORMATS, render_prometheus
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.gate import Gate, gate
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.store import Store
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.view import counts
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
+
+STATUS_SCHEMA = "aiops.runbook/status/1"
+
+
+@dataclass
+class Written:
+    """What was written, and what it means for the play. message: one sentence when it fails."""
+
+    model: dict[str, Any]
+    folder: str
+    paths: dict[str, str]
+    gate: Gate
+    message: str
+    warnings: list[str] = field(default_factory=list)
+
+
+def load(path: str) -> Any:
+    """The model from a JSON file, compressed with gzip or not."""
+    try:
+        data = Path(path).expanduser().read_bytes()
+        return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except (OSError, EOFError) as error:
+        raise StackError("report_file %s cannot be read: %s" % (path, getattr(error, "strerror", None) or error), kind="bad_option") from error
+    except ValueError as error:
+        raise StackError("report_file %s is not JSON: %s" % (path, error), kind="bad_option") from error
+
+
+def write(
+    report: Any,
+    report_dir: str = "./reports",
+    formats: Iterable[str] = FORMATS,
+    fail_on: str = "critical",
+    required_checks: Iterable[str] = (),
+    keep: int = 50,
+) -> Written:
+    """Clean the model, compare it with the run before, write every face of it, and say whether the play fails."""
+    model = accept(report)
+    store = Store(report_dir, model["stack"])
+    if not model["compare"].get("previous"):
+        path, previous = store.previous() or (None, None)
+        model["compare"] = compare(model, previous, path)
+    decision = gate(model, fail_on, required_checks)
+    run = store.run_folder(model["finished_at"])
+    files = {f"report.{name}": FACES[name](model) for name in formats if name in FACES}
+    complete_at = _complete_at(model, store)
+    if "prom" in formats:
+        files["report.prom"] = render_prometheus(model, complete_at)
+    paths = {name.partition(".")[2]: str(run / name) for name in files}
+    message = _message(model, decision, paths.get("html") or str(run))
+    status = {
+        "schema": STATUS_SCHEMA,
+        "stack": model["stack"],
+        "verdict": model["verdict"],
+        "headline": model["headline"],
+        "exit_reason": decision.reason,
+        "failed": decision.failed,
+        "message": message,
+        "counts": counts(model),
+        "finished_at": model["finished_at"],
+        "last_complete_run": complete_at,
+        "run": str(run.absolute()),
+        "reports": sorted(files),
+    }
+    text = json.dumps(status, ensure_ascii=False, indent=1) + "\n"
+    files["status.json"] = text
+    store.write_run(run, files)
+    store.write_status(text)
+    paths["status"] = str(run / "status.json")
+    store.prune(keep)
+    return Written(model, str(run), paths, decision, message, store.warnings)
+
+
+def write_crash(stack: str, error: str, report_dir: str = "./reports", lang: str = "en") -> str:
+    """The stack's status.json for a run that came to no verdict; the reports before it stay as they are. The message."""
+    store = Store(report_dir, stack)
+    before = store.previous_status()
+    message = Words(lang)("fail.crashed", stack=plain(stack), error=" ".join(Cleaner().text(str(error)).split())[:500])
+    status = {
+        "schema": STATUS_SCHEMA,
+        "stack": plain(stack),
+        "verdict": "unknown",
+        "headline": message,
+        "exit_reason": "crashed",
+        "failed": True,
+        "message": message,
+        "counts": {},
+        "finished_at": time.time(),
+        "last_complete_run": before.get("last_complete_run") or 0.0,
+        "run": None,
+        "reports": [],
+    }
+    store.write_status(json.dumps(status, ensure_ascii=False, indent=1) + "\n")
+    return message
+
+
+
+
+def _complete_at(model: dict[str, Any], store: Store) -> float:
+    """The end of the last run with a verdict: this one, unless it saw nothing."""
+    if model["verdict"] != "unknown":
+        return float(model["finished_at"])
+    before = store.previous_status().get("last_complete_run")
+    return float(before) if isinstance(before, (int, float)) else 0.0
+
+
+def _message(model: dict[str, Any], decision: Gate, path: str) -> str:
+    if not decision.failed:
+        return ""
+    words = Words(model["lang"])
+    if decision.reason == "required_checks":
+        return words("fail.required", stack=model["stack"], checks=", ".join(decision.checks), path=path)
+    headline = " ".join(model["headline"].split()).rstrip(".。")
+    return words("fail.verdict", stack=model["stack"], verdict=words("verdict." + model["verdict"]), headline=headline, path=path)
