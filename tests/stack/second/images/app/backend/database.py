@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Iterator
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.orm import Session
+
+from backend.settings import settings
+
+
+def url() -> URL:
+    s = settings()
+    return URL.create("postgresql+psycopg2", s.db_user, s.db_password, s.db_host, s.db_port, s.db_name)
+
+
+@lru_cache(maxsize=1)
+def engine() -> Engine:
+    s = settings()
+    return create_engine(
+        url(),
+        future=True,
+        pool_size=s.db_pool,
+        max_overflow=s.db_pool_overflow,
+        pool_timeout=s.db_pool_timeout,
+        connect_args={"connect_timeout": 5, "application_name": "orders"},
+    )
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """A session in one transaction: committed at the end, rolled back on an error, its connection given back in both cases."""
+    with Session(engine(), future=True, expire_on_commit=False) as opened, opened.begin():
+        yield opened
