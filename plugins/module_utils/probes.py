@@ -13,34 +13,19 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 Probe = Callable[[], Any]
 
 
-class Probes:
-    """Daemon threads, each with a deadline of its own (a ThreadPoolExecutor would join its hung threads at exit).
+class Pending:
+    """Probes under way. answers() waits for them, at most until their deadline."""
 
-    timeout: seconds that a probe may take before its answer is given up as unseen.
-    seconds: after gather(), how long each probe took.
-    """
+    def __init__(self, timeout: float, seconds: dict[str, float]) -> None:
+        self._deadline = time.monotonic() + timeout
+        self._timeout = timeout
+        self._seconds = seconds
+        self._threads: dict[str, threading.Thread] = {}
+        self._answers: dict[str, Any] = {}
 
-    def __init__(self, timeout: float = 5.0) -> None:
-        self.timeout = timeout
-        self.seconds: dict[str, float] = {}
-
-    def gather(self, probes: Mapping[str, Probe], timeout: float | None = None) -> dict[str, Any]:
-        """The answers by name. A StackError or a time-out becomes an unseen() entry; other exceptions do, too, with their type."""
-        limit = self.timeout if timeout is None else timeout
-        answers: dict[str, Any] = {}
+    def start(self, name: str, probe: Probe) -> None:
         started = time.monotonic()
-        threads = {name: self._start(name, probe, answers, started) for name, probe in probes.items()}
-        for thread in threads.values():
-            thread.join(max(0.0, started + limit - time.monotonic()))
-        # A late thread may still write into answers: what is returned is a copy taken now.
-        done = dict(answers)
-        for name in probes:
-            if name not in done:
-                self.seconds[name] = limit
-                done[name] = unseen("no answer within %.1f s" % limit, kind="timeout")
-        return done
 
-    def _start(self, name: str, probe: Probe, answers: dict[str, Any], started: float) -> threading.Thread:
         def run() -> None:
             try:
                 answer = probe()
@@ -48,9 +33,42 @@ class Probes:
                 answer = unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))
             except Exception as error:  # the probe's failure is its answer; the others go on
                 answer = unseen("%s: %s" % (type(error).__name__, error), kind="internal")
-            self.seconds[name] = round(time.monotonic() - started, 3)
-            answers[name] = answer
+            self._seconds[name] = round(time.monotonic() - started, 3)
+            self._answers[name] = answer
 
-        thread = threading.Thread(target=run, name="probe-" + name, daemon=True)
-        thread.start()
-        return thread
+        self._threads[name] = threading.Thread(target=run, name="probe-" + name, daemon=True)
+        self._threads[name].start()
+
+    def answers(self) -> dict[str, Any]:
+        """The answers by name; a probe that is late is unseen, and what it may still say later is not heard."""
+        for thread in self._threads.values():
+            thread.join(max(0.0, self._deadline - time.monotonic()))
+        done = dict(self._answers)
+        for name in self._threads:
+            if name not in done:
+                self._seconds[name] = self._timeout
+                done[name] = unseen("no answer within %.1f s" % self._timeout, kind="timeout")
+        return done
+
+
+class Probes:
+    """Daemon threads, each with a deadline (a ThreadPoolExecutor would join its hung threads at exit).
+
+    timeout: seconds that a probe may take before its answer is given up as unseen.
+    seconds: how long each probe took, once its answer is there.
+    """
+
+    def __init__(self, timeout: float = 5.0) -> None:
+        self.timeout = timeout
+        self.seconds: dict[str, float] = {}
+
+    def begin(self, probes: Mapping[str, Probe], timeout: float | None = None) -> Pending:
+        """Start these probes and go on; ask for their answers later."""
+        pending = Pending(self.timeout if timeout is None else timeout, self.seconds)
+        for name, probe in probes.items():
+            pending.start(name, probe)
+        return pending
+
+    def gather(self, probes: Mapping[str, Probe], timeout: float | None = None) -> dict[str, Any]:
+        """The answers by name. A StackError or a time-out becomes an unseen() entry; other exceptions do, too, with their type."""
+        return self.begin(probes, timeout).answers()

@@ -1,0 +1,248 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judgements on settings: are they there, well-formed, the same everywhere, and do they lead where they should?"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
+
+SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
+# Differ between copies by nature.
+OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
+
+
+def server_kind(kind: str) -> str:
+    return "redis" if kind in ("broker", "results", "cache") else kind
+
+
+@judges("config.url_malformed", domain="stack")
+def malformed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A connection setting that no client could read; the runbook's form is postgresql://user:pass@host:port/dbname."""
+    for component in view.components(seen):
+        for target in component["targets"]:
+            evidence = {"setting": target["setting"], "reason": target["malformed"], "kind": target["kind"]}
+            if target["malformed"]:
+                yield Finding("config.url_malformed", component["component"], CRITICAL, evidence)
+            else:
+                yield Clear("config.url_malformed", component["component"], {"setting": target["setting"], "host": target["host"], "port": target["port"]})
+
+
+@judges("config.setting_missing", domain="stack")
+def missing(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A component that does not start names a setting that it has not got, or lacks a connection that its twins (same image) have."""
+    for component in view.components(seen):
+        name = component["component"]
+        present = {setting["name"] for setting in component["settings"] if setting["set"]}
+        for one in view.instances(component):
+            if one["state"] == "running" and not view.is_looping(seen, name, one):
+                continue
+            words = one.get("last_words") or {}
+            wanted = (words.get("detail") or {}).get("name", "")
+            if words.get("kind") == "setting_missing" and wanted and wanted.upper() not in {setting.upper() for setting in present}:
+                twin = _twin_with(seen, component, one, wanted)
+                yield Finding("config.setting_missing", name, CRITICAL, {"setting": wanted, "instance": one["name"], "twin": twin, "last_words": words.get("sample", "")})
+                break
+            lacking = _lacking(seen, component, one)
+            if lacking and one["exit_code"] not in (0, 126, 127, 137, 143):
+                yield Finding("config.setting_missing", name, CRITICAL, {"setting": lacking[0], "instance": one["name"], "twin": lacking[1], "last_words": words.get("sample", "")}, confidence=MEDIUM)
+                break
+
+
+def _twin_with(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any], setting: str) -> str:
+    for other in view.components(seen):
+        if other["component"] != component["component"] and any(copy["image_id"] == one["image_id"] for copy in other["instances"]):
+            if any(entry["name"].upper() == setting.upper() and entry["set"] for entry in other["settings"]):
+                return other["component"]
+    return ""
+
+
+def _lacking(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> tuple[str, str] | None:
+    """A connection setting that every running twin has and this component has not: (setting, twin)."""
+    own = {target["setting"] for target in component["targets"]}
+    twins = [
+        other
+        for other in view.components(seen)
+        if other["component"] != component["component"] and view.running(other) and any(copy["image_id"] == one["image_id"] for copy in other["instances"])
+    ]
+    if not twins:
+        return None
+    common = set.intersection(*({target["setting"] for target in twin["targets"]} for twin in twins))
+    lacking = sorted(common - own)
+    return (lacking[0], twins[0]["component"]) if lacking else None
+
+
+@judges("config.setting_differs", domain="stack")
+def differs(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Copies of one component that run with different settings: half of the requests behave otherwise."""
+    for component in view.components(seen):
+        copies = view.running(component)
+        if len(copies) < 2:
+            continue
+        names = set().union(*(one["environment_hashes"] for one in copies)) - OWN_BY_COPY
+        different = sorted(name for name in names if len({one["environment_hashes"].get(name) for one in copies}) > 1)
+        if different:
+            yield Finding("config.setting_differs", component["component"], WARNING, {"settings": different, "instances": [one["name"] for one in copies]})
+        else:
+            yield Clear("config.setting_differs", component["component"], {"instances": len(copies)})
+
+
+@judges("config.host_unresolved", "config.wrong_port", "config.wrong_host", "network.unreachable", "network.refused", "network.partitioned", domain="stack")
+def reach(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Does each setting lead somewhere? Asked from where the component stands: its resolver, its network."""
+    told: set[tuple[str, str, Any]] = set()
+    for fact in seen.get("reach", []):
+        why = why_unseen(fact)
+        if why or "from" not in fact:
+            yield Unseen("network.unreachable", fact.get("probe", "stack").split(":")[-2] if fact.get("probe") else "stack", (why or {}).get("reason", "not observed"))
+            continue
+        answer = _judge_reach(seen, fact, limits)
+        if answer is None:
+            continue
+        key = (answer.id, answer.component, fact["host"] if isinstance(answer, (Finding, Clear)) else "")
+        if key not in told:
+            told.add(key)
+            yield answer
+
+
+def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> Answer | None:
+    client, server = fact["from"], fact["to"]
+    evidence = {key: fact.get(key) for key in ("setting", "host", "port", "kind", "addresses", "error", "seconds")}
+    about = server or None
+    severity = WARNING if fact["kind"] in ("llm", "http") else CRITICAL
+    why = why_unseen(fact["resolves"])
+    if why:
+        return Unseen("config.host_unresolved", client, why["reason"])
+    if server and not view.runs(seen, server):
+        return None  # the server itself is judged
+    if server and view.is_starting(seen, server, limits) and not fact.get("connects"):
+        return Unseen("network.unreachable", client, "%s has just been started" % server)
+    if not fact["resolves"]:
+        if not server:
+            return Finding("config.host_unresolved", client, severity, evidence)
+        if _lost_network(seen, client) or _lost_network(seen, server):
+            return None  # told once, by partitioned()
+        return Finding("network.partitioned", client, severity, {**evidence, "networks_missing": [], "shared": []}, about=about)
+    if fact.get("connects"):
+        return Clear("network.unreachable", client, evidence, about=about)
+    if fact.get("error") != "refused":
+        if server and (_lost_network(seen, client) or _lost_network(seen, server)):
+            return None
+        return Finding("network.unreachable", client, severity, evidence, about=about)
+    return _judge_refusal(seen, fact, evidence, severity)
+
+
+def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str) -> Answer:
+    """Somebody is there and nothing listens at that port: whose mistake is it?"""
+    client, server, wanted = fact["from"], fact["to"], server_kind(fact["kind"])
+    if server == client:
+        return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": "itself", "role": view.role(seen, client)})
+    expected = SERVER_ROLES.get(wanted)
+    if server and expected and view.role(seen, server) not in expected:
+        return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": server, "role": view.role(seen, server)}, about=server)
+    listening = sorted({port for one in view.running(seen["components"][server]) for port in one["listening"] or []}) if server else []
+    if server and listening and fact["port"] not in listening:
+        return Finding("config.wrong_port", client, severity, {**evidence, "listening": listening}, about=server)
+    return Finding("network.refused", client, severity, evidence, about=server or None)
+
+
+def _lost_network(seen: dict[str, Any], name: str) -> list[str]:
+    """The networks that a component was made for and does not stand on now."""
+    component = seen["components"].get(name)
+    lost: set[str] = set()
+    for one in view.running(component) if component else []:
+        home = one["home_network"]
+        if home and home not in ("default", "bridge", "host", "none") and not home.startswith("container:") and home not in one["networks"]:
+            lost.add(home)
+    drift = seen.get("drift")
+    if not why_unseen(drift) and drift and name in drift:
+        lost.update(drift[name]["networks_missing"])
+    return sorted(lost)
+
+
+@judges("network.partitioned", domain="stack")
+def partitioned(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A running component that was taken off a network it was made for."""
+    for component in view.components(seen):
+        if not view.running(component):
+            continue
+        lost = _lost_network(seen, component["component"])
+        on = sorted({network for one in view.running(component) for network in one["networks"]})
+        if lost:
+            yield Finding("network.partitioned", component["component"], CRITICAL, {"networks_missing": lost, "networks": on})
+        else:
+            yield Clear("network.partitioned", component["component"], {"networks": on})
+
+
+@judges("postgres.password_rejected", "redis.password_rejected", "config.stale_environment", domain="stack")
+def accounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A client whose account the server refuses; and where the files already hold another value, a client that was not restarted.
+
+    Known without a failed login of ours wherever another client's account of the same user was let in: a role has one password.
+    """
+    for kind in ("postgres", "redis"):
+        for server, facts in sorted(seen.get(kind, {}).items()):
+            for account in _worst_by_client(facts.get("accounts") or []):
+                yield from _judge_account(seen, limits, kind, server, facts, account)
+
+
+def _worst_by_client(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One account for each client: the refused one if there is one."""
+    worst: dict[str, dict[str, Any]] = {}
+    for account in found:
+        if account["component"] not in worst or account["accepted"] is False:
+            worst[account["component"]] = account
+    return list(worst.values())
+
+
+def _judge_account(seen: dict[str, Any], limits: Limits, kind: str, server: str, facts: dict[str, Any], account: dict[str, Any]) -> Iterator[Answer]:
+    client = account["component"]
+    evidence = {"setting": account["setting"], "user": account["user"], "server": server}
+    complaint = _complaint(seen, client, kind + "_auth", limits)
+    stale = _stale_since(seen, client, account, complaint)
+    refused = account["accepted"] is False
+    if refused or (stale and complaint):
+        if kind == "redis" and why_unseen(facts["answers"]) and not stale:
+            return  # nobody is let in: the server's own judgement
+        if stale:
+            yield Finding("config.stale_environment", client, CRITICAL, {**evidence, **stale}, about=server)
+        yield Finding(kind + ".password_rejected", client, CRITICAL, {**evidence, "seen_in_log": bool(complaint)}, HIGH if refused else MEDIUM, about=server)
+    elif account["accepted"]:
+        yield Clear(kind + ".password_rejected", client, evidence, about=server)
+    else:
+        yield Unseen(kind + ".password_rejected", client, "whether %s lets %s in as %s was not tried" % (server, client, account["user"] or "its user"))
+
+
+def _complaint(seen: dict[str, Any], client: str, kind: str, limits: Limits) -> dict[str, Any] | None:
+    """What the client's own log says of it, if it said so lately."""
+    logs = seen["components"].get(client, {}).get("logs", {})
+    if why_unseen(logs):
+        return None
+    window = limits.get("log_window_seconds", component=client) or 0
+    return next((one for one in logs["signatures"] if one["kind"] == kind and seen["now"] - one["last"] <= window), None)
+
+
+def _stale_since(seen: dict[str, Any], client: str, account: dict[str, Any], complaint: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Whether the client runs with an older value than the one that stands where it is kept now."""
+    drift = seen.get("drift")
+    if not why_unseen(drift) and drift and account["setting"] in drift.get(client, {}).get("accepted_after_restart", []):
+        return {"kept_in": "the project's files"}
+    changed = account.get("password_changed_at") or 0
+    started = [one["started_at"] for one in view.running(seen["components"].get(client, {"instances": []}))]
+    if changed and started and changed > max(started) and complaint and complaint["last"] > changed:
+        return {"kept_in": account["setting"], "changed_seconds_ago": round(seen["now"] - changed)}
+    return None
+
+
+@judges("config.files_invalid", domain="stack")
+def files(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """The project's own files cannot be read by the platform any more: the next deploy will fail."""
+    why = why_unseen(seen.get("drift"))
+    if why and why["kind"] == "compose_invalid":
+        yield Finding("config.files_invalid", "stack", WARNING, {"reason": why["reason"]})
+    elif not why:
+        yield Clear("config.files_invalid", "stack", {})

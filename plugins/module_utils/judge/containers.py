@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judgements on the copies of each component: do they run, and if not, why did they end?"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Clear, Finding, Unseen, why_unseen
+
+# The engine's own words when a command cannot be run at all.
+NO_COMMAND = re.compile(r"executable file not found|no such file or directory|permission denied|exec format error|is a directory", re.IGNORECASE)
+# A health check that fails because its program is not in the image says nothing about the service.
+BROKEN_CHECK = re.compile(r"executable file not found|not found|no such file or directory", re.IGNORECASE)
+TERMINATED = (0, 143, 130)
+KILLED = 137
+
+
+@judges(
+    "container.not_running",
+    "container.crashed",
+    "container.bad_command",
+    "container.oom_killed",
+    "container.killed",
+    "container.paused",
+    domain="stack",
+)
+def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A component of which no copy serves, or whose copies keep ending; the exit code, the engine's events and its last words tell why."""
+    for component in view.components(seen):
+        name = component["component"]
+        copies = view.instances(component)
+        if not copies:
+            continue
+        looping = [one for one in copies if view.is_looping(seen, name, one)]
+        alive = [one for one in view.running(component) if one not in looping]
+        broken = looping or [one for one in copies if one["state"] != "running"]
+        if alive and not looping:
+            yield from _children_killed(seen, name, alive)
+            yield Clear("container.not_running", name, {"running": len(alive), "of": len(copies), "seconds": round(min(view.age(seen, one) for one in alive))})
+        if not broken or (alive and not looping):
+            continue
+        finding = _why_ended(seen, name, component, broken[0], limits)
+        if finding:
+            yield finding
+
+
+def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: dict[str, Any], limits: Limits) -> Answer | None:
+    code, state = one["exit_code"], one["state"]
+    # While a looping container runs, its exit code is 0: its last death tells.
+    last_deaths = [event for event in view.deaths(seen, name, 600) if event["instance"] == one["id"]]
+    if state == "running" and last_deaths:
+        code = int(last_deaths[-1]["detail"].get("exitCode", code))
+    evidence: dict[str, Any] = {"instance": one["name"], "state": state, "exit_code": code, "restarts": one["restarts"], "command": one["command"]}
+    if one["finished_at"] and state != "running":
+        evidence["seconds"] = round(max(0.0, seen["now"] - one["finished_at"]))
+    words = one.get("last_words")
+    if isinstance(words, dict) and "unseen" not in words:
+        evidence.update({"failure_kind": words.get("kind", ""), "failure_about": words.get("about") or "", "last_words": words.get("sample", "")})
+    if state == "paused":
+        return Finding("container.paused", name, CRITICAL, evidence)
+    if component["role"] in view.FINITE and state == "exited" and code == 0:
+        return None
+    if one["oom_killed"] or _oom_event(seen, name, one["started_at"] - 120):
+        return Finding("container.oom_killed", name, CRITICAL, {**evidence, "memory_limit": one["memory_limit"]})
+    if code in (126, 127) or (state in ("created", "exited") and NO_COMMAND.search(one["error"])):
+        return Finding("container.bad_command", name, CRITICAL, {**evidence, "error": one["error"]})
+    stop = view.was_stopped(seen, name, one["started_at"])
+    if state == "created" and not one["started_at"]:
+        age = seen["now"] - one["created_at"]
+        if age < (limits.get("startup_grace_seconds", component=name) or 0):
+            return Unseen("container.not_running", name, "%s was made %d s ago and is not started yet" % (one["name"], age))
+        return Finding("container.not_running", name, CRITICAL, {**evidence, "stopped_by": "", "error": one["error"]})
+    if code in TERMINATED or (stop and state == "exited" and code in (KILLED, 0)):
+        return _stopped(seen, name, component, evidence, stop)
+    if code == KILLED:
+        return Finding("container.killed", name, CRITICAL, evidence)
+    return Finding("container.crashed", name, CRITICAL, evidence)
+
+
+def _stopped(seen: dict[str, Any], name: str, component: dict[str, Any], evidence: dict[str, Any], stop: dict[str, Any] | None) -> Answer | None:
+    """It ended in good order: an illness only where it is missed."""
+    if not view.is_needed(seen, name):
+        return None
+    severity = CRITICAL if component["role"] in view.ESSENTIAL else WARNING
+    return Finding("container.not_running", name, severity, {**evidence, "stopped_by": stop["action"] if stop else ""})
+
+
+def _oom_event(seen: dict[str, Any], name: str, since: float) -> bool:
+    events = seen.get("events")
+    return not why_unseen(events) and any(event["component"] == name and event["action"] == "oom" and event["time"] >= since for event in events or [])
+
+
+def _children_killed(seen: dict[str, Any], name: str, alive: list[dict[str, Any]]) -> Iterator[Answer]:
+    """The kernel kills a child and the container lives on: only the engine's events show it (the last two minutes count)."""
+    if _oom_event(seen, name, seen["now"] - 120):
+        yield Finding("container.oom_killed", name, CRITICAL, {"instance": alive[0]["name"], "state": "running", "exit_code": KILLED, "restarts": alive[0]["restarts"], "memory_limit": alive[0]["memory_limit"]})
+    else:
+        yield Clear("container.oom_killed", name, {"minutes": 2})
+
+
+@judges("container.unhealthy", "container.healthcheck_broken", domain="stack")
+def health(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """The platform's own health check fails: because the service is ill, or because the check cannot run in this image."""
+    for component in view.components(seen):
+        for one in view.running(component):
+            check = one["health"]
+            if not check:
+                continue
+            evidence = {"instance": one["name"], "failing": check["failing"], "output": check["output"][:200], "test": " ".join(one["health_test"])[:200]}
+            if check["status"] == "unhealthy":
+                broken = BROKEN_CHECK.search(check["output"]) and re.search(r"exec|sh:|/bin/|OCI", check["output"])
+                yield Finding("container.healthcheck_broken" if broken else "container.unhealthy", component["component"], WARNING, evidence)
+            elif check["status"] == "healthy":
+                yield Clear("container.unhealthy", component["component"], {"instance": one["name"]})
+
+
+@judges("container.memory_near_limit", domain="stack")
+def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Memory in use, without reclaimable cache, against the container's limit (container_memory_percent: 90 / 97)."""
+    for component in view.components(seen):
+        name = component["component"]
+        for one in view.running(component):
+            why = why_unseen(one["memory"])
+            if why:
+                if why["kind"] != "not_running":
+                    yield Unseen("container.memory_near_limit", name, why["reason"])
+                continue
+            used, limit = one["memory"]["used"], one["memory"]["limit"]
+            if not limit:
+                continue
+            percent = round(100.0 * used / limit, 1)
+            evidence = {"instance": one["name"], "percent": percent, "used": used, "limit": limit}
+            severity = limits.grade("container_memory_percent", percent, component=name)
+            yield Finding("container.memory_near_limit", name, severity, evidence) if severity else Clear("container.memory_near_limit", name, evidence)

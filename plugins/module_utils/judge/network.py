@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judgements on the way in: a probe from outside and one from inside tell "down" from "cut off"."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, Clear, Finding, Unseen, why_unseen
+
+BAD_GATEWAY = (502, 503, 504)
+
+
+@judges("network.port_not_published", domain="stack")
+def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """An api that nobody outside can reach: no port of it or of a proxy is published, and no other stack shares its network."""
+    doors = [component for component in view.components(seen) if component["role"] in ("proxy", "api") and view.running(component)]
+    drift = seen.get("drift")
+    if not why_unseen(drift):
+        for component in doors:
+            lost = (drift or {}).get(component["component"], {}).get("ports_missing", [])
+            if lost:
+                yield Finding("network.port_not_published", component["component"], CRITICAL, {"ports": [port["inside"] for port in lost], "wanted_by": "the project's files"})
+                return
+    if not any(component["role"] == "api" for component in doors):
+        return
+    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in one["published"]]
+    for component, mapping in mapped:
+        yield Clear("network.port_not_published", component["component"], {"inside": mapping["inside"], "outside": mapping["outside"], "host": mapping["host"]})
+    outsiders = seen.get("outsiders")
+    if mapped or (outsiders and not why_unseen(outsiders)):
+        return
+    door = next((component for component in doors if component["role"] == "proxy"), doors[0])
+    listening = sorted({port for one in view.running(door) for port in one["listening"] or []})
+    yield Finding("network.port_not_published", door["component"], CRITICAL, {"ports": listening, "wanted_by": ""}, MEDIUM)
+
+
+@judges("network.outside_unreachable", "network.published_port_wrong", "http.bad_gateway", domain="stack")
+def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """What a user meets at the published port, against what the component itself answers inside."""
+    for fact in seen.get("outside", []):
+        why = why_unseen(fact)
+        name = fact.get("to") or _front(seen)
+        if why or "connects" not in fact:
+            yield Unseen("network.outside_unreachable", name, (why or {}).get("reason", "not observed"))
+            continue
+        where = {"inside": fact.get("inside"), "outside": fact.get("outside"), "host": fact.get("host", fact.get("url", ""))}
+        if fact.get("listening") is False:
+            if view.is_starting(seen, name, limits):
+                yield Unseen("network.published_port_wrong", name, "%s has just been started" % name)
+                continue
+            listening = sorted({port for one in view.running(seen["components"][name]) for port in one["listening"] or []})
+            # A program that has not opened any port is not up, whatever is published; that is judged elsewhere.
+            if listening:
+                yield Finding("network.published_port_wrong", name, CRITICAL, {**where, "listening": listening})
+            continue
+        if not fact["connects"]:
+            kind = (fact.get("error") or {}).get("kind", "")
+            if kind == "timeout" or view.is_starting(seen, name, limits):
+                yield Unseen("network.outside_unreachable", name, "no answer from outside (%s)" % kind)
+            else:
+                yield Finding("network.outside_unreachable", name, CRITICAL, {**where, "error": kind})
+        elif fact.get("status") in BAD_GATEWAY and view.role(seen, name) == "proxy":
+            yield Finding("http.bad_gateway", name, CRITICAL, {**where, "status": fact["status"]})
+        else:
+            yield Clear("network.outside_unreachable", name, {**where, "status": fact.get("status"), "seconds": fact.get("seconds")})
+
+
+def _front(seen: dict[str, Any]) -> str:
+    """The component that meets the users."""
+    for wanted in ("proxy", "api"):
+        for component in view.components(seen):
+            if component["role"] == wanted:
+                return component["component"]
+    return "stack"
+
+
+@judges("stack.unknown_shape", domain="stack")
+def shape(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A stack in which no api was recognised cannot be called healthy; the operator can name it."""
+    if not any(component["role"] == "api" for component in view.components(seen)):
+        yield Unseen("stack.unknown_shape", "stack", "no component was recognised as the api", "name it: roles: {<component>: api}")
+    for component in view.components(seen):
+        if component["role"] == "unknown" and view.running(component):
+            yield Unseen("stack.unknown_shape", component["component"], "what this component does was not recognised", "name it: roles: {%s: …}" % component["component"])
+
+

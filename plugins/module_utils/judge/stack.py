@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judge all observations of a stack. Pure: it gives the same answers for a document that was saved weeks ago."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import celery, config, containers, http, logs, network, pools, postgres, redis, view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen, why_unseen
+
+# Importing them is what registers their judges.
+DOMAINS = (celery, config, containers, http, logs, network, pools, postgres, redis)
+SERVER_DOMAINS = ("postgres", "redis", "celery", "http")
+# What a component that has just been started cannot be blamed for yet.
+NOT_YET = ("http.", "celery.worker_not_responding", "celery.no_worker", "celery.queue_without_consumer", "network.outside_unreachable", "container.unhealthy", "postgres.starting_up", "redis.loading")
+
+
+def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
+    """Every answer of every judge on these observations."""
+    answers: list[Answer] = []
+    for domain in SERVER_DOMAINS:
+        for component, facts in sorted(seen.get(domain, {}).items()):
+            why = why_unseen(facts.get("answers"))
+            if why and why["kind"] == "not_running":
+                # Whether that is an illness is the containers' judgement; nothing was seen of the rest.
+                continue
+            if domain == "celery" and why:
+                # A broker that does not answer is judged as a Redis; what it would have told is not known.
+                answers.append(Unseen("celery.no_worker", component, "the broker could not be asked: %s" % why["reason"]))
+                continue
+            answers.extend(judge_domain(domain, facts, limits))
+    for component in view.components(seen):
+        if not why_unseen(component["logs"]):
+            answers.extend(judge_domain("logs", component["logs"], limits))
+    answers.extend(judge_domain("stack", {**seen, **pools_view(seen)}, limits))
+    return [_not_yet(seen, answer, limits) for answer in answers]
+
+
+def _not_yet(seen: dict[str, Any], answer: Answer, limits: Limits) -> Answer:
+    """A symptom of a component that has just been started, or of one in front of it, is not an illness yet."""
+    if not isinstance(answer, Finding) or not answer.id.startswith(NOT_YET):
+        return answer
+    concerned = {answer.component} | {edge["to"] for edge in seen.get("edges", []) if edge["from"] == answer.component}
+    if answer.id.startswith("celery."):
+        concerned |= {component["component"] for component in view.components(seen) if component["role"] == "worker"}
+    young = sorted(name for name in concerned if view.is_starting(seen, name, limits))
+    if not young:
+        return answer
+    return Unseen(answer.id, answer.component, "%s was started less than %d s ago" % (", ".join(young), limits.get("startup_grace_seconds", component=young[0]) or 0), "run it again in a moment")
+
+
+def pools_view(seen: dict[str, Any]) -> dict[str, Any]:
+    """What the judges of connection pools are handed: the pool of each client and the slots of each server."""
+    pools, servers = [], {}
+    for server, facts in sorted(seen.get("postgres", {}).items()):
+        if why_unseen(facts.get("answers")) or why_unseen(facts.get("sessions")) or why_unseen(facts.get("server")):
+            continue
+        sessions = facts["sessions"]
+        settings = facts["server"]
+        usable = settings["max_connections"] - settings.get("superuser_reserved", 0) - settings.get("reserved", 0)
+        servers[server] = {"usable": usable, "used": len(sessions)}
+        for client in facts.get("clients", []):
+            component = seen["components"].get(client)
+            if component and view.running(component):
+                pools.append(_pool_of(seen, component, server, sessions))
+    return {"pools": pools, "servers": servers}
+
+
+def _pool_of(seen: dict[str, Any], component: dict[str, Any], server: str, sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    copies = view.running(component)
+    addresses = {address for one in copies for address in one["networks"].values()}
+    own = [session for session in sessions if session.get("client_addr") in addresses]
+    held = [session.get("state_seconds") or 0.0 for session in own if str(session.get("state")).startswith("idle in transaction")]
+    sizes = _pool_settings(component)
+    return {
+        "component": component["component"],
+        "server": server,
+        "size": sizes.get("size", 5),
+        "overflow": sizes.get("overflow", 10),
+        "timeout_seconds": sizes.get("timeout", 30),
+        "source": "settings" if "size" in sizes else "SQLAlchemy's defaults",
+        "replicas": len(copies),
+        "processes": max(1, max((_processes(component["role"], one) for one in copies), default=1)),
+        "sessions": {
+            "total": len(own),
+            "active": sum(1 for session in own if session.get("state") == "active"),
+            "idle": sum(1 for session in own if session.get("state") == "idle"),
+            "idle_in_transaction": len(held),
+            "oldest_idle_in_transaction_seconds": max(held, default=0.0),
+        },
+        "log_errors": _queue_pool_errors(seen, component),
+    }
+
+
+def _pool_settings(component: dict[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for setting in component["settings"]:
+        name, value = setting["name"].upper(), str(setting.get("value", ""))
+        if not value.lstrip("-").isdigit() or "REDIS" in name or "BROKER" in name:
+            continue
+        if name.endswith("POOL_TIMEOUT"):
+            found["timeout"] = int(value)
+        elif name.endswith("OVERFLOW"):
+            found["overflow"] = int(value)
+        elif name.endswith(("POOL_SIZE", "_POOL")):
+            found["size"] = int(value)
+    return found
+
+
+def _processes(role: str, one: dict[str, Any]) -> int:
+    """The processes of an instance that hold a pool of their own: the program's leaves, helpers left out."""
+    programs = [process for process in one["processes"] if "resource_tracker" not in process["command"] and process["command"].split(" ")[0].rsplit("/", 1)[-1] not in ("sh", "bash", "tini", "dumb-init")]
+    parents = {process["parent"] for process in programs}
+    return len([process for process in programs if process["pid"] not in parents])
+
+
+def _queue_pool_errors(seen: dict[str, Any], component: dict[str, Any]) -> dict[str, Any] | None:
+    logs = component["logs"]
+    if why_unseen(logs):
+        return None
+    hit = next((signature for signature in logs["signatures"] if signature["kind"] == "postgres_pool_exhausted"), None)
+    if hit is None:
+        return None
+    detail = hit.get("detail") or {}
+    return {"count": hit["count"], "last_seconds_ago": round(seen["now"] - hit["last"], 1), "size": detail.get("size"), "overflow": detail.get("overflow")}

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Questions that several judges ask of the observations of a whole stack. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.model import why_unseen
+
+# Roles whose absence is felt; any other component counts when somebody connects to it.
+ESSENTIAL = frozenset(["api", "worker", "postgres", "redis", "proxy", "pgbouncer"])
+FINITE = frozenset(["migration"])
+
+
+def components(seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every component of the stack, by name."""
+    for name in sorted(seen.get("components", {})):
+        yield seen["components"][name]
+
+
+def role(seen: dict[str, Any], component: str) -> str:
+    return seen["components"].get(component, {}).get("role", "")
+
+
+def instances(component: dict[str, Any]) -> list[dict[str, Any]]:
+    """The instances that serve: one-off runs are left out."""
+    return [one for one in component["instances"] if not one["one_off"]]
+
+
+def running(component: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in instances(component) if one["state"] == "running"]
+
+
+def runs(seen: dict[str, Any], name: str) -> bool:
+    return name in seen["components"] and bool(running(seen["components"][name]))
+
+
+def age(seen: dict[str, Any], one: dict[str, Any]) -> float:
+    """Seconds since an instance was started."""
+    return max(0.0, seen["now"] - one["started_at"])
+
+
+def is_needed(seen: dict[str, Any], name: str) -> bool:
+    """Whether somebody would miss this component: an essential role, or a component that connects to it."""
+    return role(seen, name) in ESSENTIAL or any(edge["to"] == name and edge["from"] != name for edge in seen.get("edges", []))
+
+
+def deaths(seen: dict[str, Any], name: str, within: float) -> list[dict[str, Any]]:
+    """The times that an instance of a component ended with an error lately, oldest first."""
+    events = seen.get("events")
+    if why_unseen(events):
+        return []
+    return [
+        event
+        for event in events or []
+        if event["component"] == name and event["action"] == "die" and event["detail"].get("exitCode", "0") != "0" and seen["now"] - event["time"] <= within
+    ]
+
+
+def was_stopped(seen: dict[str, Any], name: str, since: float) -> dict[str, Any] | None:
+    """The event by which somebody stopped or killed an instance of this component after a UNIX time."""
+    events = seen.get("events")
+    if why_unseen(events):
+        return None
+    hits = [event for event in events or [] if event["component"] == name and event["action"] in ("stop", "kill") and event["time"] >= since]
+    return hits[-1] if hits else None
+
+
+def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
+    """Whether an instance keeps ending and being started again, caught in whichever phase.
+
+    Running again counts as recovered once it has lived half as long again as its last life, and at least 15 seconds.
+    """
+    if one["state"] == "restarting":
+        return True
+    if one["state"] != "running" or not one["restarts"]:
+        return False
+    ends = [event for event in deaths(seen, name, 600) if event["instance"] == one["id"]]
+    if len(ends) < 2:
+        return one["restarts"] >= 2 and age(seen, one) < 15 and why_unseen(seen.get("events")) is not None
+    starts = [event["time"] for event in seen["events"] if event["component"] == name and event["action"] == "start" and event["time"] < ends[-1]["time"]]
+    life = ends[-1]["time"] - starts[-1] if starts else 0.0
+    return age(seen, one) <= max(15.0, 1.5 * life)
+
+
+def is_starting(seen: dict[str, Any], name: str, limits: Limits) -> bool:
+    """Whether a component has just been started for the first time and may still need its moment."""
+    component = seen["components"].get(name)
+    if not component:
+        return False
+    grace = limits.get("startup_grace_seconds", component=name) or 0
+    alive = running(component)
+    return bool(alive) and all(
+        age(seen, one) < grace and (not one["restarts"]) and not is_looping(seen, name, one) and (one["health"] or {}).get("status") != "healthy" for one in alive
+    )

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which part a component plays: from its processes, its command, its image, its environment, and last from its name."""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
+
+# Order matters: a celery beat inside a worker's command line is a worker that also beats.
+BY_COMMAND = [
+    ("worker", re.compile(r"\bceleryd\b|\bcelery\b.*\bworker\b")),
+    ("beat", re.compile(r"\bcelery\b.*\bbeat\b|\bcelerybeat\b")),
+    ("flower", re.compile(r"\bcelery\b.*\bflower\b")),
+    ("pgbouncer", re.compile(r"(^|/|\s)pgbouncer\b")),
+    ("postgres", re.compile(r"(^|/|\s)(postgres|postmaster)(\s|:|$)")),
+    ("redis", re.compile(r"(^|/|\s)(redis-server|valkey-server|keydb-server|dragonfly)\b")),
+    ("migration", re.compile(r"\balembic\b.*\b(upgrade|downgrade|stamp)\b")),
+    ("proxy", re.compile(r"(^|/|\s)(nginx|haproxy|traefik|caddy|envoy|httpd|apache2)\b")),
+    ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b")),
+]
+BY_IMAGE = [
+    ("postgres", re.compile(r"(^|[/_-])(postgres|postgresql|postgis|timescaledb|pgvector)([:@_-]|$)")),
+    ("redis", re.compile(r"(^|[/_-])(redis|valkey|keydb|dragonfly)([:@_-]|$)")),
+    ("proxy", re.compile(r"(^|[/_-])(nginx|haproxy|traefik|caddy|envoy)([:@_-]|$)")),
+    ("pgbouncer", re.compile(r"(^|[/_-])pgbouncer([:@_-]|$)")),
+]
+BY_NAME = [
+    ("worker", re.compile(r"worker|celery|jobs|tasks?$|consumer")),
+    ("beat", re.compile(r"beat|scheduler|clock|cron")),
+    ("postgres", re.compile(r"postgres|pgsql|^pg|^db\d*$|database")),
+    ("redis", re.compile(r"redis|valkey|cache|broker")),
+    ("migration", re.compile(r"migrat|alembic")),
+    ("proxy", re.compile(r"nginx|proxy|gateway|ingress|traefik|caddy|edge")),
+    ("llm", re.compile(r"llm|openai|anthropic|ollama|vllm|litellm")),
+    ("api", re.compile(r"api|backend|web|app|server")),
+]
+# Roles that do their work and end.
+FINITE = frozenset(["migration"])
+
+
+def find_role(component: Component, read_script: Callable[[Instance, str], str]) -> tuple[str, str]:
+    """(role, source of that knowledge). read_script gives the text of a start script inside an instance, "" when there is none."""
+    instances = [one for one in component.instances if not one.one_off] or component.instances
+    for instance in instances:
+        for process in instance.processes:
+            # The first process may be a shell around the program; the program itself decides.
+            role = match(BY_COMMAND, [process.command])
+            if role:
+                return role, "process"
+    for instance in instances:
+        role = match(BY_COMMAND, [" ".join(instance.command)])
+        if role:
+            return role, "command"
+    for instance in instances:
+        role = match(BY_IMAGE, [instance.image])
+        if role:
+            return role, "image"
+    for instance in instances:
+        if {"POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"} & set(instance.environment):
+            return "postgres", "environment"
+        for port, role in ((5432, "postgres"), (6379, "redis")):
+            if port in instance.exposed:
+                return role, "port"
+    for instance in instances:
+        for path in scripts_in(instance.command):
+            role = match(BY_COMMAND, read_script(instance, path).splitlines())
+            if role:
+                return role, "file"
+    role = match(BY_NAME, [component.id.lower()])
+    return (role, "name") if role else ("unknown", "")
+
+
+def match(table: Iterable[tuple[str, re.Pattern]], texts: Iterable[str]) -> str:
+    """The role of the first row that any of the texts shows; "" when none does."""
+    texts = [text for text in texts if not text.lstrip().startswith("#")]
+    for role, pattern in table:
+        if any(pattern.search(text) for text in texts):
+            return role
+    return ""
+
+
+def scripts_in(command: list[str]) -> list[str]:
+    """The words of a command line that may be start scripts."""
+    words = [word for text in command for word in text.split()]
+    return [word for word in words if re.fullmatch(r"[\w./-]+", word) and (word.endswith((".sh", "entrypoint", "start", "run")))][:4]

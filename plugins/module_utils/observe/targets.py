@@ -1,0 +1,224 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where an application is told to connect: its settings, recognised by the shape of their values rather than by their names.
+
+A Target holds raw secrets: it lives in memory, as long as the run does; what is observed of it comes from as_fact().
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Callable, Iterable
+from urllib.parse import urlsplit
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres, redis
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_secret_name
+
+POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?:?/{0,2}", re.IGNORECASE)
+REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?|valkeys?|sentinel|redis\+socket|unix):?/{0,2}", re.IGNORECASE)
+HTTP_SCHEME = re.compile(r"^https?://", re.IGNORECASE)
+OTHER_BROKER = re.compile(r"^(amqps?|sqs|pyamqp|kafka)://", re.IGNORECASE)
+URL_NAME = re.compile(r"(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_(URL|URI|DSN)$|^(DSN|DATABASE_URL)$", re.IGNORECASE)
+REDIS_URL_NAME = re.compile(r"(REDIS|BROKER|RESULT_BACKEND|CACHE|VALKEY)\w*(_(URL|URI|DSN))?$", re.IGNORECASE)
+LLM_NAME = re.compile(r"openai|anthropic|llm|azure|ollama|litellm|vllm|mistral|gemini|bedrock|model", re.IGNORECASE)
+HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR)$")
+POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL".split())
+REDIS_WORDS = frozenset("REDIS VALKEY CACHE QUEUE BROKER CELERY KV".split())
+# Settings whose values tell how the application behaves and hold nothing secret.
+PLAIN = re.compile(
+    r"(POOL|OVERFLOW|WORKERS|CONCURRENCY|TIMEOUT|LOG_?LEVEL|DEBUG|RATE_LIMIT|PROVIDER|_MODEL$|RETR(Y|IES)|PORT$|QUEUES?$|MAX_|_MINUTES$|ENVIRONMENT$)", re.IGNORECASE
+)
+
+
+@dataclass
+class Target:
+    """One place that a component is told to connect to.
+
+    kind: postgres, redis, broker, results, cache, llm, http. malformed: why the setting cannot be understood, "" when it can.
+    password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
+    """
+
+    component: str
+    setting: str
+    source: str
+    kind: str
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = ""
+    database: str = ""
+    tls: bool = False
+    scheme: str = ""
+    options: Any = None
+    malformed: str = ""
+    password_setting: str = ""
+    password_file: str = ""
+    password_changed_at: float = 0.0
+    url: str = ""
+
+    @property
+    def server_kind(self) -> str:
+        """What kind of server stands there: broker, results and cache are uses of a Redis."""
+        return "redis" if self.kind in ("broker", "results", "cache") else self.kind
+
+    def as_fact(self, mask: Mask) -> dict[str, Any]:
+        """What may be said of it."""
+        return {
+            "setting": self.setting,
+            "source": self.source,
+            "kind": self.kind,
+            "scheme": self.scheme,
+            "host": mask.text(self.host),
+            "port": self.port,
+            "user": self.user,
+            "database": self.database,
+            "tls": self.tls,
+            "password": mask.secret(self.password),
+            "password_setting": self.password_setting,
+            "password_changed_at": self.password_changed_at,
+            "malformed": self.malformed,
+        }
+
+
+ReadFile = Callable[[str], Any]
+
+
+def find_targets(component: str, environment: dict[str, str], source: str, read_file: ReadFile, secret_files: Iterable[str]) -> list[Target]:
+    """Every place that this environment names. read_file gives a File or None; secret_files are paths below /run/secrets and the like."""
+    found: list[Target] = []
+    for name, value in sorted(environment.items()):
+        target = _from_url(component, name, value, source)
+        if target:
+            found.append(target)
+    return found + _from_parts(component, environment, source, read_file, list(secret_files))
+
+
+def _from_url(component: str, name: str, value: str, source: str) -> Target | None:
+    if name.endswith("_FILE") or not value:
+        return None
+    if POSTGRES_SCHEME.match(value) and "/" in value or (URL_NAME.search(name) and not _is_other_database(value)):
+        target = Target(component, name, source, "postgres", url=value, password_setting=name)
+        try:
+            seen = postgres.parse_url(value)
+        except StackError as error:
+            target.malformed = error.message
+            return target
+        target.host, target.port, target.user, target.password, target.database = seen.host, seen.port, seen.user, seen.password, seen.database
+        target.options, target.scheme = seen, value.split(":", 1)[0]
+        return target
+    if REDIS_SCHEME.match(value) and "/" in value or (REDIS_URL_NAME.search(name) and name.upper().endswith(("URL", "URI", "DSN", "BACKEND")) and not OTHER_BROKER.match(value)):
+        target = Target(component, name, source, redis_use(name), url=value, password_setting=name)
+        if re.match(r"^(db\+|django-db|rpc|file|cache\+|https?:)", value):
+            return None
+        try:
+            seen_redis = redis.parse_url(value)
+        except StackError as error:
+            target.malformed = error.message
+            return target
+        target.host, target.port, target.user, target.password = seen_redis.host, seen_redis.port, seen_redis.username or "", seen_redis.password or ""
+        target.database, target.tls, target.scheme = str(seen_redis.database), seen_redis.tls, value.split(":", 1)[0]
+        target.options = seen_redis
+        return target
+    if HTTP_SCHEME.match(value):
+        try:
+            parts = urlsplit(value)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            return Target(component, name, source, "llm" if LLM_NAME.search(name) else "http", malformed="not a URL: %s" % error)
+        kind = "llm" if LLM_NAME.search(name) else "http"
+        return Target(component, name, source, kind, host=parts.hostname or "", port=port, tls=parts.scheme == "https", scheme=parts.scheme, password=parts.password or "", url=value)
+    return None
+
+
+def _is_other_database(value: str) -> bool:
+    return bool(re.match(r"^(sqlite|mysql|mariadb|oracle|mssql|mongodb)", value))
+
+
+def redis_use(name: str) -> str:
+    """What a Redis setting of this name is for."""
+    upper = name.upper()
+    if "BROKER" in upper:
+        return "broker"
+    if "RESULT" in upper:
+        return "results"
+    return "cache" if "CACHE" in upper else "redis"
+
+
+def _from_parts(component: str, environment: dict[str, str], source: str, read_file: ReadFile, secret_files: list[str]) -> list[Target]:
+    found = []
+    for name, host in sorted(environment.items()):
+        match = HOST_NAME.match(name)
+        if not match or not host or "://" in host or "/" in host:
+            continue
+        prefix = match.group("prefix") + match.group("joint")
+        words = set(match.group("prefix").upper().split("_"))
+        port_text = _first(environment, prefix, ("PORT",))[1]
+        if words & POSTGRES_WORDS or (port_text == "5432" and not words & REDIS_WORDS):
+            kind, default_port = "postgres", 5432
+        elif words & REDIS_WORDS or port_text == "6379":
+            kind, default_port = redis_use(name), 6379
+        else:
+            continue
+        if not match.group("prefix"):
+            continue
+        target = Target(component, name, source, kind, host=host.strip(), scheme="settings")
+        port_name = prefix + "PORT"
+        if port_text and not (port_text.isdigit() and 0 < int(port_text) < 65536):
+            target.malformed = "%s is not a port number" % port_name
+            target.setting = port_name
+        target.port = int(port_text) if port_text.isdigit() else default_port
+        target.user = _first(environment, prefix, ("USER", "USERNAME"))[1]
+        target.database = _first(environment, prefix, ("NAME", "DB", "DATABASE", "DBNAME"))[1] or ("0" if kind != "postgres" else "")
+        target.password_setting, target.password = _first(environment, prefix, ("PASSWORD", "PASS", "PASSWD"))
+        if not target.password:
+            _password_from_file(target, environment, prefix, words, read_file, secret_files)
+        found.append(target)
+    return found
+
+
+def _password_from_file(target: Target, environment: dict[str, str], prefix: str, words: set[str], read_file: ReadFile, secret_files: list[str]) -> None:
+    setting, path = _first(environment, prefix, ("PASSWORD_FILE", "PASS_FILE", "PASSWD_FILE", "PASSWORDFILE"))
+    candidates = [path] if path else _secret_for(words, secret_files)
+    for candidate in candidates:
+        content = read_file(candidate)
+        if content is not None:
+            target.password = content.content.decode("utf-8", "replace").strip()
+            target.password_file, target.password_changed_at = candidate, content.changed_at
+            target.password_setting = setting or candidate
+            return
+
+
+def _secret_for(words: set[str], secret_files: list[str]) -> list[str]:
+    """The secret files whose names speak of a password and share the most particular word with the settings' prefix."""
+    hits = []
+    for path in secret_files:
+        name = set(re.split(r"[^A-Z0-9]+", path.rsplit("/", 1)[-1].upper()))
+        if name & {"PASSWORD", "PASS", "PW", "PASSWD"} and name & words:
+            hits.append((-len(name & words), path))
+    return [path for _rank, path in sorted(hits)]
+
+
+def _first(environment: dict[str, str], prefix: str, endings: Iterable[str]) -> tuple[str, str]:
+    for ending in endings:
+        if environment.get(prefix + ending):
+            return prefix + ending, environment[prefix + ending]
+    return "", ""
+
+
+def settings_fact(environment: dict[str, str], source: str, mask: Mask) -> list[dict[str, Any]]:
+    """Every setting by name; a value only where it is known to hold nothing secret, otherwise a hash that compares within the run."""
+    facts = []
+    for name, value in sorted(environment.items()):
+        fact: dict[str, Any] = {"name": name, "source": source}
+        if PLAIN.search(name) and not is_secret_name(name) and len(value) <= 40 and not re.search(r"[:/@]", value):
+            fact.update({"set": bool(value), "value": value})
+        elif is_secret_name(name) or "://" in value:
+            fact["secret"] = mask.secret(value)
+            fact["set"] = bool(value)
+        else:
+            # Not learned as a secret: ordinary words (a host, a mode) must stay readable in texts.
+            fact.update({"set": bool(value), "hash": mask.digest(value)})
+        facts.append(fact)
+    return facts

@@ -1,0 +1,304 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From answers to a diagnosis: findings in causal order, minimal root causes, what was ruled out, what could not be seen."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import deque
+from typing import Any, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, say, say_all
+
+SCHEMA = "aiops.runbook/report/1"
+# Findings on an api or on what stands before it with which nobody is served.
+NOT_SERVED = (
+    "http.unreachable",
+    "http.hung",
+    "http.unhealthy",
+    "http.not_ready",
+    "http.bad_gateway",
+    "network.outside_unreachable",
+    "network.port_not_published",
+    "network.published_port_wrong",
+    "container.not_running",
+    "container.crashed",
+    "container.bad_command",
+    "container.oom_killed",
+    "container.killed",
+    "container.paused",
+)
+RECENT_SECONDS = 1800
+NOT_A_CHANGE = frozenset(["attach", "resize", "commit", "copy", "export"])
+HEADLINES = {
+    "healthy": {"en": "Everything that was looked at is well.", "zh-TW": "所有檢查項目皆正常。"},
+    "unknown": {"en": "Nothing wrong was found, but {count} things could not be checked.", "zh-TW": "未發現異常，但有 {count} 項無法檢查。"},
+    "ill": {"en": "{title}", "zh-TW": "{title}"},
+    "several": {"en": "{title} — and {more} more", "zh-TW": "{title}（另有 {more} 項）"},
+}
+
+
+class Graph:
+    """Who uses whom, and whether a finding of one component can be the cause of another's."""
+
+    def __init__(self, edges: Iterable[dict[str, Any]]) -> None:
+        self.uses: dict[str, set[str]] = {}
+        for edge in edges:
+            self.uses.setdefault(edge["from"], set()).add(edge["to"])
+
+    def reaches(self, user: str, used: str) -> bool:
+        """Whether a component uses another, itself or through those that it uses."""
+        seen, queue = {user}, deque([user])
+        while queue:
+            for other in self.uses.get(queue.popleft(), ()):
+                if other == used:
+                    return True
+                if other not in seen:
+                    seen.add(other)
+                    queue.append(other)
+        return False
+
+    def connects(self, along: str, cause: Finding, effect: Finding) -> bool:
+        """Whether an effect's component stands to a cause's component as the catalogue's edge says."""
+        if along == "same":
+            return cause.component == effect.component
+        if along == "uses":
+            # An effect that names what it is about is explained by an illness of that, not of another dependency.
+            near = effect.about or effect.component
+            return (near == cause.component or self.reaches(near, cause.component)) if effect.about else self.reaches(effect.component, cause.component)
+        if along == "used_by":
+            return self.reaches(cause.component, effect.component)
+        if along == "about":
+            return cause.about is not None and cause.about == effect.about
+        return along == "any"
+
+
+def can_cause(graph: Graph, cause: Finding, effect: Finding) -> bool:
+    """Whether the catalogue says that this finding explains that one, here."""
+    if cause is effect or cause.severity == INFO:
+        return False
+    for rule in catalogue().get(cause.id, {}).get("explains") or []:
+        if not fnmatch.fnmatchcase(effect.id, rule["finding"]):
+            continue
+        where = rule.get("where") or {}
+        if all(_matches(effect.evidence.get(key), wanted) for key, wanted in where.items()) and graph.connects(rule["along"], cause, effect):
+            return True
+    return False
+
+
+def _matches(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return any(_matches(value, one) for one in wanted)
+    if isinstance(wanted, str) and isinstance(value, str):
+        return fnmatch.fnmatchcase(value, wanted)
+    return value == wanted
+
+
+def distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding for each illness, the gravest first: two judges may see the same one."""
+    best: dict[tuple[Any, ...], Finding] = {}
+    for finding in sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.id, one.component)):
+        best.setdefault((finding.id, finding.component, finding.about, finding.evidence.get("pid"), finding.evidence.get("queue"), finding.evidence.get("route")), finding)
+    return list(best.values())
+
+
+def find_causes(findings: list[Finding], graph: Graph) -> dict[int, list[int]]:
+    """For each finding (by place) those that can have caused it; a circle is broken at its gravest member."""
+    causes = {place: [other for other, cause in enumerate(findings) if can_cause(graph, cause, effect)] for place, effect in enumerate(findings)}
+    explained = set()
+    roots = deque(place for place, found in causes.items() if not found)
+    while True:
+        while roots:
+            root = roots.popleft()
+            explained.add(root)
+            roots.extend(place for place, found in causes.items() if place not in explained and root in found and place not in roots)
+        circle = [place for place in causes if place not in explained]
+        if not circle:
+            return causes
+        # Nothing outside explains these: the findings are ordered by gravity, so the first one stands for the circle.
+        causes[circle[0]] = []
+        roots.append(circle[0])
+
+
+def diagnose(seen: dict[str, Any], answers: Iterable[Answer], lang: str = "en") -> dict[str, Any]:
+    """The report's model (shape: docs/report.md) of these observations and the judges' answers."""
+    answers = list(answers)
+    graph = Graph(seen.get("edges", []))
+    findings = distinct(one for one in answers if isinstance(one, Finding))
+    causes = find_causes(findings, graph)
+    keys = _keys(findings)
+    items = [_item(seen, finding, keys[place], lang) for place, finding in enumerate(findings)]
+    for place, item in enumerate(items):
+        item["caused_by"] = [keys[cause] for cause in causes[place]]
+        item["is_root"] = not causes[place] and findings[place].severity != INFO
+    roots = [_root(seen, place, items, causes, lang) for place, item in enumerate(items) if item["is_root"]]
+    roots.sort(key=lambda root: (SEVERITIES.index(root["severity"]), -len(root["consequences"]), root["key"]))
+    unknown = _unknown(answers, findings, lang)
+    verdict = _verdict(seen, findings, unknown)
+    return {
+        "schema": SCHEMA,
+        "stack": seen.get("stack", ""),
+        "platform": seen.get("platform", ""),
+        "verdict": verdict,
+        "headline": _headline(verdict, roots, unknown, lang),
+        "started_at": seen.get("started_at"),
+        "finished_at": seen.get("finished_at"),
+        "identity": seen.get("identity"),
+        "root_causes": roots,
+        "findings": items,
+        "ruled_out": _ruled_out(answers, findings, lang),
+        "unknown": unknown,
+        "topology": _topology(seen),
+        "timing": seen.get("timing", {}),
+        "lang": lang,
+    }
+
+
+def _keys(findings: list[Finding]) -> list[str]:
+    keys: list[str] = []
+    for finding in findings:
+        key = "%s@%s" % (finding.id, finding.component) + (">" + finding.about if finding.about else "")
+        number = sum(1 for other in keys if other.split("#")[0] == key)
+        keys.append(key if not number else "%s#%d" % (key, number + 1))
+    return keys
+
+
+def _texts(finding: Finding | Clear | Unseen) -> dict[str, Any]:
+    evidence = getattr(finding, "evidence", {})
+    return {"component": finding.component, "about": getattr(finding, "about", None) or "", **evidence}
+
+
+def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[str, Any]:
+    texts = _texts(finding)
+    entry = catalogue().get(finding.id, {})
+    return {
+        "key": key,
+        "id": finding.id,
+        "component": finding.component,
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "about": finding.about,
+        "title": finding.evidence.get("text") or say(finding.id, "title", texts, lang) or finding.id,
+        "explanation": say(finding.id, "explanation", texts, lang),
+        "evidence": finding.evidence,
+        "rows": entry.get("rows", []),
+        "do": say_all(finding.id, "do", texts, lang),
+    }
+
+
+def _root(seen: dict[str, Any], place: int, items: list[dict[str, Any]], causes: dict[int, list[int]], lang: str) -> dict[str, Any]:
+    consequences = []
+    parent = {place: place}
+    queue = deque([place])
+    while queue:
+        current = queue.popleft()
+        for effect, found in causes.items():
+            if current in found and effect not in parent:
+                parent[effect] = current
+                queue.append(effect)
+                path, step = [], effect
+                while step != place:
+                    path.append("%s: %s" % (items[step]["component"], items[step]["title"]))
+                    step = parent[step]
+                path.append("%s: %s" % (items[place]["component"], items[place]["title"]))
+                consequences.append({key: items[effect][key] for key in ("key", "id", "component", "title", "severity")} | {"path": path})
+    return {**items[place], "consequences": consequences, "changed": _changes(seen, items[place]["component"])}
+
+
+def _changes(seen: dict[str, Any], component: str) -> list[dict[str, Any]]:
+    """What happened to a component lately, newest first."""
+    events = seen.get("events")
+    if why_unseen(events):
+        return []
+    recent = [
+        event for event in events or [] if event["component"] == component and seen["now"] - event["time"] <= RECENT_SECONDS and event["action"] not in NOT_A_CHANGE
+    ]
+    return [
+        {"time": event["time"], "what": " ".join([event["action"]] + ["%s=%s" % pair for pair in sorted(event["detail"].items())])}
+        for event in sorted(recent, key=lambda event: -event["time"])[:5]
+    ]
+
+
+def _verdict(seen: dict[str, Any], findings: list[Finding], unknown: list[dict[str, Any]]) -> str:
+    serving = {name for name, component in seen.get("components", {}).items() if component["role"] in ("api", "proxy")}
+    if any(finding.severity == CRITICAL and finding.id in NOT_SERVED and finding.component in serving for finding in findings):
+        return "down"
+    if any(finding.severity != INFO for finding in findings):
+        return "degraded"
+    return "unknown" if unknown else "healthy"
+
+
+def _headline(verdict: str, roots: list[dict[str, Any]], unknown: list[dict[str, Any]], lang: str) -> str:
+    if roots:
+        kind = "several" if len(roots) > 1 else "ill"
+        return fill(HEADLINES[kind], {"title": "%s: %s" % (roots[0]["component"], roots[0]["title"]), "more": len(roots) - 1}, lang)
+    return fill(HEADLINES["unknown" if verdict == "unknown" else "healthy"], {"count": len(unknown)}, lang)
+
+
+def _ruled_out(answers: list[Answer], findings: list[Finding], lang: str) -> list[dict[str, Any]]:
+    """What could have caused what was found, was looked at, and is well; on a healthy stack everything that was looked at."""
+    ill = [finding for finding in findings if finding.severity != INFO]
+    found = {(finding.id, finding.component) for finding in findings}
+    told: dict[tuple[str, str, str | None], dict[str, Any]] = {}
+    for answer in answers:
+        if not isinstance(answer, Clear) or (answer.id, answer.component) in found:
+            continue
+        rules = catalogue().get(answer.id, {}).get("explains") or []
+        candidate = not ill or any(fnmatch.fnmatchcase(effect.id, rule["finding"]) for rule in rules for effect in ill)
+        if candidate:
+            told.setdefault(
+                (answer.id, answer.component, answer.about),
+                {
+                    "id": answer.id,
+                    "component": answer.component,
+                    "about": answer.about,
+                    "title": say(answer.id, "clear", _texts(answer), lang) or answer.id,
+                    "evidence": answer.evidence,
+                },
+            )
+    return sorted(told.values(), key=lambda item: (item["component"], item["id"]))
+
+
+def _unknown(answers: list[Answer], findings: list[Finding], lang: str) -> list[dict[str, Any]]:
+    """What could not be checked, once for each reason; not what another judge did find."""
+    found = {(finding.id, finding.component) for finding in findings}
+    told: dict[tuple[str, str], dict[str, Any]] = {}
+    for answer in answers:
+        if isinstance(answer, Unseen) and (answer.id, answer.component) not in found:
+            item = told.setdefault(
+                (answer.component, answer.reason),
+                {"id": answer.id, "component": answer.component, "title": answer.id, "reason": answer.reason, "fix": answer.fix, "also": []},
+            )
+            if answer.id != item["id"] and answer.id not in item["also"]:
+                item["also"].append(answer.id)
+    return sorted(told.values(), key=lambda item: (item["component"], item["id"]))
+
+
+def _topology(seen: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "components": [
+            {
+                "id": name,
+                "component": name,
+                "role": component["role"],
+                "role_source": component["role_source"],
+                "state": _state(component),
+                "instances": [
+                    {key: one.get(key) for key in ("id", "name", "state", "exit_code", "restarts", "started_at", "health", "image", "image_id", "published", "networks", "memory")}
+                    for one in component["instances"]
+                ],
+                "settings": [
+                    {key: target[key] for key in ("setting", "source", "kind", "host", "port", "database", "user", "malformed")} for target in component["targets"]
+                ],
+            }
+            for name, component in sorted(seen.get("components", {}).items())
+        ],
+        "edges": seen.get("edges", []),
+    }
+
+
+def _state(component: dict[str, Any]) -> str:
+    states = sorted({one["state"] for one in component["instances"] if not one["one_off"]})
+    return states[0] if len(states) == 1 else ", ".join(states) or "one-off"

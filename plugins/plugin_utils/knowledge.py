@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is known of every finding (catalog/*.yml): its words in each language, what it can cause, and the runbook's rows."""
+
+from __future__ import annotations
+
+import functools
+import string
+from pathlib import Path
+from typing import Any, Mapping
+
+import yaml
+
+LANGUAGES = ("en", "zh-TW")
+FOLDER = Path(__file__).parent / "catalog"
+# Files of that folder that hold no findings.
+NOT_FINDINGS = frozenset(["words.yml"])
+
+
+class _Tolerant(string.Formatter):
+    """A title that names a figure which this finding has not got says "?" instead of failing."""
+
+    def get_value(self, key: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        return plain(kwargs.get(key, "?"))
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        try:
+            return super().format_field(value, format_spec)
+        except (TypeError, ValueError):
+            return str(value)
+
+
+def plain(value: Any) -> Any:
+    """A value as it stands in a sentence."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(plain(item)) for item in value)
+    if isinstance(value, dict):
+        return ", ".join("%s %s" % (key, plain(item)) for key, item in value.items())
+    if isinstance(value, float):
+        return round(value, 1) if value % 1 else int(value)
+    return value
+
+
+@functools.lru_cache(maxsize=1)
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Every entry by finding id."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    entries: dict[str, dict[str, Any]] = {}
+    for path in sorted(FOLDER.glob("*.yml")):
+        if path.name in NOT_FINDINGS:
+            continue
+        with path.open(encoding="utf-8") as text:
+            found = yaml.load(text, Loader=loader) or {}  # a safe loader, in C where there is one
+        twice = set(found) & set(entries)
+        if twice:
+            raise ValueError("%s: already in the catalogue: %s" % (path.name, ", ".join(sorted(twice))))
+        entries.update(found)
+    return entries
+
+
+def say(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str) -> str:
+    """One text of a finding ("title", "explanation", "clear"), filled from its evidence; "" when the catalogue has none."""
+    return fill(catalogue().get(finding_id, {}).get(what), evidence, lang)
+
+
+def say_all(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str) -> list[str]:
+    """A list of texts of a finding ("do")."""
+    texts = catalogue().get(finding_id, {}).get(what) or {}
+    chosen = texts.get(lang) or texts.get("en") or []
+    return [_Tolerant().vformat(text, (), evidence) for text in ([chosen] if isinstance(chosen, str) else chosen)]
+
+
+def fill(texts: Mapping[str, str] | None, evidence: Mapping[str, Any], lang: str) -> str:
+    if not texts:
+        return ""
+    return _Tolerant().vformat(texts.get(lang) or texts["en"], (), evidence)
