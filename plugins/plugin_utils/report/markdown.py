@@ -91,7 +91,7 @@ def _root(item: dict[str, Any], words: Words) -> list[str]:
     if item["tree"]:
         lines += ["### " + words("how"), "", *_branch(item["tree"], 0), ""]
         lines += _more(item["consequences"], words)
-    lines += [f"* {words('changed')}: {view.moment(change.get('time') or 0)} {escape(change.get('what', ''))}" for change in item.get("changed") or []]
+    lines += [f"* {words('changed')}: {when} {escape(what)}" for when, what in item["changes"]]
     return [*lines, ""]
 
 

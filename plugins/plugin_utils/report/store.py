@@ -23,7 +23,7 @@ _UNFINISHED = ".unfinished-"
 
 def folder_name(stack: str) -> str:
     """The stack's name as a name of a folder; different stacks never get the same one."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", stack).lstrip(".")[:80] or "stack"
+    name = re.sub(r"[^\w.-]+", "_", stack).lstrip(".")[:60] or "stack"
     if name != stack:
         name += "-" + hashlib.sha256(stack.encode("utf-8", "replace")).hexdigest()[:6]
     return name

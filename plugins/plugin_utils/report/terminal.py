@@ -16,6 +16,7 @@ Paint = Callable[[str, str], str]
 _STYLE = {"healthy": "good", "degraded": "warn", "down": "bad", "unknown": "unsure", "critical": "bad", "warning": "warn", "info": "dim"}
 _LABEL = 13
 _MOST_ROOTS = 5
+_MOST_EVIDENCE = 8
 _MOST_OTHERS = 6
 _MOST_UNSEEN = 4
 # No line begins with these.
@@ -78,8 +79,9 @@ class _Page:
         lines = [text] if whole else wrap(_flat(text), room)
         if len(lines) > most:
             lines = lines[: most - 1] + [cut_columns(" ".join(lines[most - 1 :]), room)]
-        if whole and width(text) > room:  # on a line of its own, so that the terminal breaks it late
-            self.lines.append("  " + self.paint(label, "dim"))
+        if whole and width(text) > room:  # on a line of its own, so that the terminal breaks it late or not at all
+            if label:
+                self.lines.append("  " + self.paint(label, "dim"))
             self.lines.append("    " + self._painted(text, style))
             return
         head = label + " " * max(1, _LABEL - width(label))
@@ -114,7 +116,8 @@ def _root(page: _Page, item: dict[str, Any], number: int) -> None:
     facts = [item["component"], item["id"], words("confidence." + confidence) if confidence in ("high", "medium", "low") else confidence]
     facts.append(", ".join(map(str, item.get("rows") or [])))
     page.text(" · ".join(filter(None, facts)), "dim", indent=5, most=1)
-    for row in rows(item.get("evidence") or {}, words, 300, 6):
+    told = [row for row in rows(item.get("evidence") or {}, words, 300) if not row.table]
+    for row in told[:_MOST_EVIDENCE]:
         page.row(cut_columns(row.label, _LABEL - 1), row.text, most=2)
     for change in (item.get("changed") or [])[:2]:
         page.row(words("changed"), "%s %s" % (moment(change.get("time") or 0, "%H:%M:%S"), change.get("what", "")), most=2)
@@ -128,15 +131,22 @@ def _path(page: _Page, item: dict[str, Any]) -> None:
     if not consequences:
         return
     ordered = sorted(consequences, key=lambda entry: -len(entry.get("path") or []))
-    paths = list(dict.fromkeys(" ← ".join(map(str, entry["path"])) for entry in ordered if len(entry.get("path") or []) > 1))
+    paths: list[str] = []
+    for path in (_arrows(entry) for entry in ordered):
+        if path and not any(longer.endswith(path) for longer in paths):  # a part of a longer one is told with it
+            paths.append(path)
     for number, path in enumerate(paths[:2]):
-        page.row(page.words("why") if number == 0 else "", path, most=3)
-    shown = set(paths[:2])
-    folded = [entry for entry in ordered if " ← ".join(map(str, entry.get("path") or [])) not in shown]
+        page.row(page.words("why") if number == 0 else "", path, most=4)
+    folded = [entry for entry in ordered if not any(longer.endswith(_arrows(entry) or "\n") for longer in paths[:2])]
     if folded:
         names = list(dict.fromkeys("%s %s" % (entry["component"], entry["id"]) for entry in folded))
         more = ", …" if len(names) > 4 else ""
         page.row("" if paths else page.words("why"), "+%d: %s%s" % (len(folded), ", ".join(names[:4]), more), "dim", most=2)
+
+
+def _arrows(entry: dict[str, Any]) -> str:
+    path = entry.get("path") or []
+    return " ← ".join(map(str, path)) if len(path) > 1 else ""
 
 
 def _do(page: _Page, item: dict[str, Any]) -> None:
@@ -163,7 +173,7 @@ def _others(page: _Page, model: dict[str, Any]) -> None:
     others = view.other_findings(model)
     # What follows from a root cause stands with it.
     told = {entry.get("key") for item in model["root_causes"] for entry in item.get("consequences") or []}
-    others = [item for item in others if item["key"] not in told]
+    others = [item for item in others if item["key"] not in told and not item.get("caused_by")]
     label = page.words("others")
     for item in others[:_MOST_OTHERS]:
         text = "%s: %s" % (item["component"], item["title"])
@@ -208,7 +218,7 @@ def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
     for item in near:  # not four times the same area
         if sum(other["id"].split(".")[0] == item["id"].split(".")[0] for other in chosen) < (2 if domains else 1):
             chosen.append(item)
-    page.row(page.words("ruled_out"), page.words.count("n.ruled_out", len(ruled_out)))
+    page.row(page.words("ruled_out"), page.words.count("n.causes", len(ruled_out)))
     room = page.columns - _LABEL - 3
     for item in chosen[:3]:
         figures = brief(item.get("evidence") or {}, page.words, 60)

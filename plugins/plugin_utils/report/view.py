@@ -14,9 +14,13 @@ from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import 
 
 T = TypeVar("T")
 
+# From worst to best, as an area of checks is coloured.
+_AREA_STATES = ("critical", "warning", "unseen", "info", "ok")
+
 _COMMAND = re.compile(
     r"(?:\$ |sudo |[A-Z_]+=\S+ )?(?:docker|docker-compose|kubectl|psql|pg_\w+|redis-cli|celery|ansible(?:-\w+)?|systemctl|journalctl|curl|make|alembic|kill|openssl|"
-    r"helm|python3?|ip|ss|nft|iptables|getent|dig|chown|chmod|df|du|ssh|cat|sed|ALTER|SELECT|SET|VACUUM|REINDEX|CREATE|DROP|CONFIG)\s\S.*",
+    r"helm|python3?|ip|ss|nft|iptables|getent|dig|chown|chmod|df|du|ssh|cat|sed)\s\S.*"
+    r"|(?:ALTER|SELECT|SET|GRANT|VACUUM|REINDEX|CREATE|DROP|UPDATE)\s[^`]*;",
     re.DOTALL,
 )
 
@@ -36,7 +40,7 @@ class Caps:
     components: int = 120
     edges: int = 200
     settings: int = 12
-    changes: int = 40
+    changes: int = 12
     probes: int = 20
     compared: int = 30
 
@@ -87,9 +91,9 @@ def steps(do: Any) -> list[dict[str, Any]]:
 def _parts(entry: str) -> list[dict[str, str]]:
     if _COMMAND.fullmatch(entry) and "`" not in entry and not entry.endswith("."):
         return [{"kind": "command", "text": entry.removeprefix("$ ")}]
-    split = re.match(r"([^`\n]*?[:：])\s+(.*)", entry, re.DOTALL)
+    split = re.match(r"([^`\n]*?(?::\s|：))\s*(.*)", entry, re.DOTALL)
     if split and _COMMAND.fullmatch(split.group(2)) and "`" not in entry:
-        return [{"kind": "text", "text": split.group(1)}, {"kind": "command", "text": split.group(2).removeprefix("$ ")}]
+        return [{"kind": "text", "text": split.group(1).rstrip()}, {"kind": "command", "text": split.group(2).removeprefix("$ ")}]
     parts = []
     for number, piece in enumerate(entry.split("`")):
         if not piece.strip():
@@ -98,8 +102,9 @@ def _parts(entry: str) -> list[dict[str, str]]:
             parts.append({"kind": "text", "text": piece})
         else:
             parts.append({"kind": "command" if _COMMAND.fullmatch(piece) else "name", "text": piece.removeprefix("$ ")})
-    # A full stop alone after a command is noise.
-    return [part for part in parts if part["kind"] != "text" or part["text"].strip() not in (".", ":", "。")]
+    if len(parts) > 1 and parts[-2]["kind"] == "command" and parts[-1]["text"].strip() in (".", "。"):
+        parts.pop()  # a full stop behind a command would stand alone
+    return parts
 
 
 def tree(root: dict[str, Any]) -> list[dict[str, Any]]:
@@ -127,16 +132,19 @@ def areas(model: dict[str, Any]) -> list[dict[str, Any]]:
     for kind in ("findings", "unknown", "ruled_out"):
         for item in model[kind]:
             name = item["id"].split(".")[0]
-            result.setdefault(name, {"name": name, "findings": 0, "unknown": 0, "ruled_out": 0})[kind] += 1
-    for area in result.values():
-        area["state"] = "cause" if area["findings"] else "unseen" if area["unknown"] else "ok"
+            area = result.setdefault(name, {"name": name, "findings": 0, "unknown": 0, "ruled_out": 0, "state": "ok"})
+            area[kind] += 1
+            if kind == "findings":
+                area["state"] = min(area["state"], item.get("severity", "warning"), key=_AREA_STATES.index)
+            elif kind == "unknown":
+                area["state"] = min(area["state"], "unseen", key=_AREA_STATES.index)
     return sorted(result.values(), key=lambda area: (-area["findings"], -area["unknown"], area["name"]))
 
 
-def changes(model: dict[str, Any]) -> list[dict[str, Any]]:
-    """What changed lately, of all root causes, once each, the latest first."""
-    seen = {(change.get("time") or 0, str(change.get("what", ""))) for item in model["root_causes"] for change in item.get("changed") or []}
-    return [{"time": time, "what": what} for time, what in sorted(seen, reverse=True)]
+def changes(item: dict[str, Any], cap: int) -> Shown[tuple[str, str]]:
+    """What changed lately around this root cause, the latest first: (when, what)."""
+    seen = {(float(change.get("time") or 0), str(change.get("what", ""))) for change in item.get("changed") or []}
+    return Shown([(moment(time) if time else "", cut(what, 300)) for time, what in sorted(seen, reverse=True)], cap)
 
 
 def slowest(model: dict[str, Any]) -> list[tuple[str, float]]:
@@ -179,6 +187,7 @@ def build(model: dict[str, Any], words: Words, caps: Caps = Caps()) -> dict[str,
         item["number"] = number
         item["consequences"] = Shown(item.get("consequences") or [], caps.consequences)
         item["tree"] = tree(item)
+        item["changes"] = changes(item, caps.changes)
         item["runbook_text"] = " · ".join(filter(None, [str(item.get("runbook") or ""), ", ".join(map(str, item.get("rows") or []))]))
     others = other_findings(model)
     rest = Shown(others, caps.findings)
@@ -204,11 +213,10 @@ def build(model: dict[str, Any], words: Words, caps: Caps = Caps()) -> dict[str,
         "unknown": unknown,
         "ruled_out": cleared,
         "areas": areas(model),
-        "changes": Shown([{**change, "when": moment(change["time"]), "what": cut(change["what"], 300)} for change in changes(model)], caps.changes),
         "compare": _compared(compare, titles, caps) if compare.get("previous") else None,
         "components": Shown([_component(item, caps) for item in model["topology"]["components"]], caps.components),
         "states": component_states(model),
-        "edges": Shown(model["topology"]["edges"], caps.edges),
+        "edges": Shown([_edge(edge) for edge in model["topology"]["edges"]], caps.edges),
         "probes": _bars(slowest(model), caps),
         "operator": [(name.replace("_", " "), cut(str(value), 120)) for name, value in (model.get("operator") or {}).items() if value],
     }
@@ -230,6 +238,10 @@ def _component(item: dict[str, Any], caps: Caps) -> dict[str, Any]:
         "instance_count": len(names),
         "settings": Shown([(cut(str(entry.get("name", "")), 60), cut(str(entry.get("source") or ""), 80)) for entry in settings], caps.settings),
     }
+
+
+def _edge(edge: dict[str, Any]) -> dict[str, str]:
+    return {name: cut(str(edge.get(name) or ""), 120) for name in ("from", "to", "kind", "setting", "source")}
 
 
 def _compared(compare: dict[str, Any], titles: dict[str, str], caps: Caps) -> dict[str, Shown[tuple[str, str]]]:
