@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Observe a stack from wherever it can be reached, judge and diagnose it on the controller.
+
+An action plugin, because a module of this size would be sent, unpacked and imported once for each stack: here the
+libraries are imported once, before Ansible forks. A remote Docker host is sent the module of the same name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits, limits_spec
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC, observe_from_params
+from ansible_collections.aiops.runbook.plugins.module_utils.pack import unpack
+from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import CHECK_SPEC, judge_custom
+from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
+from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import LANGUAGES
+
+# What stops a run because the task is wrong, not the stack.
+OUR_FAULT = ("bad_option", "missing_library")
+
+SPEC = {
+    **STACK_SPEC,
+    "observations": {"type": "path"},
+    "save_observations": {"type": "path"},
+    "limits": {"type": "dict", "options": limits_spec(), "default": {}},
+    "component_limits": {"type": "dict", "default": {}},
+    "route_limits": {"type": "dict", "default": {}},
+    "custom_checks": {"type": "list", "elements": "dict", "options": CHECK_SPEC, "default": []},
+    "lang": {"type": "str", "choices": list(LANGUAGES), "default": "en"},
+}
+
+
+class ActionModule(ActionBase):
+    """The task stack_check."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        unused, params = self.validate_argument_spec(argument_spec=SPEC)
+        params["stack"] = params["stack"] or task_vars.get("inventory_hostname", "")
+        try:
+            limits = Limits(params["limits"], params["component_limits"], params["route_limits"])
+            seen, answers = self._observe(params, task_vars)
+            if seen["components"]:
+                answers = judge_stack(seen, limits) + judge_custom(seen, params["custom_checks"])
+            if params["save_observations"]:
+                _save(seen, params["save_observations"])
+        except StackError as error:
+            return {**result, "failed": True, **error.as_failure()}
+        model = diagnose(seen, answers, params["lang"])
+        return {
+            **result,
+            "changed": False,
+            "verdict": model["verdict"],
+            "headline": model["headline"],
+            "root_causes": [{key: root[key] for key in ("id", "component", "severity", "title")} for root in model["root_causes"]],
+            "unknown": len(model["unknown"]),
+            "report_file": _keep(model),
+        }
+
+    def _observe(self, params: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+        """(observations, answers): a stack that cannot be reached has none of the first and one of the second."""
+        if params["observations"]:
+            return _load(params["observations"]), []
+        started = time.time()
+        try:
+            if self._is_here():
+                return observe_from_params(params), []
+            return self._observe_there(params, task_vars), []
+        except StackError as error:
+            if error.kind in OUR_FAULT:
+                raise
+            why = Unseen("stack.unreachable", "stack", error.message, error.details.get("fix", ""))
+        except AnsibleConnectionFailure as error:
+            why = Unseen("stack.unreachable", "stack", "the Docker host cannot be reached: %s" % error.message, "check ansible_host, ansible_user and the SSH key")
+        now = time.time()
+        nothing = {"schema": 1, "stack": params["stack"], "platform": params["stack_platform"], "started_at": started, "finished_at": now, "now": started, "components": {}}
+        return nothing, [why]
+
+    def _is_here(self) -> bool:
+        """Whether this process can ask the engine itself: no host between, and no other user to become."""
+        return self._connection.transport == "local" and (os.geteuid() == 0 or not self._play_context.become)
+
+    def _observe_there(self, params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        arguments = {name: params[name] for name in STACK_SPEC}
+        answer = self._execute_module(module_name="aiops.runbook.stack_check", module_args=arguments, task_vars=task_vars)
+        if answer.get("failed"):
+            raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
+        return unpack(answer["observations"])
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        data = Path(path).read_bytes()
+        seen = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except (OSError, ValueError) as error:
+        raise StackError("observations: %s cannot be read: %s" % (path, error), kind="bad_option") from error
+    if not isinstance(seen, dict) or seen.get("schema") != 1:
+        raise StackError("observations: %s is not a document that save_observations wrote (schema 1)" % path, kind="bad_option")
+    return seen
+
+
+def _save(seen: dict[str, Any], path: str) -> None:
+    """Compressed when the name ends in .gz; readable by its owner only."""
+    text = json.dumps(seen, indent=1).encode("utf-8")
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(str(target) + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            out.write(gzip.compress(text) if target.suffix == ".gz" else text)
+        os.replace(str(target) + ".part", target)
+    except OSError as error:
+        raise StackError("save_observations: %s cannot be written: %s" % (path, error.strerror), kind="bad_option") from error
+
+
+def _keep(model: dict[str, Any]) -> str:
+    """The model in Ansible's own temporary folder of this run, where stack_report finds it; it goes with the run."""
+    handle, path = tempfile.mkstemp(prefix="stack_check.", suffix=".json.gz", dir=C.DEFAULT_LOCAL_TMP)
+    with open(handle, "wb") as out:
+        out.write(gzip.compress(json.dumps(model).encode("utf-8"), 3))
+    return path

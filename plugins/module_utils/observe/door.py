@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From a task's options to the observations of a stack: the same on the controller and on a remote Docker host."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import Options, observe_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
+# The options that say where a stack is and how to look at it (doc fragment: aiops.runbook.stack).
+STACK_SPEC: dict[str, dict[str, Any]] = {
+    "stack": {"type": "str"},
+    "stack_platform": {"type": "str", "choices": ["compose"], "default": "compose"},
+    "compose_project": {"type": "str"},
+    "docker_host": {"type": "str"},
+    "timeout": {"type": "float", "default": 5.0},
+    "http_url": {"type": "str"},
+    "http_routes": {"type": "list", "elements": "str", "default": ["/health", "/ready", "/metrics", "/docs"]},
+    "roles": {"type": "dict", "default": {}},
+    "postgres_user": {"type": "str"},
+    "postgres_password": {"type": "str", "no_log": True},
+    "redis_user": {"type": "str"},
+    "redis_password": {"type": "str", "no_log": True},
+}
+
+
+def observe_from_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The observations (docs/architecture.md) of the stack that these options name; StackError when it cannot be reached at all."""
+    options = Options(
+        stack=params.get("stack") or params.get("compose_project") or "",
+        timeout=float(params["timeout"]),
+        http_url=params.get("http_url") or "",
+        http_routes=tuple(params["http_routes"]),
+        roles={str(name): str(role) for name, role in (params.get("roles") or {}).items()},
+        accounts=_accounts(params),
+    )
+    platform = Compose(Engine(params.get("docker_host") or None, timeout=max(2.0, options.timeout)), params.get("compose_project") or None)
+    if not options.stack:
+        options.stack = platform.project
+    return observe_stack(platform, Mask(), options)
+
+
+def _accounts(params: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    found = {}
+    for kind in ("postgres", "redis"):
+        if params.get(kind + "_user") or params.get(kind + "_password"):
+            found[kind] = {"user": params.get(kind + "_user") or "", "password": params.get(kind + "_password") or ""}
+    return found
