@@ -19,6 +19,7 @@ SCHEMA = "aiops.runbook/report/1"
 VERDICTS = ("healthy", "degraded", "down", "unknown")
 
 _LONGEST_TEXT = 8000
+_ENDLESS_WORD = re.compile(r"[\w.+/=-]{300,}")
 _DEEPEST = 12
 
 _ESCAPES = re.compile(
@@ -149,4 +150,6 @@ def plain(text: str) -> str:
         text = _CONTROLS.sub("", text)
     if len(text) > _LONGEST_TEXT:
         text = "%s… [+%d]" % (text[:_LONGEST_TEXT], len(text) - _LONGEST_TEXT)
+    if len(text) >= 300:  # nobody reads such a word, and patterns take their time over it
+        text = _ENDLESS_WORD.sub(lambda match: "%s… [+%d]" % (match.group()[:60], len(match.group()) - 60), text)
     return str(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterable
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +21,8 @@ from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import 
 
 HTML_LIMIT = 2_000_000
 
+_TITLES = {"json": "JSON", "md": "Markdown", "xml": "JUnit", "prom": "Prometheus"}
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -31,15 +33,19 @@ def _environment() -> Environment:
     return environment
 
 
-def render_html(model: dict[str, Any]) -> str:
-    """One page that needs nothing else; its lists get shorter until it is small enough for any browser."""
+def render_html(model: dict[str, Any], formats: Iterable[str] = ()) -> str:
+    """One page that needs nothing else; its lists get shorter until it is small enough for any browser.
+
+    formats: the faces that lie beside it, to link to.
+    """
     words = Words(model["lang"])
     template = _environment().get_template("report.html.j2")
+    links = [(name, _TITLES[name]) for name in formats if name in _TITLES]
     states = view.component_states(model)
     picture = graph.layout(model["topology"]["components"], model["topology"]["edges"], states)
     caps = view.Caps()
     for factor in (1, 0.5, 0.2, 0.05, 0.01):
-        page = template.render(view=view.build(model, words, caps.scaled(factor)), w=words, graph=picture)
+        page = template.render(view=view.build(model, words, caps.scaled(factor)), w=words, graph=picture, links=links)
         if len(page.encode("utf-8", "replace")) <= HTML_LIMIT:
             break
     return page
@@ -127,11 +133,17 @@ def _value(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-# Which formats there are, by the name of their file; the Prometheus face also needs a time and is called by its own name.
-FACES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "json": render_json,
-    "html": render_html,
-    "md": render_markdown,
-    "xml": render_junit,
-}
-FORMATS = (*FACES, "prom")
+# Which faces need the model and nothing else, by the ending of their file.
+_PLAIN_FACES: dict[str, Callable[[dict[str, Any]], str]] = {"json": render_json, "md": render_markdown, "xml": render_junit}
+FORMATS = ("json", "html", "md", "xml", "prom")
+
+
+def render(model: dict[str, Any], formats: Iterable[str], complete_at: float) -> dict[str, str]:
+    """The files of a run, by name. complete_at: see render_prometheus."""
+    wanted = [name for name in FORMATS if name in set(formats)]
+    files = {f"report.{name}": face(model) for name, face in _PLAIN_FACES.items() if name in wanted}
+    if "html" in wanted:
+        files["report.html"] = render_html(model, wanted)
+    if "prom" in wanted:
+        files["report.prom"] = render_prometheus(model, complete_at)
+    return files

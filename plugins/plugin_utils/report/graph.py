@@ -45,32 +45,25 @@ def layout(components: list[dict[str, Any]], edges: list[dict[str, Any]], states
 
 
 def _columns(names: list[str], pairs: list[tuple[str, str]]) -> list[list[str]]:
-    """Names by their longest way from a component that nobody depends on; a circle is cut where it closes."""
+    """Names by their longest way to a component that needs nobody (the last column); a circle is cut where it closes."""
     uses: dict[str, list[str]] = {name: [] for name in names}
     for a, b in pairs:
         uses[a].append(b)
     used = {b for _a, b in pairs}
-    finished: list[str] = []
-    state: dict[str, int] = {}
+    height: dict[str, int] = {}
+    begun: set[str] = set()
 
-    def walk(name: str) -> None:
-        state[name] = 1
-        for other in uses[name]:
-            if other not in state:
-                walk(other)
-        state[name] = 2
-        finished.append(name)
+    def walk(name: str) -> int:
+        if name not in begun:
+            begun.add(name)
+            height[name] = max((walk(other) + 1 for other in uses[name] if other not in begun or other in height), default=0)
+        return height[name]
 
     for name in sorted(names, key=lambda name: name in used):
-        if name not in state:
-            walk(name)
-    rank = {name: number for number, name in enumerate(reversed(finished))}
-    depth = dict.fromkeys(names, 0)
-    for name in reversed(finished):
-        for other in uses[name]:
-            if rank[other] > rank[name]:
-                depth[other] = max(depth[other], depth[name] + 1)
-    columns: list[list[str]] = [[] for _level in range(max(depth.values()) + 1)]
+        walk(name)
+    last = max(height.values())
+    depth = {name: last - height[name] if uses[name] or name in used else 0 for name in names}
+    columns: list[list[str]] = [[] for _level in range(last + 1)]
     for name in names:
         columns[depth[name]].append(name)
     for number in range(1, len(columns)):

@@ -58,7 +58,7 @@ def render_markdown(model: dict[str, Any]) -> str:
         lines += _table(["", words("component"), words("title"), words("check"), words("explained_by", cause="")], cells) + _more(page["others"], words)
     if page["unknown"]:
         lines += ["## " + words("could_not_check"), "", words("unseen_intro")]
-        cells = [[code(item["id"]), escape(item["component"]), escape(item["reason"]), escape(item.get("fix") or "–")] for item in page["unknown"]]
+        cells = [[_checks(item["checks"]), escape(item["component"]), escape(item["reason"]), escape(item["fix"] or "–")] for item in page["unknown"]]
         lines += _table([words("check"), words("component"), words("reason"), words("remedy")], cells) + _more(page["unknown"], words)
     if page["compare"]:
         lines += ["## " + words("compare"), ""]
@@ -70,6 +70,10 @@ def render_markdown(model: dict[str, Any]) -> str:
         cells = [[escape(item["title"]), escape(item["component"]), escape(item["brief"])] for item in page["ruled_out"]]
         lines += _table([words("check"), words("component"), words("evidence")], cells) + _more(page["ruled_out"], words)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _checks(items: view.Shown[dict[str, Any]]) -> str:
+    return ", ".join(code(item["id"]) for item in items) + (f" +{items.hidden}" if items.hidden else "")
 
 
 def _more(shown: view.Shown[Any], words: Words) -> list[str]:

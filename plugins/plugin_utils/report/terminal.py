@@ -241,7 +241,7 @@ def _compared(page: _Page, model: dict[str, Any]) -> None:
         if not entries:
             continue
         names = [titles.get(entry, entry) if isinstance(entry, str) else "%s (%s)" % (entry.get("title"), entry.get("key", "").partition("@")[2]) for entry in entries]
-        text = "%d %s" % (len(names), words(kind))
+        text = words.count("n." + kind, len(names))
         if kind != "persisting":
             text += ": " + "; ".join(names[:2]) + ("; …" if len(names) > 2 else "")
         page.row(label, text, most=2)

@@ -34,6 +34,7 @@ class Caps:
     consequences: int = 25
     findings: int = 200
     unknown: int = 100
+    grouped: int = 12
     ruled_out: int = 400
     evidence: int = 24
     text: int = 700
@@ -192,8 +193,7 @@ def build(model: dict[str, Any], words: Words, caps: Caps = Caps()) -> dict[str,
     others = other_findings(model)
     rest = Shown(others, caps.findings)
     rest[:] = [shown(item) for item in rest]
-    unknown = Shown(model["unknown"], caps.unknown)
-    unknown[:] = [{**item, "reason": cut(item.get("reason") or "", caps.text), "fix_steps": steps(item.get("fix"))} for item in unknown]
+    unknown = Shown(_unseen_groups(model["unknown"], caps), caps.unknown)
     cleared = Shown(sorted(model["ruled_out"], key=lambda item: item["id"]), caps.ruled_out)
     cleared[:] = [{**item, "title": cut(item["title"], 200), "brief": brief(item.get("evidence") or {}, words, 240)} for item in cleared]
     return {
@@ -220,6 +220,17 @@ def build(model: dict[str, Any], words: Words, caps: Caps = Caps()) -> dict[str,
         "probes": _bars(slowest(model), caps),
         "operator": [(name.replace("_", " "), cut(str(value), 120)) for name, value in (model.get("operator") or {}).items() if value],
     }
+
+
+def _unseen_groups(unknown: list[dict[str, Any]], caps: Caps) -> list[dict[str, Any]]:
+    """What could not be checked, by component and reason: one missing right hides many checks and is said once."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for item in unknown:
+        groups.setdefault((item["component"], item.get("reason") or "", item.get("fix") or ""), []).append(item)
+    return [
+        {"component": component, "reason": cut(reason, caps.text), "fix": cut(fix, caps.text), "fix_steps": steps(fix), "checks": Shown(items, caps.grouped)}
+        for (component, reason, fix), items in groups.items()
+    ]
 
 
 def _fixes(unknown: list[dict[str, Any]], cap: int) -> list[dict[str, Any]]:

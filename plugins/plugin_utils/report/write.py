@@ -14,7 +14,7 @@ from typing import Any, Iterable
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import Cleaner, accept, plain
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.compare import compare
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FACES, FORMATS, render_prometheus
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FORMATS, render
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.gate import Gate, gate
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.store import Store
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.view import counts
@@ -62,10 +62,8 @@ def write(
         model["compare"] = compare(model, previous, path)
     decision = gate(model, fail_on, required_checks)
     run = store.run_folder(model["finished_at"])
-    files = {f"report.{name}": FACES[name](model) for name in formats if name in FACES}
     complete_at = _complete_at(model, store)
-    if "prom" in formats:
-        files["report.prom"] = render_prometheus(model, complete_at)
+    files = render(model, formats, complete_at)
     paths = {name.partition(".")[2]: str(run / name) for name in files}
     message = _message(model, decision, paths.get("html") or str(run))
     status = {
@@ -112,8 +110,6 @@ def write_crash(stack: str, error: str, report_dir: str = "./reports", lang: str
     }
     store.write_status(json.dumps(status, ensure_ascii=False, indent=1) + "\n")
     return message
-
-
 
 
 def _complete_at(model: dict[str, Any], store: Store) -> float:
