@@ -399,7 +399,7 @@ def ready(stack: Stack, patience: float = 10) -> str:
     client = Client(stack, timeout=patience)
     status, body = client.send("GET", routes.get("ready", routes["health"]))
     if status != "200":
-        return f"{routes.get('ready', routes['health'])} answers {status} {' '.join(str(body).split())[:120]}".strip()
+        return f"{routes.get('ready', routes['health'])} answers {status} {' '.join(str(body or '').split())[:120]}".strip()
     trip = stack.spec.get("roundtrip")
     if not trip:
         return ""

@@ -88,7 +88,7 @@ def _mapped(provider: str, model: str, error: openai.APIError | anthropic.APIErr
     if not isinstance(error, (openai.APIStatusError, anthropic.APIStatusError)):
         return LlmError("answer", 502, f"{provider} gave an answer that cannot be read: {error}")
     text = str(error)
-    if "insufficient_quota" in text or "credit balance is too low" in text:
+    if getattr(error, "code", None) == "insufficient_quota" or "credit balance is too low" in text:
         return LlmError("quota", 503, f"{provider}: the quota is used up: {text}")
     if error.status_code in (401, 403):
         return LlmError("auth", 502, f"{provider} refuses the key: {text}")

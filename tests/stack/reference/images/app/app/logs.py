@@ -32,8 +32,8 @@ class JsonFormatter(logging.Formatter):
 
 def logging_config(level: str) -> dict[str, Any]:
     """For logging.config.dictConfig; names gunicorn's and uvicorn's loggers, so that they follow it too."""
-    followers = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access")
-    quiet = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "alembic.runtime.plugins")
+    followers = ("gunicorn.error", "uvicorn", "uvicorn.error")
+    quiet = ("gunicorn.access", "uvicorn.access", "httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "alembic.runtime.plugins")
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError as QueueError
 from redis.exceptions import RedisError
@@ -19,11 +19,8 @@ logger = logging.getLogger(__name__)
 app = FastAPI(title="AIOps reference application", version="1.4.0", debug=get_settings().debug)
 app.add_middleware(RateLimitMiddleware, prefix="/api/")
 app.add_middleware(RequestMiddleware)
-app.include_router(health.router)
-api = APIRouter(prefix="/api/v1")
-for module in (auth, items, reports, tasks, agents):
-    api.include_router(module.router)
-app.include_router(api)
+for module in (health, auth, items, reports, tasks, agents):
+    app.include_router(module.router)
 
 
 @app.exception_handler(exc.OperationalError)

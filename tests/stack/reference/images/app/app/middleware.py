@@ -50,7 +50,7 @@ class RequestMiddleware:
 
     def record(self, request: Request, status: int, seconds: float) -> None:
         path = request.url.path
-        route = getattr(request.scope.get("route"), "path", "unmatched")
+        route = getattr(request.scope.get("route"), "path", path if "endpoint" in request.scope else "unmatched")
         REQUESTS.labels(request.method, route, str(status)).observe(seconds)
         quiet = path in ("/health", "/ready", "/metrics") and status < 400
         logger.log(

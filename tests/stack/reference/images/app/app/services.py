@@ -55,6 +55,6 @@ def sales_report(session: Session, days: int) -> list[dict[str, Any]]:
         .order_by(day, Item.status)
     ).all()
     return [
-        {"day": when.date().isoformat(), "status": status, "items": items, "names": names, "average": round(float(average), 2), "median": median, "p95": p95}
+        {"day": when.date().isoformat(), "status": status, "items": items, "names": names, "average": round(float(average), 2), "median": float(median), "p95": float(p95)}
         for when, status, items, names, average, median, p95 in rows
     ]

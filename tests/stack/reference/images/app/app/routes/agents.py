@@ -11,8 +11,9 @@ from ..metrics import LLM_ERRORS, LLM_TOKENS
 from ..security import User
 from ..services import record_usage
 from ..settings import get_settings
+from . import API
 
-router = APIRouter(prefix="/agents", tags=["agents"])
+router = APIRouter(prefix=f"{API}/agents", tags=["agents"])
 
 
 class ReviewIn(BaseModel):

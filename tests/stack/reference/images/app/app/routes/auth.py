@@ -13,8 +13,9 @@ from ..db import get_session
 from ..models import User
 from ..security import CurrentUser, create_token, verify_password
 from ..settings import get_settings
+from . import API
 
-router = APIRouter(tags=["auth"])
+router = APIRouter(prefix=API, tags=["auth"])
 
 
 @router.post("/auth/token")

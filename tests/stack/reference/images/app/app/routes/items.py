@@ -13,8 +13,9 @@ from ..cache import cache_get, cache_set
 from ..db import get_session
 from ..models import Item
 from ..security import User
+from . import API
 
-router = APIRouter(prefix="/items", tags=["items"])
+router = APIRouter(prefix=f"{API}/items", tags=["items"])
 Status = Literal["draft", "active", "archived"]
 
 

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from ..db import get_session
 from ..security import User
 from ..services import costs, sales_report
+from . import API
 
-router = APIRouter(tags=["reports"])
+router = APIRouter(prefix=API, tags=["reports"])
 
 
 @router.get("/reports/heavy")

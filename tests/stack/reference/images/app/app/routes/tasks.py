@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from ..logs import trace_id
 from ..security import User
 from ..tasks import celery
+from . import API
 
-router = APIRouter(prefix="/tasks", tags=["tasks"])
+router = APIRouter(prefix=f"{API}/tasks", tags=["tasks"])
 
 
 class TaskIn(BaseModel):
