@@ -100,12 +100,17 @@ def _root(item: dict[str, Any], words: Words) -> list[str]:
 
 
 def _step(parts: list[dict[str, str]], number: int) -> list[str]:
-    prose = " ".join(code(part["text"]) if part["kind"] == "name" else escape(part["text"]) for part in parts if part["kind"] != "command")
+    prose = "".join(code(part["text"]) if part["kind"] == "name" else _spaced(part["text"]) for part in parts if part["kind"] != "command").strip()
     lines = [f"{number}. {prose}".rstrip()]
     for part in parts:
         if part["kind"] == "command":
             lines += ["", *block(part["text"], "   ")]
     return lines
+
+
+def _spaced(text: str) -> str:
+    """Escaped, with the blanks at its ends that part it from what stands beside it."""
+    return (" " if text[:1].isspace() else "") + escape(text) + (" " if text[-1:].isspace() else "")
 
 
 def _branch(nodes: list[dict[str, Any]], depth: int) -> list[str]:

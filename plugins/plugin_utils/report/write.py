@@ -53,9 +53,14 @@ def write(
     fail_on: str = "critical",
     required_checks: Iterable[str] = (),
     keep: int = 50,
+    lang: str | None = None,
 ) -> Written:
-    """Clean the model, compare it with the run before, write every face of it, and say whether the play fails."""
+    """Clean the model, compare it with the run before, write every face of it, and say whether the play fails.
+
+    lang: the language of the report's own words, when it is not that of the model.
+    """
     model = accept(report)
+    model["lang"] = lang or model["lang"]
     store = Store(report_dir, model["stack"])
     if not model["compare"].get("previous"):
         path, previous = store.previous() or (None, None)
