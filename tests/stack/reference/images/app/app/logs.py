@@ -6,7 +6,7 @@ import json
 import logging
 import logging.config
 from contextvars import ContextVar
-from datetime import datetime, timezone
+from datetime import UTC, datetime, timezone
 from typing import Any
 
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
@@ -17,7 +17,7 @@ EXTRA = ("method", "path", "status", "duration_ms", "client", "task")
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
-            "timestamp": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -40,7 +40,10 @@ def logging_config(level: str) -> dict[str, Any]:
         "formatters": {"json": {"()": JsonFormatter}},
         "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
         "root": {"level": level.upper(), "handlers": ["stdout"]},
-        "loggers": {**{name: {"level": level.upper(), "handlers": ["stdout"], "propagate": False} for name in followers}, **{name: {"level": "WARNING"} for name in quiet}},
+        "loggers": {
+            **{name: {"level": level.upper(), "handlers": ["stdout"], "propagate": False} for name in followers},
+            **{name: {"level": "WARNING"} for name in quiet},
+        },
     }
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated
 
 import bcrypt
@@ -23,7 +23,7 @@ def verify_password(password: str, hashed: str) -> bool:
 
 
 def create_token(username: str, user_id: int) -> str:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     claims = {"sub": username, "uid": user_id, "iat": now, "exp": now + timedelta(minutes=get_settings().jwt_expire_minutes)}
     return jwt.encode(claims, get_settings().jwt_secret_key, algorithm=ALGORITHM)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,15 +14,13 @@ from .models import Item, LlmUsage
 
 def record_usage(session: Session, answer: Answer) -> None:
     session.add(
-        LlmUsage(
-            provider=answer.provider, model=answer.model, input_tokens=answer.input_tokens, output_tokens=answer.output_tokens, cost_usd=answer.cost_usd
-        )
+        LlmUsage(provider=answer.provider, model=answer.model, input_tokens=answer.input_tokens, output_tokens=answer.output_tokens, cost_usd=answer.cost_usd)
     )
     session.commit()
 
 
 def costs(session: Session, days: int) -> dict[str, Any]:
-    since = datetime.now(timezone.utc) - timedelta(days=days)
+    since = datetime.now(UTC) - timedelta(days=days)
     rows = session.execute(
         select(LlmUsage.provider, LlmUsage.model, func.count(), func.sum(LlmUsage.input_tokens), func.sum(LlmUsage.output_tokens), func.sum(LlmUsage.cost_usd))
         .where(LlmUsage.created_at >= since)
@@ -39,7 +37,7 @@ def costs(session: Session, days: int) -> dict[str, Any]:
 def sales_report(session: Session, days: int) -> list[dict[str, Any]]:
     """Prices by day and status: reads every item of the period, and sorts each group for its percentiles."""
     day = func.date_trunc("day", Item.created_at)
-    since = datetime.now(timezone.utc) - timedelta(days=days)
+    since = datetime.now(UTC) - timedelta(days=days)
     rows = session.execute(
         select(
             day,
@@ -55,6 +53,14 @@ def sales_report(session: Session, days: int) -> list[dict[str, Any]]:
         .order_by(day, Item.status)
     ).all()
     return [
-        {"day": when.date().isoformat(), "status": status, "items": items, "names": names, "average": round(float(average), 2), "median": float(median), "p95": float(p95)}
+        {
+            "day": when.date().isoformat(),
+            "status": status,
+            "items": items,
+            "names": names,
+            "average": round(float(average), 2),
+            "median": float(median),
+            "p95": float(p95),
+        }
         for when, status, items, names, average, median, p95 in rows
     ]

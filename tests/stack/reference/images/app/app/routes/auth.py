@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime, timezone
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, status
@@ -23,7 +23,7 @@ def login(form: Annotated[OAuth2PasswordRequestForm, Depends()], session: Annota
     user = session.scalar(select(User).where(User.username == form.username))
     if user is None or not verify_password(form.password, user.password_hash):
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "Incorrect username or password", {"WWW-Authenticate": "Bearer"})
-    user.last_login_at = datetime.now(timezone.utc)
+    user.last_login_at = datetime.now(UTC)
     session.commit()
     return {"access_token": create_token(user.username, user.id), "token_type": "bearer", "expires_in": get_settings().jwt_expire_minutes * 60}
 
