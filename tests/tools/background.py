@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What goes on behind a fault: sessions held open on a server, or users who hammer one route. Says `ready` when it has begun.
+
+background.py sessions     JSON on standard input: host, port, user, password, database, name, sql, count, upto, drop_others
+background.py traffic      JSON on standard input: stack, route, concurrency, seconds
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+LIFETIME = 3600  # seconds; nothing of a forgotten fault lasts longer
+
+
+def sessions(place: dict[str, Any]) -> None:
+    """`count` sessions that each ran `sql` and then do nothing; with `upto`, as many as it takes until that share of the slots is used.
+
+    upto 100 means every slot: a slot that somebody gives back is taken too, and the other sessions of this user are ended first.
+    """
+    import psycopg2
+
+    held: list[Any] = []
+    target = {key: place[key] for key in ("host", "port", "user", "password")}
+    target.update(dbname=place["database"], application_name=place["name"], connect_timeout=5)
+
+    def opened() -> bool:
+        try:
+            session = psycopg2.connect(**target)
+        except psycopg2.OperationalError:
+            return False
+        session.autocommit = True  # so that only the SQL given decides about transactions
+        if place.get("sql"):
+            session.cursor().execute(place["sql"])
+        held.append(session)
+        return True
+
+    if "upto" not in place:
+        for _ in range(place.get("count", 1)):
+            if not opened():
+                raise SystemExit("no session")
+    else:
+        if not opened():
+            raise SystemExit("no session")
+        cursor = held[0].cursor()
+        cursor.execute("SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int")
+        usable = cursor.fetchone()[0]
+        if place["upto"] >= 100:
+            while opened():
+                pass
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE usename = current_user AND application_name <> %s", [place["name"]])
+            for (pid,) in cursor.fetchall():
+                cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        else:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            cursor.execute(count)
+            for _ in range(int(usable * place["upto"] / 100) - cursor.fetchone()[0]):
+                if not opened():
+                    raise SystemExit("no session")
+    print("ready", flush=True)
+    end = time.monotonic() + LIFETIME
+    while held and time.monotonic() < end:
+        if place.get("upto", 0) >= 100:
+            while opened():
+                pass
+        gone = select.select(held, [], [], 0.05)[0]
+        for session in gone:
+            try:
+                session.poll()
+            except psycopg2.Error:
+                held.remove(session)
+
+
+def traffic(order: dict[str, Any]) -> None:
+    """`concurrency` users who ask for one route again and again."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stack"))
+    import ctl
+
+    stack = ctl.load_stack(order["stack"])
+    end = time.monotonic() + min(order.get("seconds", LIFETIME), LIFETIME)
+    first = ctl.Client(stack, timeout=90)
+    if "login" in stack.spec:
+        first.login()
+
+    def user() -> None:
+        client = ctl.Client(stack, timeout=90, headers=dict(first.headers))
+        while time.monotonic() < end:
+            if client.send_as_user({"path": order["route"]})[0] != "200":
+                time.sleep(0.2)
+
+    threads = [threading.Thread(target=user, daemon=True) for _ in range(order.get("concurrency", 8))]
+    for thread in threads:
+        thread.start()
+    print("ready", flush=True)
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    {"sessions": sessions, "traffic": traffic}[sys.argv[1]](json.load(sys.stdin))

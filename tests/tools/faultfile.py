@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Fault files: read, check, join, and fill in a stack's names. Pure but for reading the files; the format is in tests/faults/README.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FAULTS = Path(__file__).resolve().parent.parent / "faults"
+
+PLATFORMS = ("compose",)
+VERDICTS = ("healthy", "degraded", "down", "unknown")
+
+# What may stand in a file. The step kinds must equal those that bench.py can do: a unit test compares them.
+STEPS = frozenset(
+    "stop kill start pause restart recreate override setting unset unpublish add_memory_limit break_code exec "
+    "sql sql_session open_sessions drop_app_sessions rotate_database_password "
+    "redis redis_password redis_fill redis_save_fails network_disconnect signal send enqueue traffic stray_container wait wait_ready".split()
+)
+SYMPTOMS = frozenset("request container event log sql redis task".split())
+
+_KEYS = {"id", "title", "on", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "verdict", "heal", "options", "also"}
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_FINDING = re.compile(r"[a-z]+\.[a-z_]+")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+class FaultError(Exception):
+    """A fault file, or a step of one, that cannot be used; names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    id: str
+    title: str
+    on: tuple[str, ...] = PLATFORMS
+    stacks: tuple[str, ...] = ()  # none: all
+    load: dict[str, Any] = field(default_factory=dict)
+    phases: tuple[tuple[Any, Any], ...] = ()  # steps, and the symptoms to wait for before the next ones
+    settle_seconds: float = 0
+    expect: tuple[dict[str, str], ...] = ()
+    verdict: tuple[str, ...] = ()
+    heal: tuple[dict[str, Any], ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+
+
+def read_folder(folder: Path, others: Path = FAULTS) -> dict[str, Fault]:
+    """The faults of a folder by id, those that a file names under `also` joined in (looked for here, then among the project's own)."""
+    found = {fault.id: fault for fault in map(read, sorted(folder.glob("*.yml")))}
+    if not found:
+        raise FaultError("%s holds no fault file (*.yml)" % folder)
+    known = dict(found)
+    if others != folder and others.is_dir():
+        known = {**{fault.id: fault for fault in map(read, sorted(others.glob("*.yml")))}, **found}
+    return {name: join(fault, known) for name, fault in found.items()}
+
+
+def read(path: Path) -> Fault:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise FaultError("%s cannot be read: %s" % (path, error)) from error
+    return parse(content, path.stem)
+
+
+def parse(content: Any, name: str) -> Fault:
+    """A fault from a file's content; every mistake in it at once."""
+    problems = list(_problems(content, name))
+    if problems:
+        raise FaultError("%s.yml: %s" % (name, "; ".join(problems)))
+    return Fault(
+        id=content["id"],
+        title=content["title"],
+        on=tuple(content.get("on", PLATFORMS)),
+        stacks=tuple(content.get("stacks", ())),
+        load=content.get("load", {}),
+        phases=((tuple(content.get("inject", ())), tuple(_listed(content.get("symptom", ())))),),
+        settle_seconds=content.get("settle_seconds", 0),
+        expect=tuple(content.get("expect", ())),
+        verdict=tuple(_listed(content.get("verdict", ()))),
+        heal=tuple(content.get("heal", ())),
+        options=content.get("options", {}),
+        also=tuple(content.get("also", ())),
+    )
+
+
+def join(fault: Fault, known: Mapping[str, Fault], above: tuple[str, ...] = ()) -> Fault:
+    """A fault with those it names under `also`: their steps after its own, each with its symptoms; the union of what is expected."""
+    for name in fault.also:
+        if name not in known:
+            raise FaultError("%s: also: there is no fault %r" % (fault.id, name))
+        if name in above or name == fault.id:
+            raise FaultError("%s: also: %r leads back to itself" % (fault.id, name))
+        other = join(known[name], known, (*above, fault.id))
+        fault = replace(
+            fault,
+            on=tuple(place for place in fault.on if place in other.on),
+            stacks=tuple(name for name in fault.stacks if name in other.stacks) if fault.stacks and other.stacks else fault.stacks or other.stacks,
+            load=max(fault.load, other.load, key=lambda load: load.get("rate", 0)),
+            phases=fault.phases + other.phases,
+            settle_seconds=max(fault.settle_seconds, other.settle_seconds),
+            expect=fault.expect + tuple(cause for cause in other.expect if cause not in fault.expect),
+            heal=other.heal + fault.heal,
+            options={**other.options, **fault.options},
+        )
+    return fault
+
+
+def fill(value: Any, names: Mapping[str, Any]) -> Any:
+    """A value with {placeholders} replaced, in keys too; a text that is one placeholder takes the name's own type."""
+    if isinstance(value, Mapping):
+        return {fill(key, names): fill(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [fill(item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    whole = _PLACEHOLDER.fullmatch(value)
+    if whole:
+        return _named(whole[1], names)
+    return _PLACEHOLDER.sub(lambda match: str(_named(match[1], names)), value)
+
+
+def expected(fault: Fault, names: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The root causes that a diagnosis must name, and no other."""
+    return [{"id": cause["finding"], "component": component} for cause in fill(fault.expect, names) for component in _listed(cause["component"])]
+
+
+def _named(name: str, names: Mapping[str, Any]) -> Any:
+    if name not in names:
+        raise FaultError("{%s} is not known on this stack; known: %s" % (name, ", ".join(sorted(names))))
+    return names[name]
+
+
+def _listed(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _problems(content: Any, name: str) -> Iterable[str]:
+    if not isinstance(content, dict):
+        yield "is not a mapping"
+        return
+    unknown = sorted(set(map(str, content)) - _KEYS)
+    if unknown:
+        yield "unknown keys: %s" % ", ".join(unknown)
+    if not isinstance(content.get("id"), str) or not _ID.fullmatch(content["id"]):
+        yield "id: wanted lower-case words joined by hyphens"
+    elif content["id"] != name:
+        yield "id: %r is not the file's name" % content["id"]
+    if not isinstance(content.get("title"), str) or not content.get("title"):
+        yield "title: is missing"
+    if "expect" not in content and not content.get("also"):
+        yield "expect: is missing ([] for a control)"
+    for key in ("on", "stacks", "inject", "expect", "heal", "also"):
+        if not isinstance(content.get(key, []), list):
+            yield "%s: wanted a list" % key
+            return
+    for place in content.get("on", ()):
+        if place not in PLATFORMS:
+            yield "on: unknown platform %r" % place
+    for verdict in _listed(content.get("verdict", ())):
+        if verdict not in VERDICTS:
+            yield "verdict: %r is none of %s" % (verdict, ", ".join(VERDICTS))
+    for key in ("inject", "heal"):
+        for step in content.get(key, ()):
+            if not isinstance(step, dict) or len(step) != 1 or next(iter(step)) not in STEPS:
+                yield "%s: %r is not one step of: %s" % (key, step, ", ".join(sorted(STEPS)))
+    for symptom in _listed(content.get("symptom", ())):
+        if not isinstance(symptom, dict) or len(SYMPTOMS & set(symptom)) != 1:
+            yield "symptom: %r wants exactly one of %s" % (symptom, ", ".join(sorted(SYMPTOMS)))
+    for cause in content.get("expect", ()):
+        if not isinstance(cause, dict) or set(cause) != {"finding", "component"} or not _FINDING.fullmatch(str(cause["finding"])):
+            yield "expect: %r wants `finding` (domain.what) and `component`" % (cause,)
+    for key in ("load", "options"):
+        if not isinstance(content.get(key, {}), dict):
+            yield "%s: wanted a mapping" % key
+    if isinstance(content.get("settle_seconds", 0), bool) or not isinstance(content.get("settle_seconds", 0), (int, float)):
+        yield "settle_seconds: wanted a number"
+    if not content.get("symptom") and content.get("expect") and not content.get("also"):
+        yield "symptom: is missing (a fault must be seen to break something before it is scored)"

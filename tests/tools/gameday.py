@@ -1,0 +1,450 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Break the reference stacks on purpose, one fault at a time, and see whether the diagnosis names what was broken and nothing else.
+
+    gameday.py                                        every fault on every stack
+    gameday.py --faults pg-down,redis-down --stack reference
+    gameday.py --shard 1/4 --resume                   a quarter of the cases, those left that have no result of this commit
+    gameday.py --no-diagnose                          only: does each fault break the stack, and does it heal
+    gameday.py --inject pg-lock-held --stack second   leave a fault behind; --heal-all --stack second takes it back
+    gameday.py --record docs/gameday.md               write the coverage record from tests/output/gameday.json
+
+Results: tests/output/gameday.json, a list with one object a case. Exit 0 when every case is exact, else 1; 2 for a mistake in the call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "stack")]
+
+import faultfile  # noqa: E402
+from faultfile import Fault, FaultError  # noqa: E402
+
+RESULTS = ROOT / "tests" / "output" / "gameday.json"
+INVENTORY = ROOT / "tests" / "stack" / "inventory.yml"
+PLAYBOOK = ROOT / "playbooks" / "diagnose.yml"
+PLATFORM = "compose"
+DIAGNOSE_TIMEOUT = 180  # seconds
+
+Result = dict[str, Any]
+
+
+@dataclass
+class Clock:
+    """Seconds that each part of a case took."""
+
+    parts: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.monotonic)
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.parts[name] = round(self.parts.get(name, 0) + now - self._since, 1)
+        self._since = now
+
+
+# Pure parts -----------------------------------------------------------------------------------------------------------
+
+
+def cases(faults: Mapping[str, Fault], stacks: Sequence[str]) -> list[tuple[str, str]]:
+    """Every (fault, stack) of this platform, stack by stack."""
+    return [(name, stack) for stack in stacks for name, fault in faults.items() if PLATFORM in fault.on and (not fault.stacks or stack in fault.stacks)]
+
+
+def shard(items: Sequence[Any], text: str) -> list[Any]:
+    """The n-th of m parts, given as "n/m"; the parts differ by one item at most."""
+    try:
+        number, count = map(int, text.split("/"))
+    except ValueError as error:
+        raise FaultError("--shard: %r is not like 1/4" % text) from error
+    if not 1 <= number <= count:
+        raise FaultError("--shard: %r: the first number goes from 1 to the second" % text)
+    return list(items[number - 1 :: count])
+
+
+def compare(expected: Iterable[Mapping[str, str]], causes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a diagnosis named against what was broken; severity and evidence do not count."""
+    wanted = {(cause["id"], cause["component"]) for cause in expected}
+    named = {(str(cause.get("id")), str(cause.get("component"))) for cause in causes}
+    return {
+        "detected": wanted <= named,
+        "exact": wanted == named,
+        "expected": [{"id": one, "component": where} for one, where in sorted(wanted)],
+        "named": [{"id": one, "component": where} for one, where in sorted(named)],
+    }
+
+
+def judged(fault: Fault, expected: list[dict[str, str]], report: Mapping[str, Any]) -> Result:
+    """The result of a case, from its report."""
+    result = compare(expected, report["root_causes"])
+    result["verdict"] = report["verdict"]
+    if fault.verdict and report["verdict"] not in fault.verdict:
+        result["error"] = "the verdict is %s, not %s" % (report["verdict"], " or ".join(fault.verdict))
+    return result
+
+
+def kept(results: Iterable[Result], commit: str) -> list[Result]:
+    """Earlier results that still stand: those of this commit that came to an end."""
+    return [result for result in results if result.get("commit") == commit and result.get("verdict")]
+
+
+def passed(result: Result) -> bool:
+    return bool(result["exact"]) and not result.get("error")
+
+
+def names_of(causes: Iterable[Mapping[str, str]]) -> str:
+    return ", ".join("%s on %s" % (cause["id"], cause["component"]) for cause in causes) or "nothing"
+
+
+def row(result: Result) -> str:
+    words = "%-34s %-10s %-7s %6s s  " % (result["fault"], result["stack"], "exact" if passed(result) else "FAILED", result.get("seconds", "-"))
+    if passed(result):
+        return words + names_of(result["named"])
+    return words + "expected %s; named %s%s" % (
+        names_of(result["expected"]),
+        names_of(result["named"]),
+        "; %s" % result["error"] if result.get("error") else "",
+    )
+
+
+def record(results: Sequence[Result], titles: Mapping[str, str]) -> str:
+    """The coverage record: a line for each fault, a column for each stack."""
+    stacks = sorted({result["stack"] for result in results})
+    by_case = {(result["fault"], result["stack"]): result for result in results}
+    lines = [
+        "# Game day: coverage record",
+        "",
+        "Written by `make gameday` and `python tests/tools/gameday.py --record docs/gameday.md`; do not edit.",
+        "A case is exact when the diagnosis names every cause that was injected and nothing else as a root cause; a control expects none.",
+        "",
+        "- Commit: %s" % ", ".join("`%s`" % commit for commit in sorted({result["commit"] for result in results})),
+        "- Time: %s to %s" % (min(result["time"] for result in results), max(result["time"] for result in results)),
+        "- Cases: %d exact of %d" % (sum(map(passed, results)), len(results)),
+        "",
+        "| Fault | Expected root causes | %s |" % " | ".join("%s (seconds)" % stack for stack in stacks),
+        "|---|---|%s" % ("---|" * len(stacks)),
+    ]
+    for fault in sorted({result["fault"] for result in results}):
+        cells = []
+        for stack in stacks:
+            result = by_case.get((fault, stack))
+            if result is None:
+                cells.append("–")
+            elif passed(result):
+                cells.append("exact (%s)" % result["seconds"])
+            else:
+                cells.append("**not exact**: named %s%s" % (names_of(result["named"]), " – %s" % result["error"] if result.get("error") else ""))
+        wanted = next(result["expected"] for result in results if result["fault"] == fault)
+        causes = ", ".join(sorted({"`%s`" % cause["id"] for cause in wanted})) or "none (control)"
+        lines.append(
+            "| %s<br>%s | %s | %s |" % (fault, titles.get(fault, ""), causes, " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells))
+        )
+    return "\n".join(lines) + "\n"
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def read_results(path: Path) -> list[Result]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def write_results(results: list[Result], path: Path) -> None:
+    """All at once: a reader, and a run that is killed, never see half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def commit() -> str:
+    """The commit that is tried, marked when the product's own files differ from it."""
+    done = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--", "plugins", "roles", "playbooks", "tests"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return (done.stdout.strip() or "unknown") + ("-dirty" if changed.stdout.strip() else "")
+
+
+# One case -------------------------------------------------------------------------------------------------------------
+
+
+def diagnose(stack: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+    """Run the playbook as a user does; the report and the seconds of the whole run."""
+    with tempfile.TemporaryDirectory(prefix="gameday-") as folder:
+        variables = Path(folder, "options.json")
+        variables.write_text(json.dumps({**options, "report_dir": folder}), encoding="utf-8")
+        beside = Path(sys.executable).with_name("ansible-playbook")
+        program = str(beside) if beside.exists() else shutil.which("ansible-playbook") or "ansible-playbook"
+        command = [program, str(PLAYBOOK), "-i", str(INVENTORY), "--limit", stack, "-e", "@%s" % variables]
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DIAGNOSE_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
+        seconds = round(time.monotonic() - started, 1)
+        reports = sorted(Path(folder, stack).glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+        if not reports:
+            words = (done.stdout + done.stderr).strip().splitlines()
+            raise FaultError("no report (exit status %d): %s" % (done.returncode, " | ".join(words[-6:])))
+        shutil.copyfile(reports[-1], RESULTS.parent / "gameday" / stack / "report.json")
+        return json.loads(reports[-1].read_text(encoding="utf-8")), seconds
+
+
+def prepare(bench: Any) -> None:
+    """Heal what another run left, start what is not there, wait until the stack is healthy and quiet."""
+    import ctl
+
+    for problem in bench.heal():
+        say("left from before and not undone: %s" % problem)
+    if bench.unwell(3):
+        ctl.up(bench.stack)
+    problem = bench.wait_well(60)
+    if problem:
+        rebuild(bench, problem)
+
+
+def rebuild(bench: Any, reason: str) -> None:
+    import ctl
+
+    say("%s is made anew: %s" % (bench.stack.name, reason))
+    ctl.down(bench.stack)
+    ctl.up(bench.stack)
+
+
+def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any]) -> str:
+    """Take the fault back and compare the stack with what it was; what is wrong with it now, in words."""
+    problems = []
+    try:
+        bench.inject(steps)
+    except (FaultError, Exception) as error:  # the undo must run whatever the fault's own steps do
+        problems.append("heal: %s" % error)
+    problems += bench.heal()
+    problem = bench.wait_well(90)
+    if problem:
+        return "; ".join([*problems, "still unwell: %s" % problem])
+    after = bench.settings()
+    return "; ".join([*problems, *("%s differs" % key for key in sorted({*before, *after}) if before.get(key) != after.get(key))])
+
+
+def break_it(bench: Any, fault: Fault, names: Mapping[str, Any], clock: Clock) -> None:
+    from symptoms import wait_for
+
+    bench.began = time.time()
+    if fault.load:
+        bench.load(fault.load["rate"])
+    for steps, symptoms in faultfile.fill(fault.phases, names):
+        bench.inject(steps)
+        clock.lap("inject")
+        wait_for(bench, symptoms)
+        clock.lap("symptom")
+    time.sleep(fault.settle_seconds)
+    clock.lap("settle")
+
+
+def run_case(fault: Fault, stack: str, with_diagnosis: bool = True) -> Result:
+    import ctl
+    from injection import Bench
+
+    bench, clock = Bench(stack), Clock()
+    result: Result = {"fault": fault.id, "stack": stack, "platform": PLATFORM, "detected": False, "exact": False, "expected": [], "named": [], "seconds": None}
+    with bench.alone():
+        prepare(bench)
+        names, before = bench.names(), bench.settings()
+        wanted = faultfile.expected(fault, names)
+        result["expected"] = wanted
+        clock.lap("prepare")
+        try:
+            break_it(bench, fault, names, clock)
+            if with_diagnosis:
+                report, result["seconds"] = diagnose(stack, faultfile.fill(fault.options, names))
+                result.update(judged(fault, wanted, report))
+        except (FaultError, ctl.CtlError, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
+            result["error"] = "%s: %s" % (type(error).__name__, error)
+        finally:
+            clock.lap("diagnose")
+            with undisturbed():
+                problem = healed(bench, before, faultfile.fill(fault.heal, names))
+                clock.lap("heal")
+                if problem:
+                    say("%s did not heal: %s" % (fault.id, problem))
+                    rebuild(bench, problem)
+                    if not with_diagnosis:
+                        result["error"] = "; ".join(filter(None, [result.get("error"), "not healed: %s" % problem]))
+    result["parts"] = clock.parts
+    return result
+
+
+class undisturbed:  # a context manager that reads as a word
+    """Hold Ctrl-C back until the healing is done."""
+
+    def __enter__(self) -> None:
+        self._old: dict[int, Any] = {number: signal.signal(number, self._wait) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)
+
+    @staticmethod
+    def _wait(*_: object) -> None:
+        say("healing first")
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def run_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], earlier: list[Result], output: Path) -> int:
+    """Run and score; the earlier results are those that still stand."""
+    results, now = list(earlier), commit()
+    done = {(result["fault"], result["stack"]) for result in results}
+    if not earlier:
+        write_results(results, output)
+    for name, stack in chosen:
+        if (name, stack) in done:
+            continue
+        result = run_case(faults[name], stack)
+        result.update(commit=now, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        results.append(result)
+        write_results(results, output)
+        print(row(result), flush=True)
+    here = [result for result in results if (result["fault"], result["stack"]) in set(chosen)]
+    good = sum(map(passed, here))
+    print("%d passed, %d failed" % (good, len(here) - good))
+    return 0 if good == len(here) else 1
+
+
+def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault]) -> int:
+    """Break and heal only."""
+    failed = 0
+    for name, stack in chosen:
+        result = run_case(faults[name], stack, with_diagnosis=False)
+        failed += bool(result.get("error"))
+        parts = "  ".join("%s %.1f" % part for part in result["parts"].items() if part[0] != "diagnose")
+        print("%-34s %-10s %-7s %s  %s" % (name, stack, "FAILED" if result.get("error") else "ok", parts, result.get("error", "")), flush=True)
+    print("%d passed, %d failed" % (len(chosen) - failed, failed))
+    return 1 if failed else 0
+
+
+def leave_broken(fault: Fault, stack: str) -> int:
+    from injection import Bench
+
+    bench = Bench(stack)
+    with bench.alone():
+        prepare(bench)
+        try:
+            break_it(bench, fault, bench.names(), Clock())
+        except BaseException:
+            with undisturbed():
+                bench.heal()
+            raise
+    print("%s is broken by %s; --heal-all --stack %s takes it back" % (stack, fault.id, stack))
+    return 0
+
+
+def heal_all(stacks: Iterable[str]) -> int:
+    from injection import Bench
+
+    failed = 0
+    for stack in stacks:
+        bench = Bench(stack)
+        with bench.alone():
+            problems = bench.heal()
+            left = bench.wait_well(90)
+        problems += [left] if left else []
+        print("%s: %s" % (stack, "; ".join(problems) or "healed"))
+        failed += bool(problems)
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Break the reference stacks on purpose and score the diagnosis.")
+    parser.add_argument("--faults", default="", metavar="ID,ID", help="only these")
+    parser.add_argument("--fault-dir", default="", metavar="DIR", help="fault files of your own (default: tests/faults)")
+    parser.add_argument("--stack", default="all", metavar="NAME", help="a folder below tests/stack, or all")
+    parser.add_argument("--shard", default="", metavar="N/M", help="the n-th of m parts of the cases")
+    parser.add_argument("--resume", action="store_true", help="keep the results of this commit and run what is left")
+    parser.add_argument("--output", default=str(RESULTS), metavar="FILE", help="where the results go (default: tests/output/gameday.json)")
+    parser.add_argument("--no-diagnose", action="store_true", help="break and heal only; writes no result")
+    parser.add_argument("--inject", default="", metavar="FAULT", help="break one stack and leave it so")
+    parser.add_argument("--heal-all", action="store_true", help="take back what was left")
+    parser.add_argument("--list", action="store_true", help="the cases, without running them")
+    parser.add_argument("--record", default="", metavar="FILE", help="write the coverage record after the run, or, alone, from the last results")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return _act(options, list(arguments if arguments is not None else sys.argv[1:]))
+    except FaultError as error:
+        say("error: %s" % error)
+        return 2
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    except RuntimeError as error:
+        say("error: %s" % error)
+        return 1
+
+
+def _act(options: argparse.Namespace, given: list[str]) -> int:
+    known = sorted(path.parent.name for path in (ROOT / "tests" / "stack").glob("*/stack.yml"))
+    stacks = known if options.stack in ("", "all") else options.stack.split(",")
+    for stack in stacks:
+        if stack not in known:
+            raise FaultError("--stack: there is no stack %r; known: all, %s" % (stack, ", ".join(known)))
+    if options.heal_all:
+        return heal_all(stacks)
+    faults = faultfile.read_folder(Path(options.fault_dir).resolve() if options.fault_dir else faultfile.FAULTS)
+    titles = {name: fault.title for name, fault in faults.items()}
+    output = Path(options.output)
+    if options.record and not {word.split("=")[0] for word in given if word.startswith("--")} - {"--record", "--output", "--fault-dir"}:
+        return write_record(Path(options.record), titles, output)
+    if options.inject:
+        if len(stacks) != 1 or options.inject not in faults:
+            raise FaultError("--inject wants the name of a fault and --stack the name of one stack")
+        return leave_broken(faults[options.inject], stacks[0])
+    wanted = [name.strip() for name in options.faults.split(",") if name.strip()]
+    for name in wanted:
+        if name not in faults:
+            raise FaultError("--faults: there is no fault %r; --list shows them" % name)
+    chosen = cases({name: fault for name, fault in faults.items() if not wanted or name in wanted}, stacks)
+    if options.shard:
+        chosen = shard(chosen, options.shard)
+    if options.list:
+        for name, stack in chosen:
+            print("%-34s %-10s %s" % (name, stack, titles[name]))
+        return 0
+    if not chosen:
+        raise FaultError("no case is left to run")
+    if options.no_diagnose:
+        return try_cases(chosen, faults)
+    status = run_cases(chosen, faults, kept(read_results(output), commit()) if options.resume else [], output)
+    if options.record:
+        write_record(Path(options.record), titles, output)
+    return status
+
+
+def write_record(path: Path, titles: Mapping[str, str], output: Path) -> int:
+    results = read_results(output)
+    if not results:
+        raise FaultError("no results yet: run a game day first")
+    path.write_text(record(results, titles), encoding="utf-8")
+    print("wrote %s" % path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
