@@ -20,28 +20,16 @@ from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits, limits_spec
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC, observe_from_params
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, observe_from_params
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import unpack
-from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import CHECK_SPEC, judge_custom
+from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import judge_custom
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
-from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import LANGUAGES
 
 # What stops a run because the task is wrong, not the stack.
 OUR_FAULT = ("bad_option", "missing_library")
-
-SPEC = {
-    **STACK_SPEC,
-    "observations": {"type": "path"},
-    "save_observations": {"type": "path"},
-    "limits": {"type": "dict", "options": limits_spec(), "default": {}},
-    "component_limits": {"type": "dict", "default": {}},
-    "route_limits": {"type": "dict", "default": {}},
-    "custom_checks": {"type": "list", "elements": "dict", "options": CHECK_SPEC, "default": []},
-    "lang": {"type": "str", "choices": list(LANGUAGES), "default": "en"},
-}
 
 
 class ActionModule(ActionBase):
@@ -54,7 +42,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        unused, params = self.validate_argument_spec(argument_spec=SPEC)
+        unused, params = self.validate_argument_spec(argument_spec={**STACK_SPEC, **JUDGE_SPEC})
         params["stack"] = params["stack"] or task_vars.get("inventory_hostname", "")
         try:
             limits = Limits(params["limits"], params["component_limits"], params["route_limits"])

@@ -8,7 +8,7 @@ import operator
 from typing import Any, Callable, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
-from ansible_collections.aiops.runbook.plugins.module_utils.model import SEVERITIES, WARNING, Clear, Finding, StackError, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, StackError, Unseen, why_unseen
 
 try:
     import jmespath
@@ -25,16 +25,6 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "in": lambda value, wanted: value in wanted,
     "contains": lambda value, wanted: wanted in value,
-}
-
-CHECK_SPEC: dict[str, dict[str, Any]] = {
-    "id": {"type": "str", "required": True},
-    "query": {"type": "str", "required": True},
-    "is": {"type": "str", "choices": list(COMPARE), "default": "=="},
-    "expect": {"type": "raw", "required": True},
-    "severity": {"type": "str", "choices": list(SEVERITIES), "default": WARNING},
-    "text": {"type": "str", "required": True},
-    "component": {"type": "str", "default": "stack"},
 }
 
 

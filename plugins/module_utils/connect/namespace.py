@@ -143,6 +143,24 @@ def sockets_of(pid: int) -> dict[str, list]:
     return {"listening": listening, "peers": peers}
 
 
+def memory_of(pid: int) -> int | None:
+    """Bytes in use by the memory cgroup of a process, without reclaimable cache; None where the files are not where they are expected."""
+    for line in _lines("/proc/%d/cgroup" % pid):
+        _number, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            folder, usage, cache = "/sys/fs/cgroup/memory" + path, "memory.usage_in_bytes", "total_inactive_file"
+        elif controllers == "":
+            folder, usage, cache = "/sys/fs/cgroup" + path, "memory.current", "inactive_file"
+        else:
+            continue
+        used = _lines("%s/%s" % (folder, usage))
+        if not used:
+            continue
+        reclaimable = [words[1] for words in (entry.split() for entry in _lines(folder + "/memory.stat")) if words and words[0] == cache]
+        return max(0, int(used[0]) - int(reclaimable[0] if reclaimable else 0))
+    return None
+
+
 def decode_address(text: str) -> tuple[str, int]:
     """An address of /proc/net/tcp: hexadecimal, each group of four bytes in the machine's order."""
     address, port = text.split(":")

@@ -12,6 +12,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Clear, Finding, Unseen, why_unseen
 
+DOMAIN = "containers"
 # The engine's own words when a command cannot be run at all.
 NO_COMMAND = re.compile(r"executable file not found|no such file or directory|permission denied|exec format error|is a directory", re.IGNORECASE)
 # A health check that fails because its program is not in the image says nothing about the service.
@@ -27,7 +28,7 @@ KILLED = 137
     "container.oom_killed",
     "container.killed",
     "container.paused",
-    domain="stack",
+    domain=DOMAIN,
 )
 def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A component of which no copy serves, or whose copies keep ending; the exit code, the engine's events and its last words tell why."""
@@ -75,7 +76,7 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
         if age < (limits.get("startup_grace_seconds", component=name) or 0):
             return Unseen("container.not_running", name, "%s was made %d s ago and is not started yet" % (one["name"], age))
         return Finding("container.not_running", name, CRITICAL, {**evidence, "stopped_by": "", "error": one["error"]})
-    if code in TERMINATED or (stop and state == "exited" and code in (KILLED, 0)):
+    if state == "exited" and (code in TERMINATED or (stop and code == KILLED)):
         return _stopped(seen, name, component, evidence, stop)
     if code == KILLED:
         return Finding("container.killed", name, CRITICAL, evidence)
@@ -103,7 +104,7 @@ def _children_killed(seen: dict[str, Any], name: str, alive: list[dict[str, Any]
         yield Clear("container.oom_killed", name, {"minutes": 2})
 
 
-@judges("container.unhealthy", "container.healthcheck_broken", domain="stack")
+@judges("container.unhealthy", "container.healthcheck_broken", domain=DOMAIN)
 def health(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """The platform's own health check fails: because the service is ill, or because the check cannot run in this image."""
     for component in view.components(seen):
@@ -119,7 +120,7 @@ def health(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Clear("container.unhealthy", component["component"], {"instance": one["name"]})
 
 
-@judges("container.memory_near_limit", domain="stack")
+@judges("container.memory_near_limit", domain=DOMAIN)
 def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Memory in use, without reclaimable cache, against the container's limit (container_memory_percent: 90 / 97)."""
     for component in view.components(seen):

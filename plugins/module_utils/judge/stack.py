@@ -35,6 +35,7 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
     for component in view.components(seen):
         if not why_unseen(component["logs"]):
             answers.extend(judge_domain("logs", component["logs"], limits))
+    answers.extend(judge_domain(containers.DOMAIN, seen, limits))
     answers.extend(judge_domain("stack", {**seen, **pools_view(seen)}, limits))
     return [_not_yet(seen, answer, limits) for answer in answers]
 

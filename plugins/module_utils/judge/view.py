@@ -71,16 +71,15 @@ def was_stopped(seen: dict[str, Any], name: str, since: float) -> dict[str, Any]
 def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
     """Whether an instance keeps ending and being started again, caught in whichever phase.
 
-    Running again counts as recovered once it has lived half as long again as its last life, and at least 15 seconds.
+    Running again counts as recovered once it has lived half as long again as its last life, and at least 15 seconds. How long
+    that was is known only while the engine remembers (it holds 256 events, and health checks fill them within minutes).
     """
     if one["state"] == "restarting":
         return True
     if one["state"] != "running" or not one["restarts"]:
         return False
     ends = [event for event in deaths(seen, name, 600) if event["instance"] == one["id"]]
-    if len(ends) < 2:
-        return one["restarts"] >= 2 and age(seen, one) < 15 and why_unseen(seen.get("events")) is not None
-    starts = [event["time"] for event in seen["events"] if event["component"] == name and event["action"] == "start" and event["time"] < ends[-1]["time"]]
+    starts = [event["time"] for event in seen["events"] if event["component"] == name and event["action"] == "start" and event["time"] < ends[-1]["time"]] if ends else []
     life = ends[-1]["time"] - starts[-1] if starts else 0.0
     return age(seen, one) <= max(15.0, 1.5 * life)
 

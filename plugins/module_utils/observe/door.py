@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import limits_spec
+from ansible_collections.aiops.runbook.plugins.module_utils.model import SEVERITIES, WARNING
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import Options, observe_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
@@ -28,13 +30,42 @@ STACK_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def observe_from_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The observations (docs/architecture.md) of the stack that these options name; StackError when it cannot be reached at all."""
+# The options that say how to judge and tell; the controller's half (the action plugin) reads them.
+JUDGE_SPEC: dict[str, dict[str, Any]] = {
+    "observations": {"type": "path"},
+    "save_observations": {"type": "path"},
+    "limits": {"type": "dict", "options": limits_spec(), "default": {}},
+    "component_limits": {"type": "dict", "default": {}},
+    "route_limits": {"type": "dict", "default": {}},
+    "custom_checks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "id": {"type": "str", "required": True},
+            "query": {"type": "str", "required": True},
+            "is": {"type": "str", "choices": ["==", "!=", "<", "<=", ">", ">=", "in", "contains"], "default": "=="},
+            "expect": {"type": "raw", "required": True},
+            "severity": {"type": "str", "choices": list(SEVERITIES), "default": WARNING},
+            "text": {"type": "str", "required": True},
+            "component": {"type": "str", "default": "stack"},
+        },
+    },
+    "lang": {"type": "str", "choices": ["en", "zh-TW"], "default": "en"},
+}
+
+
+def observe_from_params(params: Mapping[str, Any], ask_servers: bool = True) -> dict[str, Any]:
+    """The observations (docs/architecture.md) of the stack that these options name; StackError when it cannot be reached at all.
+
+    ask_servers: False looks at the parts and what they are told to connect to, and connects to nothing itself.
+    """
     options = Options(
         stack=params.get("stack") or params.get("compose_project") or "",
         timeout=float(params["timeout"]),
         http_url=params.get("http_url") or "",
-        http_routes=tuple(params["http_routes"]),
+        http_routes=tuple(params.get("http_routes") or ()),
+        ask_servers=ask_servers,
         roles={str(name): str(role) for name, role in (params.get("roles") or {}).items()},
         accounts=_accounts(params),
     )

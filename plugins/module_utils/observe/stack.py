@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Options:
     timeout: seconds for one probe. log_window: seconds of log that still speak of now. log_lines: lines read for one instance.
     http_routes: paths that are asked. http_url: where users reach the stack, when the published ports do not tell.
     roles: {component: role} that overrides what is found. accounts: {"postgres": {"user", "password", "database"}, "redis": {…}}
-    that are preferred to the application's own.
+    that are preferred to the application's own. ask_servers: False looks at the parts only, and connects to nothing.
     """
 
     stack: str = ""
@@ -47,6 +48,7 @@ class Options:
     http_url: str = ""
     roles: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, dict[str, str]] = field(default_factory=dict)
+    ask_servers: bool = True
 
 
 @dataclass
@@ -97,7 +99,9 @@ class StackObserver:
         self._find_targets()
         self._roles_by_use()
         servers = self._servers()
-        answers = self.probes.gather({**self._server_probes(servers), **self._reach_probes(), **self._http_probes(), **self._outside_probes()})
+        answers: dict[str, Any] = {}
+        if self.options.ask_servers:
+            answers = self.probes.gather({**self._server_probes(servers), **self._reach_probes(), **self._http_probes(), **self._outside_probes()})
         return self._document(servers, answers, background.answers())
 
     def _running(self) -> list[Instance]:
@@ -688,6 +692,4 @@ def line_time(line: str) -> float:
     match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?", line)
     if not match:
         return 0.0
-    import calendar
-
     return calendar.timegm(tuple(int(match.group(part)) for part in range(1, 7)) + (0, 0, 0)) + float(match.group(7) or 0)

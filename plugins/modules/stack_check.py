@@ -1,0 +1,163 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The half of stack_check that runs on a remote Docker host: it observes; the action plugin judges."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_check
+short_description: Observe a whole stack, judge it, and find the root causes
+version_added: 0.1.0
+author:
+  - aiops.runbook contributors (@aiops-runbook)
+description:
+  - Finds the parts of a running stack by itself, asks all of them at once, judges what it saw, and says which findings are
+    root causes, which are their consequences, what was ruled out and what could not be checked.
+  - It never writes to the stack. Its own traffic is recognisable (C(aiops.runbook)) and left out of what it counts.
+  - Runs on the controller where that reaches the Docker engine; a remote Docker host is sent this module over Ansible's own
+    connection. A stack that cannot be reached gets a report that says so, not a failure.
+options:
+  observations:
+    description:
+      - Judge these observations, which O(save_observations) wrote, instead of looking at a stack.
+    type: path
+  save_observations:
+    description:
+      - Write what was observed to this file on the controller (JSON without any secret; compressed when the name ends in C(.gz)).
+    type: path
+  component_limits:
+    description:
+      - Thresholds for one component, as C({component}) to a dictionary like O(limits).
+    type: dict
+    default: {}
+  route_limits:
+    description:
+      - Thresholds for one route, as C({path}) to a dictionary like O(limits).
+    type: dict
+    default: {}
+  custom_checks:
+    description:
+      - Checks of your own on the observations.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id:
+        description: Its name; C(custom.) is put before it.
+        type: str
+        required: true
+      query:
+        description: A JMESPath expression into the observations. One that finds nothing is reported as could not check.
+        type: str
+        required: true
+      is:
+        description: How the value is compared with O(custom_checks[].expect).
+        type: str
+        choices: ["==", "!=", "<", "<=", ">", ">=", "in", "contains"]
+        default: "=="
+      expect:
+        description: What the value must be. Anything else is a finding.
+        type: raw
+        required: true
+      severity:
+        description: How bad it is when it does not hold.
+        type: str
+        choices: [critical, warning, info]
+        default: warning
+      text:
+        description: What to tell the operator.
+        type: str
+        required: true
+      component:
+        description: The component that it is about.
+        type: str
+        default: stack
+  lang:
+    description:
+      - The language of titles and explanations.
+    type: str
+    choices: [en, zh-TW]
+    default: en
+extends_documentation_fragment:
+  - aiops.runbook.stack
+  - aiops.runbook.limits
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return the same.
+    support: full
+  diff_mode:
+    description: Nothing is changed, so there is no difference to show.
+    support: none
+seealso:
+  - module: aiops.runbook.stack_report
+  - module: aiops.runbook.stack_info
+"""
+
+EXAMPLES = r"""
+- name: Look at the only Compose project of this engine
+  aiops.runbook.stack_check:
+  register: check
+
+- name: Report
+  aiops.runbook.stack_report:
+    report_file: "{{ check.report_file }}"
+
+- name: A slower application, and a check of our own
+  aiops.runbook.stack_check:
+    compose_project: shop
+    limits:
+      http_slow_ms_warning: 3000
+    custom_checks:
+      - id: postgres_major
+        query: postgres.db.server.version_num
+        is: ">="
+        expect: 150000
+        severity: warning
+        text: PostgreSQL is older than 15
+"""
+
+RETURN = r"""
+verdict:
+  description: What comes of all findings.
+  returned: success
+  type: str
+  sample: degraded
+headline:
+  description: The verdict in one sentence.
+  returned: success
+  type: str
+root_causes:
+  description: The findings that nothing else explains.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{id: postgres.lock_held, component: db, severity: critical, title: "A session holds a lock that 7 others wait for"}]
+unknown:
+  description: How many things could not be checked.
+  returned: success
+  type: int
+report_file:
+  description: The whole diagnosis (JSON, gzip) in a temporary folder of the controller, for M(aiops.runbook.stack_report).
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, observe_from_params
+from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={**STACK_SPEC, **JUDGE_SPEC}, supports_check_mode=True)
+    try:
+        seen = observe_from_params(module.params)
+    except StackError as error:
+        module.fail_json(**error.as_failure())
+    module.exit_json(changed=False, observations=pack(seen))
+
+
+if __name__ == "__main__":
+    main()

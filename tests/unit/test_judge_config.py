@@ -1,0 +1,170 @@
+"""Judgements on settings, reach and the way in: one row a case."""
+
+from __future__ import annotations
+
+import pytest
+from samples import NOW, component, found, instance, stack
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import config, network  # noqa: F401 (they register)
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Unseen
+
+DOOR = {"inside": 8000, "host": "0.0.0.0", "outside": 8000}
+
+
+def api(**changes):
+    return component("api", "api", instance("shop-api-1", published=[DOOR], listening=[8000], **changes.pop("one", {})), **changes)
+
+
+def db(**changes):
+    return component("db", "postgres", instance("shop-db-1", listening=[5432], **changes.pop("one", {})), **changes)
+
+
+def reach(**changes):
+    fact = {"from": "api", "to": "db", "setting": "DATABASE_URL", "kind": "postgres", "host": "db", "port": 5432, "inside": True}
+    return {**fact, "resolves": True, "addresses": ["172.20.0.3"], "connects": True, "error": "", "seconds": 0.001, **changes}
+
+
+def judged(*components, **changes):
+    return list(judge_domain("stack", stack(*components, **changes), Limits()))
+
+
+STOPPED = instance("shop-db-1", state="exited", exit_code=0, listening=None)
+CASES = [
+    ("connects", [api(), db()], reach(), []),
+    ("no such host", [api(), db()], reach(to="", host="dbx", resolves=False, connects=None), [("config.host_unresolved", "api")]),
+    ("the host is a stopped component", [api(), component("db", "postgres", STOPPED)], reach(resolves=False, connects=None), []),
+    ("wrong port", [api(), db()], reach(port=5433, connects=False, error="refused"), [("config.wrong_port", "api")]),
+    ("localhost is the container itself", [api(), db()], reach(to="api", host="localhost", connects=False, error="refused"), [("config.wrong_host", "api")]),
+    (
+        "the database setting leads to Redis",
+        [api(), component("redis", "redis", instance("r", listening=[6379]))],
+        reach(to="redis", host="redis", connects=False, error="refused"),
+        [("config.wrong_host", "api")],
+    ),
+    ("a rule rejects", [api(), db()], reach(connects=False, error="refused"), [("network.refused", "api")]),
+    ("packets vanish", [api(), db()], reach(connects=False, error="timeout"), [("network.unreachable", "api")]),
+    ("the database was taken off the network", [api(), db(one={"networks": {}})], reach(resolves=False, connects=None), [("network.partitioned", "db")]),
+    ("the api was taken off the network", [api(one={"networks": {"other": "1.2.3.4"}}), db()], reach(resolves=False, connects=None), [("network.partitioned", "api")]),
+    ("no shared network by design", [api(), db(one={"networks": {"x": "1.1.1.1"}, "home_network": "x"})], reach(resolves=False, connects=None), [("network.partitioned", "api")]),
+    ("the database is just starting", [api(), db(one={"started_at": NOW - 3})], reach(connects=False, error="refused"), []),
+]
+
+
+@pytest.mark.parametrize(("what", "parts", "fact", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_reach(what, parts, fact, expected):
+    assert found(judged(*parts, reach=[fact])) == expected
+
+
+def test_a_resolver_that_does_not_answer_is_not_a_wrong_host():
+    answers = judged(api(), db(), reach=[reach(resolves={"unseen": {"reason": "slow", "kind": "dns_timeout", "fix": ""}})])
+    assert not found(answers)
+    assert any(isinstance(answer, Unseen) and answer.id == "config.host_unresolved" for answer in answers)
+
+
+def target(**changes):
+    fact = {"setting": "DATABASE_URL", "source": "process", "kind": "postgres", "host": "db", "port": 5432, "user": "u", "database": "d", "malformed": ""}
+    return {**fact, **changes}
+
+
+def test_malformed():
+    assert found(judged(api(targets=[target(malformed="no host")]))) == [("config.url_malformed", "api")]
+    assert not found(judged(api(targets=[target()])))
+
+
+CRASHED = {"state": "exited", "exit_code": 1}
+
+
+def words(kind, **detail):
+    return {"kind": kind, "about": None, "exception": "KeyError", "sample": "KeyError", "detail": detail}
+
+
+def test_setting_missing_is_told_by_the_last_words():
+    part = api(one={**CRASHED, "last_words": words("setting_missing", name="DATABASE_URL")})
+    assert found(judged(part)) == [("config.setting_missing", "api")]
+
+
+def test_a_setting_that_is_there_is_not_missing():
+    part = api(one={**CRASHED, "last_words": words("setting_missing", name="DATABASE_URL")}, settings=[{"name": "DATABASE_URL", "set": True, "source": "container"}])
+    assert not found(judged(part))
+
+
+def test_setting_missing_is_told_by_a_twin():
+    twin = component("worker", "worker", targets=[target()])
+    assert found(judged(api(one=CRASHED), twin)) == [("config.setting_missing", "api")]
+    assert not found(judged(api(), twin)), "a component that runs does without it"
+
+
+def test_copies_that_differ():
+    copies = [instance("a", environment_hashes={"X": "1", "HOSTNAME": "a"}, published=[DOOR]), instance("b", environment_hashes={"X": "2", "HOSTNAME": "b"})]
+    assert found(judged(component("api", "api", *copies))) == [("config.setting_differs", "api")]
+    copies[1]["environment_hashes"]["X"] = "1"
+    assert not found(judged(component("api", "api", *copies)))
+
+
+def account(**changes):
+    return {"component": "api", "setting": "DATABASE_URL", "user": "u", "accepted": True, "password_changed_at": 0.0, **changes}
+
+
+SAYS_REFUSED = {"component": "api", "now": NOW, "signatures": [{"kind": "postgres_auth", "first": NOW - 50, "last": NOW - 5, "count": 3}]}
+ACCOUNTS = [
+    ("accepted", account(), {}, {}, []),
+    ("refused", account(accepted=False), {}, {}, [("postgres.password_rejected", "api")]),
+    (
+        "the files hold a newer one",
+        account(accepted=False),
+        {},
+        {"api": {"accepted_after_restart": ["DATABASE_URL"], "networks_missing": [], "ports_missing": []}},
+        [("config.stale_environment", "api"), ("postgres.password_rejected", "api")],
+    ),
+    ("the files hold a newer one that nobody needs yet", account(), {}, {"api": {"accepted_after_restart": ["DATABASE_URL"], "networks_missing": [], "ports_missing": []}}, []),
+    (
+        "the secret file is newer than the process, which is refused",
+        account(password_changed_at=NOW - 60),
+        {"logs": SAYS_REFUSED},
+        {},
+        [("config.stale_environment", "api"), ("postgres.password_rejected", "api")],
+    ),
+    ("the secret file is newer, and nobody complains", account(password_changed_at=NOW - 60), {}, {}, []),
+]
+
+
+@pytest.mark.parametrize(("what", "seen_account", "changes", "drift", "expected"), ACCOUNTS, ids=[case[0] for case in ACCOUNTS])
+def test_accounts(what, seen_account, changes, drift, expected):
+    facts = {"component": "db", "answers": True, "accounts": [seen_account]}
+    assert found(judged(api(**changes), db(), postgres={"db": facts}, drift=drift)) == expected
+
+
+def outside(**changes):
+    fact = {"to": "api", "inside": 8000, "outside": 8000, "host": "0.0.0.0", "listening": True, "connects": True, "error": None, "status": 200, "seconds": 0.01}
+    return {**fact, **changes}
+
+
+PROXY = component("web", "proxy", instance("shop-web-1", published=[{**DOOR, "inside": 80}], listening=[80]))
+WAY_IN = [
+    ("answers", [api()], [outside()], [], []),
+    ("nothing published", [component("api", "api", instance(listening=[8000]))], [], [], [("network.port_not_published", "api")]),
+    ("nothing published, a proxy of another stack shares the network", [component("api", "api", instance(listening=[8000]))], [], ["edge"], []),
+    ("the proxy publishes", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web")], [], []),
+    ("the proxy's port is gone", [component("api", "api", instance(listening=[8000])), component("web", "proxy", instance(listening=[80]))], [], [], [("network.port_not_published", "web")]),
+    ("mapped to a port where nobody listens", [api()], [outside(listening=False, connects=False)], [], [("network.published_port_wrong", "api")]),
+    ("refused outside", [api()], [outside(connects=False, error={"kind": "refused", "reason": "x", "fix": ""})], [], [("network.outside_unreachable", "api")]),
+    ("bad gateway", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web", status=502)], [], [("http.bad_gateway", "web")]),
+    ("the api itself says 503", [api()], [outside(status=503)], [], []),
+]
+
+
+@pytest.mark.parametrize(("what", "parts", "facts", "outsiders", "expected"), WAY_IN, ids=[case[0] for case in WAY_IN])
+def test_way_in(what, parts, facts, outsiders, expected):
+    assert found(judged(*parts, outside=facts, outsiders=outsiders)) == expected
+
+
+def test_a_port_that_the_files_want_and_the_container_has_not():
+    drift = {"api": {"ports_missing": [{"inside": 8000, "outside": 8000}], "networks_missing": [], "accepted_after_restart": []}}
+    assert found(judged(component("api", "api", instance(listening=[8000])), drift=drift)) == [("network.port_not_published", "api")]
+
+
+def test_files_that_compose_cannot_read():
+    drift = {"unseen": {"reason": "required variable X is missing", "kind": "compose_invalid", "fix": ""}}
+    assert found(judged(api(), drift=drift)) == [("config.files_invalid", "stack")]

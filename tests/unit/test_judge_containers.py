@@ -1,0 +1,80 @@
+"""Judgements on containers: one row a case."""
+
+from __future__ import annotations
+
+import pytest
+from samples import NOW, component, edge, event, found, instance, stack
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import containers
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+
+ENDED = {"state": "exited", "finished_at": NOW - 60}
+CASES = [
+    ("runs", component("api", "api"), [], []),
+    ("stopped in good order", component("db", "postgres", instance(exit_code=0, **ENDED)), [], [("container.not_running", "db")]),
+    ("stopped by TERM", component("worker", "worker", instance(exit_code=143, **ENDED)), [], [("container.not_running", "worker")]),
+    ("stopped, did not end in time", component("api", "api", instance("a", exit_code=137, **ENDED)), [event("api", "stop", 60, "a")], [("container.not_running", "api")]),
+    ("beat switched off by choice", component("beat", "beat", instance(exit_code=0, **ENDED)), [], []),
+    ("a migration that did its work", component("migrate", "migration", instance(exit_code=0, **ENDED)), [], []),
+    ("a migration that failed", component("migrate", "migration", instance(exit_code=1, **ENDED)), [], [("container.crashed", "migrate")]),
+    ("beat that crashed", component("beat", "beat", instance(exit_code=1, **ENDED)), [], [("container.crashed", "beat")]),
+    ("killed from outside", component("api", "api", instance(exit_code=137, **ENDED)), [], [("container.killed", "api")]),
+    ("out of memory", component("api", "api", instance(exit_code=137, oom_killed=True, **ENDED)), [], [("container.oom_killed", "api")]),
+    ("out of memory by the engine's event", component("api", "api", instance("a", exit_code=137, **ENDED)), [event("api", "oom", 61, "a")], [("container.oom_killed", "api")]),
+    ("a child out of memory", component("api", "api"), [event("api", "oom", 30)], [("container.oom_killed", "api")]),
+    ("a child out of memory long ago", component("api", "api"), [event("api", "oom", 900)], []),
+    ("command not found", component("api", "api", instance(exit_code=127, **ENDED)), [], [("container.bad_command", "api")]),
+    (
+        "never started: no such program",
+        component("api", "api", instance(state="created", started_at=0, exit_code=127, error='exec: "srv": executable file not found in $PATH')),
+        [],
+        [("container.bad_command", "api")],
+    ),
+    ("made and never started", component("api", "api", instance(state="created", started_at=0, created_at=NOW - 300)), [], [("container.not_running", "api")]),
+    ("just made", component("api", "api", instance(state="created", started_at=0, created_at=NOW - 3)), [], []),
+    ("crashed", component("api", "api", instance(exit_code=1, **ENDED)), [], [("container.crashed", "api")]),
+    ("restarting", component("api", "api", instance(state="restarting", exit_code=1, restarts=4)), [], [("container.crashed", "api")]),
+    ("caught while it runs between two crashes", component("api", "api", instance(restarts=4, started_at=NOW - 2)), [], [("container.crashed", "api")]),
+    ("crashed long ago and recovered", component("api", "api", instance(restarts=4, started_at=NOW - 60)), [], []),
+    ("paused", component("redis", "redis", instance(state="paused")), [], [("container.paused", "redis")]),
+    ("a one-off run that failed", component("api", "api", instance(), instance("x", one_off=True, exit_code=1, **ENDED)), [], []),
+    ("one of two copies ended", component("api", "api", instance(), instance("x", exit_code=0, **ENDED)), [], []),
+]
+
+
+@pytest.mark.parametrize(("what", "part", "events", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_ended(what, part, events, expected):
+    assert found(judge_domain(containers.DOMAIN, stack(part, events=events), Limits())) == expected
+
+
+def test_a_stopped_optional_component_is_missed_when_somebody_uses_it():
+    seen = stack(component("llm", "llm", instance(exit_code=0, **ENDED)), component("api", "api"), edges=[edge("api", "llm", "llm")])
+    assert found(judge_domain(containers.DOMAIN, seen, Limits())) == [("container.not_running", "llm")]
+
+
+HEALTH = [
+    ("healthy", {"status": "healthy", "failing": 0, "output": ""}, []),
+    ("starting", {"status": "starting", "failing": 1, "output": "x"}, []),
+    ("unhealthy", {"status": "unhealthy", "failing": 3, "output": "HTTP 503"}, ["container.unhealthy"]),
+    ("no curl in the image", {"status": "unhealthy", "failing": 3, "output": 'OCI runtime exec failed: exec: "curl": executable file not found in $PATH'}, ["container.healthcheck_broken"]),
+    ("no curl for the shell", {"status": "unhealthy", "failing": 3, "output": "/bin/sh: 1: curl: not found"}, ["container.healthcheck_broken"]),
+]
+
+
+@pytest.mark.parametrize(("what", "check", "expected"), HEALTH, ids=[case[0] for case in HEALTH])
+def test_health(what, check, expected):
+    seen = stack(component("api", "api", instance(health=check)))
+    assert [finding for finding, _where in found(judge_domain(containers.DOMAIN, seen, Limits()))] == expected
+
+
+@pytest.mark.parametrize(("used", "expected"), [(89, None), (90, "warning"), (97, "critical")])
+def test_memory_near_limit(used, expected):
+    seen = stack(component("api", "api", instance(memory={"used": used, "limit": 100})))
+    got = [answer for answer in judge_domain(containers.DOMAIN, seen, Limits()) if answer.id == "container.memory_near_limit"]
+    assert [getattr(answer, "severity", None) for answer in got] == [expected]
+
+
+def test_memory_that_could_not_be_read_is_said():
+    seen = stack(component("api", "api", instance(memory={"unseen": {"reason": "no answer", "kind": "timeout", "fix": ""}})))
+    assert [answer.id for answer in judge_domain(containers.DOMAIN, seen, Limits()) if type(answer).__name__ == "Unseen"] == ["container.memory_near_limit"]
