@@ -1,0 +1,99 @@
+"""From findings to root causes: one row a case. The catalogue's own rules are used."""
+
+from __future__ import annotations
+
+import pytest
+from samples import component, edge, event, stack
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen
+from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
+
+SHOP = [component("web", "proxy"), component("api", "api"), component("worker", "worker"), component("db", "postgres"), component("redis", "redis")]
+EDGES = [
+    edge("web", "api", "http"),
+    edge("api", "db"),
+    edge("worker", "db"),
+    edge("api", "redis", "broker"),
+    edge("worker", "redis", "broker"),
+]
+
+
+def finding(name, severity=CRITICAL, about=None, **evidence):
+    what, _at, where = name.partition("@")
+    return Finding(what, where, severity, evidence, about=about)
+
+
+CASES = [
+    ("nothing", [], []),
+    ("a stopped database", ["container.not_running@db", "http.not_ready@api", "http.bad_gateway@web"], ["container.not_running@db"]),
+    ("a lock", ["postgres.lock_held@db", "http.hung@api", "http.slow@api", "container.unhealthy@api"], ["postgres.lock_held@db"]),
+    ("a stopped worker", ["container.not_running@worker", "celery.no_worker@redis"], ["container.not_running@worker"]),
+    ("Redis full", ["redis.memory_full@redis", "http.not_ready@api"], ["redis.memory_full@redis"]),
+    (
+        "two independent ones",
+        ["postgres.lock_held@db", "redis.save_failing@redis", "http.hung@api"],
+        ["postgres.lock_held@db", "redis.save_failing@redis"],
+    ),
+    ("a symptom that nothing explains stands for itself", ["http.errors@api"], ["http.errors@api"]),
+    ("stale explains rejected", ["config.stale_environment@api", "postgres.password_rejected@api", "http.not_ready@api"], ["config.stale_environment@api"]),
+    ("an illness of the proxy does not explain the api", ["container.unhealthy@web", "http.slow@api"], ["container.unhealthy@web", "http.slow@api"]),
+]
+
+
+@pytest.mark.parametrize(("what", "names", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_root_causes(what, names, expected):
+    model = diagnose(stack(*SHOP, edges=EDGES), [finding(name) for name in names])
+    assert sorted(root["key"] for root in model["root_causes"]) == expected
+    assert all(item["caused_by"] for item in model["findings"] if not item["is_root"])
+
+
+def test_a_crash_is_explained_only_by_what_it_names():
+    crash = finding("container.crashed@api", failure_about="postgres", failure_kind="postgres_refused")
+    other = finding("container.crashed@api", failure_about="", failure_kind="import_error")
+    down = finding("container.not_running@db")
+    assert [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [crash, down])["root_causes"]] == ["container.not_running"]
+    assert sorted(root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [other, down])["root_causes"]) == ["container.crashed", "container.not_running"]
+
+
+def test_the_path_leads_from_the_effect_to_the_cause():
+    model = diagnose(stack(*SHOP, edges=EDGES), [finding("container.not_running@db", state="exited", exit_code=0), finding("http.not_ready@api", failing=["postgres"])])
+    (consequence,) = model["root_causes"][0]["consequences"]
+    assert [step.split(":")[0] for step in consequence["path"]] == ["api", "db"]
+
+
+VERDICTS = [
+    ("healthy", [], "healthy"),
+    ("info changes nothing", [finding("redis.no_memory_limit@redis", INFO)], "healthy"),
+    ("a warning", [finding("postgres.idle_in_transaction@db", WARNING)], "degraded"),
+    ("critical behind the api", [finding("redis.save_failing@redis")], "degraded"),
+    ("the api hangs", [finding("http.hung@api")], "down"),
+    ("something unseen is not healthy", [Unseen("postgres.lock_held", "db", "no account")], "unknown"),
+    ("ill, and something unseen", [finding("http.hung@api"), Unseen("postgres.lock_held", "db", "no account")], "down"),
+]
+
+
+@pytest.mark.parametrize(("what", "answers", "expected"), VERDICTS, ids=[case[0] for case in VERDICTS])
+def test_verdict(what, answers, expected):
+    assert diagnose(stack(*SHOP, edges=EDGES), answers)["verdict"] == expected
+
+
+def test_ruled_out_are_the_candidates_that_were_looked_at():
+    answers = [finding("http.hung@api"), Clear("postgres.lock_held", "db", {"waiting": 0}), Clear("celery.no_worker", "redis", {"workers": 1})]
+    assert [item["id"] for item in diagnose(stack(*SHOP, edges=EDGES), answers)["ruled_out"]] == ["postgres.lock_held"]
+
+
+def test_what_changed_lately_stands_with_the_cause():
+    model = diagnose(stack(*SHOP, edges=EDGES, events=[event("db", "die", 60, exitCode="0"), event("api", "start", 30)]), [finding("container.not_running@db")])
+    assert [change["what"] for change in model["root_causes"][0]["changed"]] == ["die exitCode=0"]
+
+
+def test_a_circle_of_explanations_still_has_a_root():
+    loop = [finding("container.not_running@db", state="created"), finding("container.crashed@api", failure_about="postgres")]
+    both_ways = [*EDGES, edge("db", "api")]
+    assert len(diagnose(stack(*SHOP, edges=both_ways), loop)["root_causes"]) == 1
+
+
+def test_traditional_chinese():
+    model = diagnose(stack(*SHOP, edges=EDGES), [finding("container.paused@redis", instance="shop-redis-1")], lang="zh-TW")
+    assert model["root_causes"][0]["title"] == "容器已被暫停"
+    assert model["lang"] == "zh-TW"
