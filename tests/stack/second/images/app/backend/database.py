@@ -25,6 +25,7 @@ def engine() -> Engine:
         pool_size=s.db_pool,
         max_overflow=s.db_pool_overflow,
         pool_timeout=s.db_pool_timeout,
+        pool_pre_ping=True,
         connect_args={"connect_timeout": 5, "application_name": "orders"},
     )
 

@@ -6,6 +6,7 @@ import logging
 import time
 
 from prometheus_client import Counter, Histogram
+from redis import RedisError
 from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeout
 from starlette.responses import JSONResponse
 
@@ -14,6 +15,14 @@ REQUESTS = Counter("orders_http_requests_total", "Requests answered", ["method",
 SECONDS = Histogram("orders_http_request_seconds", "Time to answer", ["route"])
 QUIET = {"/health", "/ready", "/metrics"}
 SLOW = 1.0
+
+
+def failure(error: Exception) -> JSONResponse:
+    if isinstance(error, (OperationalError, PoolTimeout)):
+        return JSONResponse({"detail": "the database does not answer"}, 503)
+    if isinstance(error, RedisError):
+        return JSONResponse({"detail": "the queue does not answer"}, 503)
+    return JSONResponse({"detail": "internal error"}, 500)
 
 
 class Requests:
@@ -39,9 +48,7 @@ class Requests:
         except Exception as error:  # whatever the code let through becomes one logged error and one answer
             log.exception("%s %s failed", method, path)
             if not status:
-                away = isinstance(error, (OperationalError, PoolTimeout))
-                answer = JSONResponse({"detail": "the database does not answer" if away else "internal error"}, 503 if away else 500)
-                await answer(scope, receive, note)
+                await failure(error)(scope, receive, note)
         seconds = time.perf_counter() - started
         route = getattr(scope.get("route"), "path", "unknown")
         REQUESTS.labels(method, route, str(status)).inc()

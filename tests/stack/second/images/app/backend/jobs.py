@@ -28,9 +28,11 @@ app.conf.update(
     result_expires=3600,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"socket_timeout": 10, "socket_connect_timeout": 3},
+    broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 3},
+    redis_socket_timeout=5,
     redis_socket_connect_timeout=3,
-    task_publish_retry_policy={"max_retries": 2, "interval_start": 0.2, "interval_step": 0.3},
+    result_backend_transport_options={"retry_policy": {"max_retries": 1, "interval_start": 0.2}},
+    task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
     timezone="UTC",
     beat_schedule={
         "close-paid-orders": {"task": "invoices.close", "schedule": 60.0, "options": {"expires": 55}},

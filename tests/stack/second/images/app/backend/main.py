@@ -174,7 +174,7 @@ def one_order(order_id: int) -> dict:
 def create_invoice(given: NewInvoice) -> dict:
     try:
         job = make_invoice.delay(given.order_id)
-    except QueueError as error:
+    except (QueueError, redis.RedisError) as error:
         logging.getLogger("backend.queue").error("invoice not queued: %s", error)
         raise HTTPException(503, "the queue does not answer")
     return {"job_id": job.id, "state": "queued"}
