@@ -10,6 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils import color
 from ansible.utils.display import Display
+
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FORMATS
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.gate import FAIL_ON
@@ -32,7 +33,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "quiet": {"type": "bool", "default": False},
 }
 
-_COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "unsure": "purple", "dim": "dark gray", "strong": "white", "command": "cyan"}
+# Colours that can be read on dark and on light terminals; the other styles stay as they are.
+_COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "unsure": "purple", "command": "cyan"}
 
 
 class ActionModule(ActionBase):

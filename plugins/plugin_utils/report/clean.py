@@ -38,7 +38,7 @@ _IDENTIFIER = re.compile(
     r"new|persisting|network|networks|queue|queues|source|setting|database|identifier)$"
 )
 _SECRET_FIELD = re.compile(r"(password|passwd|passphrase|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
-_LONG_WORD = re.compile(r"(?<![\w./-])[\w+=-]{16,}(?![\w./-])")
+_LONG_WORD = re.compile(r"[\w+=-]{16,}")
 # shop-worker-1, api-7d9f8b6c5d-x2x4z, MAX_CONNECTIONS_2, 20261122T200310Z: names and times, not keys.
 _NAME = re.compile(r"[a-z]{2,15}(?:[_-]+[a-z0-9]{1,15})+|[A-Z]{2,15}(?:_[A-Z0-9]{1,15})+|\d{8}T\d{6}Z")
 

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
-from typing import Any, Callable, Iterable
+from typing import Any
 from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,7 +27,7 @@ _TITLES = {"json": "JSON", "md": "Markdown", "xml": "JUnit", "prom": "Prometheus
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.globals["style"] = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))
@@ -102,7 +103,11 @@ def render_prometheus(model: dict[str, Any], complete_at: float) -> str:
     timing = model["timing"]
     return "".join(
         [
-            _metric("verdict", "1 for the verdict of the last run, 0 for the others.", [({**stack, "verdict": name}, int(name == model["verdict"])) for name in VERDICTS]),
+            _metric(
+                "verdict",
+                "1 for the verdict of the last run, 0 for the others.",
+                [({**stack, "verdict": name}, int(name == model["verdict"])) for name in VERDICTS],
+            ),
             _metric(
                 "findings",
                 "Findings of the last run.",

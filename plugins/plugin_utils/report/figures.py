@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
@@ -54,7 +54,7 @@ def size(value: float) -> str:
 
 def moment(value: float, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     try:
-        return datetime.fromtimestamp(value, timezone.utc).strftime(form)
+        return datetime.fromtimestamp(value, UTC).strftime(form)
     except (ValueError, OverflowError, OSError):
         return str(value)
 

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Any, Iterable, NamedTuple
+from typing import Any, NamedTuple
 
 FAIL_ON = ("critical", "warning", "unknown", "never")
 

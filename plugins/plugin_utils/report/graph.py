@@ -40,7 +40,9 @@ def layout(components: list[dict[str, Any]], edges: list[dict[str, Any]], states
         "height": 2 * _EDGE + tallest * (_BOX[1] + _GAP[1]) - _GAP[1],
         "box": _BOX,
         "boxes": [_box(by_name[name], place, states.get(name, "ok")) for name, place in places.items()],
-        "arrows": [_arrow(places[a], places[b], kinds[a, b], states.get(a) in ("cause", "affected") and states.get(b) in ("cause", "affected")) for a, b in kinds],
+        "arrows": [
+            _arrow(places[a], places[b], kinds[a, b], states.get(a) in ("cause", "affected") and states.get(b) in ("cause", "affected")) for a, b in kinds
+        ],
     }
 
 

@@ -54,7 +54,10 @@ def render_markdown(model: dict[str, Any]) -> str:
     lines += _more(page["roots"], words)
     if page["others"]:
         lines += ["## " + words("other_findings")]
-        cells = [[words("severity." + item["severity"]), escape(item["component"]), escape(item["title"]), code(item["id"]), escape(", ".join(item["causes"]))] for item in page["others"]]
+        cells = [
+            [words("severity." + item["severity"]), escape(item["component"]), escape(item["title"]), code(item["id"]), escape(", ".join(item["causes"]))]
+            for item in page["others"]
+        ]
         lines += _table(["", words("component"), words("title"), words("check"), words("explained_by", cause="")], cells) + _more(page["others"], words)
     if page["unknown"]:
         lines += ["## " + words("could_not_check"), "", words("unseen_intro")]
@@ -91,7 +94,10 @@ def _root(item: dict[str, Any], words: Words) -> list[str]:
         lines += [""]
     if item["rows_of_evidence"]:
         lines += ["### " + words("evidence")]
-        lines += _table([words("check"), words("found")], [[escape(row.label), _cell(code(row.text)) if row.verbatim else escape(row.text)] for row in item["rows_of_evidence"]])
+        lines += _table(
+            [words("check"), words("found")],
+            [[escape(row.label), _cell(code(row.text)) if row.verbatim else escape(row.text)] for row in item["rows_of_evidence"]],
+        )
     if item["tree"]:
         lines += ["### " + words("how"), "", *_branch(item["tree"], 0), ""]
         lines += _more(item["consequences"], words)

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Store:
 
     def run_folder(self, when: float) -> Path:
         """The folder for the run that ended then, not made yet; a second run of the same second gets a number."""
-        stamp = datetime.fromtimestamp(when or time.time(), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        stamp = datetime.fromtimestamp(when or time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
         path, number = self.folder / stamp, 2
         while os.path.lexists(path):
             path, number = self.folder / f"{stamp}-{number}", number + 1

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report import view
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut_columns, moment, rows, seconds, width
@@ -52,7 +53,9 @@ def render_line(model: dict[str, Any], html: str | None = None, paint: Paint = p
     """One line for a stack: for runs over many of them."""
     words = Words(model["lang"])
     verdict = words("verdict." + model["verdict"])
-    return " ".join(filter(None, [paint(verdict.upper(), _STYLE[model["verdict"]]), "%s: %s" % (model["stack"], _flat(model["headline"])), html and "(%s)" % html]))
+    return " ".join(
+        filter(None, [paint(verdict.upper(), _STYLE[model["verdict"]]), "%s: %s" % (model["stack"], _flat(model["headline"])), html and "(%s)" % html])
+    )
 
 
 class _Page:
@@ -240,7 +243,10 @@ def _compared(page: _Page, model: dict[str, Any]) -> None:
         entries = compare.get(kind) or []
         if not entries:
             continue
-        names = [titles.get(entry, entry) if isinstance(entry, str) else "%s (%s)" % (entry.get("title"), entry.get("key", "").partition("@")[2]) for entry in entries]
+        names = [
+            titles.get(entry, entry) if isinstance(entry, str) else "%s (%s)" % (entry.get("title"), entry.get("key", "").partition("@")[2])
+            for entry in entries
+        ]
         text = words.count("n." + kind, len(names))
         if kind != "persisting":
             text += ": " + "; ".join(names[:2]) + ("; …" if len(names) > 2 else "")

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Sequence, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, SEVERITIES
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut, moment, rows, seconds
@@ -17,9 +18,12 @@ T = TypeVar("T")
 # From worst to best, as an area of checks is coloured.
 _AREA_STATES = ("critical", "warning", "unseen", "info", "ok")
 
+# What begins like a command is one; words that also begin a sentence need an argument that no sentence has.
 _COMMAND = re.compile(
-    r"(?:\$ |sudo |[A-Z_]+=\S+ )?(?:docker|docker-compose|kubectl|psql|pg_\w+|redis-cli|celery|ansible(?:-\w+)?|systemctl|journalctl|curl|make|alembic|kill|openssl|"
-    r"helm|python3?|ip|ss|nft|iptables|getent|dig|chown|chmod|df|du|ssh|cat|sed)\s\S.*"
+    r"(?:\$ |sudo |[A-Z_]+=\S+ )?"
+    r"(?:(?:docker|docker-compose|kubectl|helm|psql|pg_\w+|redis-cli|celery|ansible(?:-\w+)?|systemctl|journalctl|curl|alembic|openssl|nft|iptables|getent|dig"
+    r"|chown|chmod|ssh|sed)\s\S.*"
+    r"|(?:kill|cat|df|du|ip|ss|python3?|make)\s[-/~.\d]\S*.*)"
     r"|(?:ALTER|SELECT|SET|GRANT|VACUUM|REINDEX|CREATE|DROP|UPDATE)\s[^`]*;",
     re.DOTALL,
 )

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ LANGUAGES = ("en", "zh-TW")
 _FILE = Path(__file__).parent.parent / "catalog" / "words.yml"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _all_words() -> dict[str, dict[str, str]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load(_FILE.read_text(encoding="utf-8"), Loader=loader)["words"]
