@@ -100,7 +100,7 @@ def write_crash(stack: str, error: str, report_dir: str = "./reports", lang: str
     store = Store(report_dir, stack)
     before = store.previous_status()
     message = Words(lang)("fail.crashed", stack=plain(stack), error=" ".join(Cleaner().text(str(error)).split())[:500])
-    status = {
+    status: dict[str, Any] = {
         "schema": STATUS_SCHEMA,
         "stack": plain(stack),
         "verdict": "unknown",
