@@ -1,0 +1,332 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One connection to one Redis (Valkey, KeyDB, Dragonfly): opened in the calling thread, no retries, every answer bounded in time."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import re
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Iterator
+from urllib.parse import parse_qsl, unquote
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+try:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError:
+    redis = None  # type: ignore[assignment]
+
+CLIENT_NAME = "aiops.runbook"
+DEFAULT_PORT = 6379
+# valkey:// and keydb:// are what some libraries of the forks call the same thing.
+SCHEMES = {"redis": False, "rediss": True, "valkey": False, "valkeys": True, "keydb": False, "keydbs": True}
+UNSUPPORTED = {
+    "sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
+    "unix": "a socket file cannot be reached from outside of its container: name host and port by redis://",
+    "redis+socket": "a socket file cannot be reached from outside of its container: name host and port by redis://",
+}
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
+NO_VERIFY = ("none", "cert_none")
+
+
+@dataclass
+class RedisTarget:
+    """Where a Redis is, and the account to use there.
+
+    address: connect to this address instead of resolving host; the name checked in the certificate stays host.
+    verify: check the certificate ("none" only where the application's own URL says so). options: what else its URL asked for.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    username: str | None = None
+    password: str | None = None
+    database: int = 0
+    tls: bool = False
+    ca: str | None = None
+    address: str = ""
+    verify: bool = True
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The target as it may be shown: without account."""
+        return "redis%s://%s:%d/%d" % ("s" if self.tls else "", self.host, self.port, self.database)
+
+    def __repr__(self) -> str:
+        return "RedisTarget(%s)" % self.shown
+
+
+def parse_url(text: str) -> RedisTarget:
+    """The target that a URL of an application means, as redis-py and kombu read it.
+
+    StackError: kind "malformed" with the reason, or "unsupported" (a sentinel, a socket file). No message holds any part of the
+    user name or password. Of several URLs (kombu's fail-over list, separated by ";") the first one counts.
+    """
+    text = text.strip().strip("\"'").strip()
+    if not text:
+        raise StackError("the URL is empty", kind="malformed")
+    text, further = _first_of(text)
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not separator:
+        raise _no_scheme(text)
+    if scheme in UNSUPPORTED:
+        raise StackError(UNSUPPORTED[scheme], kind="unsupported", scheme=scheme)
+    if scheme not in SCHEMES:
+        raise StackError("the URL's scheme is %s, not redis:// or rediss://" % (scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else "unreadable"), kind="malformed")
+    netloc, path, query = _parts(rest)
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    account, host, port = _split(netloc)
+    username, password = _account(account)
+    target = RedisTarget(host=host, port=port, username=username, password=password, tls=SCHEMES[scheme], options=options)
+    target.username = target.username or options.pop("username", None)
+    target.password = target.password or options.pop("password", None)
+    target.database = _database(path, options)
+    target.ca = options.get("ssl_ca_certs") or None
+    target.verify = options.get("ssl_cert_reqs", "required").lower() not in NO_VERIFY
+    if further:
+        options["further"] = further
+    return target
+
+
+def connect(target: RedisTarget, timeout: float) -> Any:
+    """An open connection as a redis.Redis that uses this one only; close it by close().
+
+    StackError kinds: refused, timeout, dns, unreachable, reset, tls, auth_required, auth, denied, loading, maxclients, database,
+    protocol, missing_library.
+    """
+    if redis is None:
+        raise missing_library("redis")
+    try:
+        return _open(target, timeout, CLIENT_NAME)
+    except redis.exceptions.NoPermissionError:
+        # An account that may not name its connection is still welcome to look.
+        try:
+            return _open(target, timeout, None)
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise explain(error, target, timeout) from error
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise explain(error, target, timeout) from error
+
+
+def close(client: Any) -> None:
+    """Close the connection of connect(); a connection that is broken already is closed, too."""
+    if client is None:
+        return
+    pool = client.connection_pool
+    try:
+        client.close()
+    except (redis.exceptions.RedisError, OSError):
+        pass
+    pool.disconnect()
+
+
+def missing_library(name: str) -> StackError:
+    return StackError(
+        "the Python library %r is missing where this runs; the role aiops.runbook.prepare installs it" % name,
+        kind="missing_library",
+        fix="run the role aiops.runbook.prepare, or install python3-%s" % name,
+    )
+
+
+def explain(error: BaseException, target: RedisTarget, timeout: float) -> StackError:
+    """What an error of redis-py means, in our words and kinds. The server's own text may be part of it, our password never is."""
+    place = "%s:%d" % (target.host, target.port)
+    for cause in _chain(error):
+        if isinstance(cause, socket.gaierror):
+            return StackError("the name %s does not resolve" % target.host, kind="dns")
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return StackError("%s: its certificate is not trusted: %s" % (place, cause.verify_message), kind="tls", fix="give the authority's certificate")
+        if isinstance(cause, ssl.SSLError):
+            return StackError("%s: no TLS connection: %s" % (place, (cause.reason or "handshake failed").replace("_", " ").lower()), kind="tls")
+        if isinstance(cause, ConnectionRefusedError):
+            return StackError("%s refuses connections: nothing listens there" % place, kind="refused")
+        if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
+            return StackError("%s closed the connection" % place, kind="reset")
+        if isinstance(cause, OSError) and cause.errno in UNREACHABLE:
+            return StackError("%s cannot be reached: %s" % (place, cause.strerror), kind="unreachable")
+    # After the causes: redis-py's TimeoutError also wraps some of the above.
+    if any(isinstance(cause, (socket.timeout, redis.exceptions.TimeoutError)) for cause in _chain(error)):
+        return StackError("%s gave no answer within %.1f s" % (place, timeout), kind="timeout")
+    return _explain_text(str(error), error, place, target)
+
+
+def _explain_text(text: str, error: BaseException, place: str, target: RedisTarget) -> StackError:
+    upper = text.upper()
+    if "NOAUTH" in upper or "AUTHENTICATION REQUIRED" in upper:
+        return StackError("%s wants a password and none was given" % place, kind="auth_required")
+    if "WITHOUT ANY PASSWORD" in upper or "NO PASSWORD IS SET" in upper:
+        return StackError("%s was given a password and has none configured" % place, kind="auth", unneeded=True)
+    if "WRONGPASS" in upper or "INVALID PASSWORD" in upper or "INVALID USERNAME" in upper or isinstance(error, redis.exceptions.AuthenticationError):
+        return StackError("%s does not accept the user name or password" % place, kind="auth")
+    if isinstance(error, redis.exceptions.BusyLoadingError) or upper.startswith("LOADING") or "LOADING THE DATASET" in upper:
+        return StackError("%s is still loading its data into memory" % place, kind="loading")
+    if "MAX NUMBER OF CLIENTS" in upper:
+        return StackError("%s has as many clients as it may and turns us away" % place, kind="maxclients")
+    if "DB INDEX" in upper or "INVALID DATABASE" in upper:
+        return StackError("%s has no database number %d" % (place, target.database), kind="database")
+    if "PROTECTED MODE" in upper:
+        return StackError("%s is in protected mode: it answers only on its own machine" % place, kind="denied")
+    if upper.startswith("NOPERM") or isinstance(error, redis.exceptions.NoPermissionError):
+        return StackError("%s: this account may not do that" % place, kind="denied")
+    if "CONNECTION CLOSED" in upper or "CLOSED BY SERVER" in upper:
+        return StackError("%s closed the connection" % place, kind="reset")
+    if isinstance(error, redis.exceptions.ResponseError):
+        return StackError("%s answered with an error: %s" % (place, text[:120]), kind="protocol")
+    return StackError("what answers at %s does not speak Redis' protocol (%s)" % (place, type(error).__name__), kind="protocol")
+
+
+def connection_arguments(target: RedisTarget, timeout: float, client_name: str | None) -> tuple[Any, dict[str, Any]]:
+    """(class, arguments) of the connection, only with what the installed redis-py knows."""
+    wanted: dict[str, Any] = {
+        "host": target.host,
+        "port": target.port,
+        "db": target.database,
+        # A user name without a password says nothing to Redis.
+        "username": target.username if target.password else None,
+        "password": target.password or None,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "client_name": client_name,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "health_check_interval": 0,
+        # No CLIENT SETINFO.
+        "driver_info": None,
+        "lib_name": None,
+        "lib_version": None,
+        "decode_responses": True,
+        "encoding_errors": "replace",
+    }
+    base: Any = redis.Connection
+    if target.tls:
+        base = redis.SSLConnection
+        wanted.update({"ssl_cert_reqs": "required" if target.verify else "none", "ssl_check_hostname": target.verify, "ssl_ca_certs": target.ca})
+    if target.address:
+        base = _pinned(base, target.address)
+    known = set()
+    for one in base.__mro__:
+        if "__init__" in vars(one):
+            known |= set(inspect.signature(one.__init__).parameters)
+    if "driver_info" in known:
+        # The newer name of the same switch; both together are refused.
+        wanted.pop("lib_name")
+        wanted.pop("lib_version")
+    return base, {name: value for name, value in wanted.items() if name in known}
+
+
+def _pinned(base: Any, address: str) -> Any:
+    """The connection class that goes to an address given, while the host stays the name that TLS checks."""
+
+    class Pinned(redis.Connection):  # type: ignore[misc]
+        def _connect(self) -> Any:
+            host, self.host = self.host, address
+            try:
+                return super()._connect()
+            finally:
+                self.host = host
+
+    return Pinned if base is redis.Connection else type("PinnedTls", (base, Pinned), {})
+
+
+def _open(target: RedisTarget, timeout: float, client_name: str | None) -> Any:
+    kind, arguments = connection_arguments(target, timeout, client_name)
+    pool = redis.ConnectionPool(connection_class=kind, max_connections=1, **arguments)
+    try:
+        client = redis.Redis(connection_pool=pool, single_connection_client=True)
+        # A server without a password for this account says so only to the first command.
+        client.execute_command("PING")
+        return client
+    except BaseException:
+        pool.disconnect()
+        raise
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _first_of(text: str) -> tuple[str, int]:
+    """(the first URL, how many follow) of a fail-over list."""
+    parts = [part for part in re.split(r";(?=[a-z+]+://)", text) if part]
+    return (parts[0].strip(), len(parts) - 1) if parts else (text, 0)
+
+
+def _no_scheme(text: str) -> StackError:
+    match = re.match(r"([A-Za-z+]{2,15}):/?(?!/)", text)
+    if match and match.group(1).lower() in (*SCHEMES, *UNSUPPORTED):
+        return StackError("after %s: there must be //" % match.group(1).lower(), kind="malformed")
+    return StackError("the URL does not begin with redis:// or rediss://", kind="malformed")
+
+
+def _parts(rest: str) -> tuple[str, str, str]:
+    """(user, password, host and port; path; query) of what follows the scheme, cut where every URL library cuts."""
+    match = re.fullmatch(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", rest, re.DOTALL)
+    assert match is not None
+    netloc, path, query = match.group(1), match.group(2), match.group(3) or ""
+    if "@" not in netloc and "@" in rest and ":" in netloc:
+        raise StackError("a / ? or # stands in the password as it is: it must be written as %2F %3F or %23", kind="malformed")
+    return netloc, path, query
+
+
+def _split(netloc: str) -> tuple[str, str, int]:
+    """(account, host, port)."""
+    # The last @ ends the account: passwords hold unescaped ones.
+    account, _separator, address = netloc.rpartition("@")
+    if address.startswith("["):
+        host, closing, tail = address[1:].partition("]")
+        if not closing:
+            raise StackError("the IPv6 address has no closing bracket", kind="malformed")
+        port_text = tail[1:] if tail.startswith(":") else tail
+    else:
+        host, _colon, port_text = address.partition(":")
+    return account, _host(unquote(host)), _port(port_text)
+
+
+def _host(host: str) -> str:
+    host = host.strip()
+    if not host:
+        # redis-py and kombu both read a missing host as this machine.
+        return "localhost"
+    if not re.fullmatch(r"[A-Za-z0-9._:%-]+", host):
+        raise StackError("the host name holds characters that no host name has", kind="malformed")
+    return host
+
+
+def _port(text: str) -> int:
+    if not text:
+        return DEFAULT_PORT
+    if not text.isdigit() or not text.isascii():
+        raise StackError("the port is not a number", kind="malformed")
+    if not 0 < int(text) < 65536:
+        raise StackError("the port %d is not between 1 and 65535" % int(text), kind="malformed")
+    return int(text)
+
+
+def _account(account: str) -> tuple[str | None, str | None]:
+    if not account:
+        return None, None
+    username, colon, password = account.partition(":")
+    if not colon:
+        return unquote(username) or None, None
+    return unquote(username) or None, unquote(password) or None
+
+
+def _database(path: str, options: dict[str, str]) -> int:
+    text = options.get("db") or options.get("virtual_host", "").lstrip("/") or unquote(path).strip("/")
+    if not text:
+        return 0
+    if not text.isdigit() or not text.isascii():
+        raise StackError("the database after the last / is not a number", kind="malformed")
+    return int(text)
