@@ -337,11 +337,25 @@ def up(stack: Stack, timeout: float = 120) -> float:
     if paused:
         run(["docker", "unpause", *paused])
     say(f"starting {stack.project}")
-    stack.compose("up", "-d", "--remove-orphans", timeout=timeout + 60)
+    _compose_up(stack, timeout)
     wait_ready(stack, timeout)
     seconds = time.monotonic() - started
     say(f"{stack.project} is ready at {stack.url} after {seconds:.0f} s")
     return seconds
+
+
+def _compose_up(stack: Stack, timeout: float) -> None:
+    """A dependency that a test has just broken may need a moment to be called healthy again."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            stack.compose("up", "-d", "--remove-orphans", timeout=timeout + 60)
+            return
+        except CtlError as error:
+            if time.monotonic() > deadline or not re.search(r"is unhealthy|No such container|is restarting", str(error)):
+                raise
+            say(f"once more: {str(error).rpartition(' | ')[2]}")
+        time.sleep(2)
 
 
 def down(stack: Stack) -> None:

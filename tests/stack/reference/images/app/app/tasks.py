@@ -34,6 +34,7 @@ celery.conf.update(
     result_expires=24 * 3600,
     broker_connection_retry_on_startup=True,
     broker_transport_options={"visibility_timeout": 3600, "priority_steps": [0, 3, 6, 9], "queue_order_strategy": "priority", "socket_connect_timeout": 5},
+    result_backend_transport_options={"retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}},
     beat_schedule={"refresh-costs": {"task": "app.tasks.refresh_costs", "schedule": 60.0}},
     timezone="UTC",
 )
