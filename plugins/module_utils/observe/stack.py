@@ -20,7 +20,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import FINITE, find_role
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, find_targets, settings_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
@@ -28,6 +28,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 SERVERS = ("postgres", "redis")
+# Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
+SAMPLE_SECONDS = 0.7
 
 
 @dataclass
@@ -198,9 +200,10 @@ class StackObserver:
         for component in self.components:
             if component.role in SERVERS:
                 servers[component.id] = Server(component.id, component.role, instance=next(iter(component.running), None))
-        for targets in self.targets.values():
+        done = {component.id for component in self.components if component.role in FINITE and all(one.exit_code == 0 for one in component.instances)}
+        for name, targets in self.targets.items():
             for target in targets:
-                if target.server_kind not in SERVERS or target.malformed:
+                if target.server_kind not in SERVERS or target.malformed or name in done:
                     continue
                 other = self._component_at(target.component, target.host)
                 if other is not None and other.role == target.server_kind:
@@ -470,7 +473,7 @@ class StackObserver:
         enter = self.platform.enter(one)
         address = "127.0.0.1" if enter is not None else next((seat["address"] for seat in one.networks.values() if seat["address"]), "127.0.0.1")
         target = HttpTarget("http://%s:%d" % (address, ports[0]))
-        facts = observe_http(component.id, target, self.mask, min(3.0, self.options.timeout * 0.8), routes=self.options.http_routes, enter=enter)
+        facts = observe_http(component.id, target, self.mask, min(3.0, self.options.timeout * 0.8), routes=self.options.http_routes, enter=enter, sample=SAMPLE_SECONDS)
         facts["port"] = ports[0]
         return facts
 

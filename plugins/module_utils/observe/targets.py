@@ -23,6 +23,7 @@ OTHER_BROKER = re.compile(r"^(amqps?|sqs|pyamqp|kafka)://", re.IGNORECASE)
 URL_NAME = re.compile(r"(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_(URL|URI|DSN)$|^(DSN|DATABASE_URL)$", re.IGNORECASE)
 REDIS_URL_NAME = re.compile(r"(REDIS|BROKER|RESULT_BACKEND|CACHE|VALKEY)\w*(_(URL|URI|DSN))?$", re.IGNORECASE)
 LLM_NAME = re.compile(r"openai|anthropic|llm|azure|ollama|litellm|vllm|mistral|gemini|bedrock|model", re.IGNORECASE)
+MODEL_VALUE = re.compile(r"^(gpt-|chatgpt|o\d(-|$)|claude-|gemini-|llama|mistral|mixtral|qwen|deepseek|command-r)", re.IGNORECASE)
 HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR)$")
 POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL".split())
 REDIS_WORDS = frozenset("REDIS VALKEY CACHE QUEUE BROKER CELERY KV".split())
@@ -91,6 +92,8 @@ def find_targets(component: str, environment: dict[str, str], source: str, read_
     for name, value in sorted(environment.items()):
         target = _from_url(component, name, value, source)
         if target:
+            if target.kind == "http" and _names_a_model(environment, name):
+                target.kind = "llm"
             found.append(target)
     return found + _from_parts(component, environment, source, read_file, list(secret_files))
 
@@ -130,6 +133,12 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         kind = "llm" if LLM_NAME.search(name) else "http"
         return Target(component, name, source, kind, host=parts.hostname or "", port=port, tls=parts.scheme == "https", scheme=parts.scheme, password=parts.password or "", url=value)
     return None
+
+
+def _names_a_model(environment: dict[str, str], name: str) -> bool:
+    """Whether a setting beside this URL (same prefix) names a language model."""
+    prefix = name.rsplit("_", 1)[0]
+    return any(other.startswith(prefix) and MODEL_VALUE.match(value) for other, value in environment.items() if other != name)
 
 
 def _is_other_database(value: str) -> bool:
