@@ -115,6 +115,19 @@ def test_gate(report, fail_on, required, reason):
     assert (decision.reason, decision.failed) == (reason, reason != "passed")
 
 
+def test_checks_that_one_reason_hid_count_each():
+    report = small(unknown=["postgres.pool"])
+    report["unknown"][0]["also"] = ["postgres.locks"]
+    assert gate(report, "critical", ["postgres.locks"]).reason == "required_checks"
+    before = small("critical", key="postgres.locks@c>api")
+    assert compare(report, before, "p")["unverified"] == [{"key": "postgres.locks@c>api", "title": "T"}]
+
+
+def test_nothing_is_gone_from_a_stack_that_cannot_be_reached():
+    unreachable = accept({"stack": "shop", "verdict": "unknown", "unknown": [{"id": "stack.unreachable", "component": "stack", "reason": "r", "fix": ""}]})
+    assert compare(unreachable, small("critical"), "p")["fixed"] == []
+
+
 def test_status_tells_a_verdict_from_a_crash(tmp_path):
     written = writing.write(model("lock_held"), str(tmp_path))
     status = json.loads((tmp_path / "shop" / "status.json").read_text())

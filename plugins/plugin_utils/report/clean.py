@@ -89,6 +89,11 @@ def _item(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
+def unseen_ids(item: dict[str, Any]) -> list[str]:
+    """The checks that one entry of "unknown" stands for: those that the same reason hid may be listed in "also"."""
+    return [item["id"], *map(str, item.get("also") or [])]
+
+
 class Cleaner:
     """Walks JSON values; remembers what it cleaned, since names and figures repeat."""
 

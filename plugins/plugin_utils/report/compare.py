@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import unseen_ids
+
 
 def compare(model: dict[str, Any], previous: dict[str, Any] | None, path: str | None = None) -> dict[str, Any]:
     """{previous, new, fixed, persisting, unverified}: a finding that can no longer be looked for is not fixed, it is unverified."""
@@ -14,7 +16,7 @@ def compare(model: dict[str, Any], previous: dict[str, Any] | None, path: str | 
         return {"previous": None, "new": keys, "fixed": [], "persisting": [], "unverified": []}
     before = {item["key"]: item.get("title") or item["key"] for item in previous.get("findings") or [] if isinstance(item, dict) and item.get("key")}
     now = set(keys)
-    unseen = {(item["id"], item["component"]) for item in model["unknown"]}
+    unseen = {(check, item["component"]) for item in model["unknown"] for check in unseen_ids(item)}
     gone = [{"key": key, "title": title} for key, title in before.items() if key not in now]
     return {
         "previous": path,
@@ -26,5 +28,7 @@ def compare(model: dict[str, Any], previous: dict[str, Any] | None, path: str | 
 
 
 def _unseen(key: str, unseen: set[tuple[str, str]]) -> bool:
-    finding, _at, component = key.partition("@")
-    return (finding, component) in unseen or any(finding == other and component.startswith(where) for other, where in unseen)
+    """Whether this finding could not be looked for: a key is <id>@<component>, with >about or #number behind it."""
+    finding, _at, place = key.partition("@")
+    component = place.split(">")[0].split("#")[0]
+    return (finding, component) in unseen or ("stack.unreachable", "stack") in unseen

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report import graph, view
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import VERDICTS
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import VERDICTS, unseen_ids
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut, moment
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.markdown import render_markdown
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
@@ -72,14 +72,19 @@ def render_junit(model: dict[str, Any]) -> str:
         causes = ", ".join(item.get("caused_by") or [])
         steps = [str(step) for step in item.get("do") or []]
         failure.text = "\n".join(filter(None, [item.get("explanation"), evidence, causes and words("explained_by", cause=causes), *steps]))
-    for item in model["unknown"]:
-        message = " ".join(filter(None, [item.get("reason"), item.get("fix")]))
+    skipped = [
+        {"id": check, "component": item["component"], "reason": item.get("reason"), "fix": item.get("fix")}
+        for item in model["unknown"]
+        for check in unseen_ids(item)
+    ]
+    for item in skipped:
+        message = " ".join(filter(None, [item["reason"], item["fix"]]))
         ElementTree.SubElement(_case(suite, model, item), "skipped", message=cut(message, 500))
     for item in model["ruled_out"]:
         ElementTree.SubElement(_case(suite, model, item), "system-out").text = brief(item.get("evidence") or {}, words, 500)
     total = str(len(suite))
     time = "%.3f" % float(model["timing"].get("total_seconds") or 0)
-    attributes = {"tests": total, "failures": str(failures), "errors": "0", "skipped": str(len(model["unknown"])), "time": time}
+    attributes = {"tests": total, "failures": str(failures), "errors": "0", "skipped": str(len(skipped)), "time": time}
     suite.attrib.update({"name": "aiops.runbook " + model["stack"], "timestamp": moment(model["finished_at"], "%Y-%m-%dT%H:%M:%S"), **attributes})
     suites = ElementTree.Element("testsuites", {"name": "aiops.runbook", **attributes})
     suites.append(suite)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import unseen_ids
+
 FAIL_ON = ("critical", "warning", "unknown", "never")
 
 
@@ -49,5 +51,5 @@ def _made(pattern: str, model: dict[str, Any]) -> bool:
 
 
 def _matches(pattern: str, item: dict[str, Any]) -> bool:
-    names = (item["id"], "%s@%s" % (item["id"], item["component"]))
+    names = [name for check in unseen_ids(item) for name in (check, "%s@%s" % (check, item["component"]))]
     return any(fnmatchcase(name, pattern) or name.startswith(pattern.rstrip(".") + ".") for name in names)

@@ -75,8 +75,8 @@ def render_markdown(model: dict[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
-def _checks(items: view.Shown[dict[str, Any]]) -> str:
-    return ", ".join(code(item["id"]) for item in items) + (f" +{items.hidden}" if items.hidden else "")
+def _checks(checks: view.Shown[tuple[str, str]]) -> str:
+    return ", ".join(code(check) for check, _title in checks) + (f" +{checks.hidden}" if checks.hidden else "")
 
 
 def _more(shown: view.Shown[Any], words: Words) -> list[str]:

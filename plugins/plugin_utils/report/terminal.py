@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report import view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import unseen_ids
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut_columns, moment, rows, seconds, width
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
 
@@ -197,7 +198,7 @@ def _unseen(page: _Page, model: dict[str, Any]) -> None:
     for item in unknown:  # one missing right hides many checks: said once
         groups.setdefault((item.get("reason") or "", item.get("fix") or ""), []).append(item)
     for (reason, fix), items in list(groups.items())[:_MOST_UNSEEN]:
-        names = list(dict.fromkeys(item["id"] for item in items))
+        names = list(dict.fromkeys(check for item in items for check in unseen_ids(item)))
         places = list(dict.fromkeys(item["component"] for item in items))
         what = ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
         page.row(label, "%s (%s): %s" % (what, cut_columns(", ".join(places), 30), reason), "unsure", most=3)
@@ -224,7 +225,7 @@ def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
     page.row(page.words("ruled_out"), page.words.count("n.causes", len(ruled_out)))
     room = page.columns - _LABEL - 3
     for item in chosen[:3]:
-        figures = brief(item.get("evidence") or {}, page.words, 60)
+        figures = "" if re.search(r"\d", item["title"]) else brief(item.get("evidence") or {}, page.words, 60)
         page.row("", cut_columns(_flat("%s: %s%s" % (item["component"], item["title"], f" – {figures}" if figures else "")), room), "dim", most=1)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, SEVERITIES
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import unseen_ids
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut, moment, rows, seconds
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
 
@@ -232,9 +233,21 @@ def _unseen_groups(unknown: list[dict[str, Any]], caps: Caps) -> list[dict[str, 
     for item in unknown:
         groups.setdefault((item["component"], item.get("reason") or "", item.get("fix") or ""), []).append(item)
     return [
-        {"component": component, "reason": cut(reason, caps.text), "fix": cut(fix, caps.text), "fix_steps": steps(fix), "checks": Shown(items, caps.grouped)}
+        {
+            "component": component,
+            "reason": cut(reason, caps.text),
+            "fix": cut(fix, caps.text),
+            "fix_steps": steps(fix),
+            "checks": Shown(_checks(items), caps.grouped),
+        }
         for (component, reason, fix), items in groups.items()
     ]
+
+
+def _checks(items: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(id, title) of each check that these entries stand for; no title where it says no more than the id."""
+    titles = {item["id"]: item.get("title") or "" for item in items}
+    return [(check, titles.get(check, "") if titles.get(check) != check else "") for item in items for check in unseen_ids(item)]
 
 
 def _fixes(unknown: list[dict[str, Any]], cap: int) -> list[dict[str, Any]]:
@@ -251,7 +264,9 @@ def _component(item: dict[str, Any], caps: Caps) -> dict[str, Any]:
         "state": cut(str(item.get("state") or ""), 80),
         "instances": cut(", ".join(names[:6]) + (f" +{len(names) - 6}" if len(names) > 6 else ""), 300),
         "instance_count": len(names),
-        "settings": Shown([(cut(str(entry.get("name", "")), 60), cut(str(entry.get("source") or ""), 80)) for entry in settings], caps.settings),
+        "settings": Shown(
+            [(cut(str(entry.get("name") or entry.get("setting") or ""), 60), cut(str(entry.get("source") or ""), 80)) for entry in settings], caps.settings
+        ),
     }
 
 
