@@ -176,7 +176,7 @@ def test_terminal_of_an_ill_stack_tells_cause_way_command_and_the_rest():
     flat = " ".join(text.split())
     for part in (
         "DOWN shop",
-        "1. critical A session holds a lock that 14 others wait for",
+        "1. critical db: A session holds a lock that 14 others wait for",
         "pid 812",
         "api: requests hang on /api/v1/items (30 s) ← the pool of api has no free connection",
         "docker compose -p shop exec db psql -U shop -c 'SELECT pg_terminate_backend(812)'",

@@ -84,8 +84,8 @@ def _more(shown: view.Shown[Any], words: Words) -> list[str]:
 
 
 def _root(item: dict[str, Any], words: Words) -> list[str]:
-    lines = ["## %d. %s" % (item["number"], escape(item["title"])), ""]
-    facts = [words("severity." + item["severity"]), escape(item["component"]), code(item["id"]), escape(item["runbook_text"])]
+    lines = ["## %d. %s" % (item["number"], escape(item["named"])), ""]
+    facts = [words("severity." + item["severity"]), code(item["id"]), escape(item["runbook_text"])]
     lines += [" · ".join(filter(None, facts)), "", escape(item["explanation"]), ""]
     if item["steps"]:
         lines += ["### " + words("do_next"), ""]

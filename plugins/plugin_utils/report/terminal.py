@@ -113,11 +113,11 @@ def _root(page: _Page, item: dict[str, Any], number: int) -> None:
     severity = item.get("severity", "critical")
     page.gap()
     mark = f"{number}. {words('severity.' + severity)}"
-    title = wrap(_flat(item["title"]), page.columns - width(mark) - 4)[:3]
+    title = wrap(_flat(view.named(item)), page.columns - width(mark) - 4)[:3]
     page.lines.append("  " + page.paint(mark, _STYLE[severity]) + "  " + page.paint(title[0] if title else item["id"], "strong"))
     page.lines.extend(" " * (width(mark) + 4) + page.paint(line, "strong") for line in title[1:])
     confidence = item.get("confidence") or "high"
-    facts = [item["component"], item["id"], words("confidence." + confidence) if confidence in ("high", "medium", "low") else confidence]
+    facts = [item["id"], words("confidence." + confidence) if confidence in ("high", "medium", "low") else confidence]
     facts.append(", ".join(map(str, item.get("rows") or [])))
     page.text(" · ".join(filter(None, facts)), "dim", indent=5, most=1)
     told = [row for row in rows(item.get("evidence") or {}, words, 300) if not row.table]

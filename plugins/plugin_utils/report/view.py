@@ -80,6 +80,12 @@ def other_findings(model: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rest, key=lambda item: (_rank(item), bool(item.get("caused_by")), item["component"], item["id"]))
 
 
+def named(item: dict[str, Any]) -> str:
+    """The title with the component in front, unless it begins with it: "db: a session holds a lock"."""
+    title, component = str(item["title"]), item["component"]
+    return title if title.startswith(component) or component == "stack" else f"{component}: {title}"
+
+
 def _rank(item: dict[str, Any]) -> int:
     return SEVERITIES.index(item.get("severity", CRITICAL))
 
@@ -180,6 +186,7 @@ def build(model: dict[str, Any], words: Words, caps: Caps = Caps()) -> dict[str,
             **item,
             "severity": item.get("severity", "warning"),
             "title": cut(item["title"], 300),
+            "named": cut(named(item), 300),
             "explanation": cut(item.get("explanation") or "", 1500),
             "rows_of_evidence": rows(item.get("evidence") or {}, words, caps.text, caps.evidence),
             "steps": steps(item.get("do")),
