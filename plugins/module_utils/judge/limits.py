@@ -27,7 +27,9 @@ LIMITS: dict[str, Limit] = {
     "postgres_idle_in_transaction_seconds": Limit(60, 300, "check_pgactivity"),
     "postgres_lock_wait_seconds": Limit(60, 120, "pganalyze, check_pgactivity"),
     "postgres_lock_waiting_sessions": Limit(5, 10, "pgwatch"),
-    "postgres_pool_budget_percent": Limit(100, None, "sum of the pools against 0.8 of the usable slots"),
+    "postgres_freeze_age_percent": Limit(110, None, "check_pgactivity's 100 % of autovacuum_freeze_max_age, and room for the vacuum that this starts"),
+    "postgres_transaction_age": Limit(None, 1_300_000_000, "check_pgactivity; transactions, of the 2.1 billion at which the server stops"),
+    "postgres_pool_budget_percent": Limit(150, None, "sum of the pools against 0.8 of the usable slots; pools are seldom all full at once"),
     # Redis
     "redis_memory_percent": Limit(80, 90, "redis_exporter alerts; of maxmemory"),
     "redis_clients_percent": Limit(80, 90, "redis_exporter alerts; of maxclients"),

@@ -214,7 +214,7 @@ class Reader:
         facts["prepared"] = self._try(lambda: self._masked(self.connection.rows(PREPARED_SQL)))
         facts["settings"] = self._try(self.settings)
         facts["databases"] = self._try(self.databases)
-        facts["roles"] = self._try(lambda: self.connection.rows(ROLES_SQL))
+        facts["roles"] = self._try(self.roles)
         facts["progress"] = self._try(self.progress)
         facts["credentials"] = self._try(self.credentials)
 
@@ -244,12 +244,17 @@ class Reader:
     def sessions(self) -> list[dict[str, Any]]:
         """Every session but our own, the busy ones and the oldest transactions first."""
         try:
-            return self.connection.rows(SESSIONS_SQL.format(query="left(query, 1000)"))
+            rows = self.connection.rows(SESSIONS_SQL.format(query="left(query, 1000)"))
         except StackError as error:
             if error.kind not in ("encoding", "query"):
                 raise
             # A query text in another database's encoding makes the whole answer unreadable.
-            return self.connection.rows(SESSIONS_SQL.format(query="NULL::text"))
+            rows = self.connection.rows(SESSIONS_SQL.format(query="NULL::text"))
+        for row in rows:
+            # Without the right to see it, a session has no type; only clients (and their parallel workers) have both user and database.
+            row["is_client"] = row["backend_type"] == "client backend" or (row["backend_type"] is None and row.pop("has_user_and_database"))
+            row.pop("has_user_and_database", None)
+        return rows
 
     def _tell_sessions(self) -> None:
         """The sessions as facts: clients apart from the server's helpers, queries masked, counted before the list is cut."""
@@ -264,9 +269,7 @@ class Reader:
     def _session(self, row: dict[str, Any], waits: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
         session = dict(row)
         hidden = bool(session.pop("hidden")) and session["state"] is None
-        has_user_and_database = session.pop("has_user_and_database")
         session["visible"] = not hidden
-        session["is_client"] = session["backend_type"] == "client backend" or (session["backend_type"] is None and has_user_and_database)
         query = "" if hidden else masked_query(session["query"] or "")
         session["query"] = self.mask.text(query)[:QUERY_PREFIX]
         session["application_name"] = self.mask.text(session["application_name"] or "")
@@ -313,8 +316,16 @@ class Reader:
         found = self.connection.rows(DATABASES_SQL.format(checksums=checksums))
         sizes = self._try(lambda: {row["database"]: row["size"] for row in self.connection.rows(SIZES_SQL)})
         for database in found:
+            database["connections"] = sum(1 for row in self.activity if row["is_client"] and row["database"] == database["database"])
             database["size"] = sizes if "unseen" in sizes else sizes.get(database["database"])
             database["temp_bytes"] = int(database["temp_bytes"] or 0)
+        return found
+
+    def roles(self) -> list[dict[str, Any]]:
+        """The roles that have a connection limit of their own."""
+        found = self.connection.rows(ROLES_SQL)
+        for role in found:
+            role["connections"] = sum(1 for row in self.activity if row["is_client"] and row["user"] == role["user"])
         return found
 
     def progress(self) -> list[dict[str, Any]]:
@@ -378,16 +389,15 @@ class Reader:
         has_ssl = None if ssl is None else ssl == "on"
         addresses = client.get("addresses") or ["192.0.2.1", "10.255.255.254", "172.31.255.254", "192.168.255.254"]
         methods = {hba_method(rules, address, client.get("user") or "", client.get("database") or "", has_ssl) for address in addresses}
-        return methods.pop() if len(methods) == 1 else None
+        method = methods.pop() if len(methods) == 1 else None
+        return None if method in ("none", "reject") and not client.get("addresses") else method
 
-    def _sessions_of(self, client: Mapping[str, Any]) -> int:
-        """The sessions that this client has (by its addresses), or, where those are not known, that its user has."""
-        addresses = client.get("addresses")
-        return sum(
-            1
-            for row in self.activity
-            if row["user"] == client.get("user") and row["has_user_and_database"] and (not addresses or row["client_addr"] in addresses)
-        )
+    def _sessions_of(self, client: Mapping[str, Any]) -> int | None:
+        """The sessions that this client has: by its addresses, or by its user when no other client has that; else it cannot be told."""
+        addresses, user = client.get("addresses"), client.get("user")
+        if not addresses and len({other["component"] for other in self.clients if other.get("user") == user}) > 1:
+            return None
+        return sum(1 for row in self.activity if row["is_client"] and row["user"] == user and (not addresses or row["client_addr"] in addresses))
 
 
 def protected_kind(session: Mapping[str, Any], query: str) -> str:
