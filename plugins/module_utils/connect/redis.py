@@ -97,7 +97,7 @@ def parse_url(text: str) -> RedisTarget:
 
 
 def connect(target: RedisTarget, timeout: float) -> Any:
-    """An open connection as a redis.Redis that uses this one only; close it by close().
+    """A redis.Redis whose pool is one connection, open already; close it by close().
 
     StackError kinds: refused, timeout, dns, unreachable, reset, tls, auth_required, auth, denied, loading, maxclients, database,
     protocol, missing_library.
@@ -240,7 +240,7 @@ def _open(target: RedisTarget, timeout: float, client_name: str | None) -> Any:
     kind, arguments = connection_arguments(target, timeout, client_name)
     pool = redis.ConnectionPool(connection_class=kind, max_connections=1, **arguments)
     try:
-        client = redis.Redis(connection_pool=pool, single_connection_client=True)
+        client = redis.Redis(connection_pool=pool)
         # A server without a password for this account says so only to the first command.
         client.execute_command("PING")
         return client
