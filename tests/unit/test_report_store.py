@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -225,9 +226,9 @@ def test_a_report_is_read_from_a_file_compressed_or_not(tmp_path):
 
 
 def test_a_report_takes_no_time(tmp_path):
-    writing.write(model("healthy"), str(tmp_path))
-    import time
+    def seconds():
+        start = time.perf_counter()
+        writing.write(model("lock_held"), str(tmp_path))
+        return time.perf_counter() - start
 
-    start = time.perf_counter()
-    writing.write(model("lock_held"), str(tmp_path))
-    assert time.perf_counter() - start < 0.2
+    assert min(seconds() for _try in range(5)) < 0.2
