@@ -217,10 +217,9 @@ def _largest(seen: dict[str, Any]) -> dict[str, Any]:
     holders = [{key: holder[key] for key in keys} for holder in (seen.get("holders") or [])[:5]]
     counts = seen["session_counts"]
     first = holders[0] if holders else {}
-    words = "%s from %s" % (first.get("application_name") or first.get("user") or "?", first.get("client_addr") or "a local socket") if first else "-"
     return {
         "holders": holders,
-        "holder": words,
+        "holder": _from(first),
         "holder_connections": first.get("total", 0),
         "holder_idle": first.get("idle", 0),
         "holder_idle_in_transaction": first.get("idle_in_transaction", 0),
@@ -478,7 +477,7 @@ def read_only(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     if not server["read_only"]:
         yield Clear("postgres.read_only", seen["component"], evidence)
     elif seen.get("expects_writes"):
-        evidence["cause"] = "in recovery (a standby)" if server["in_recovery"] else "default_transaction_read_only = on"
+        evidence["cause"] = "pg_is_in_recovery()" if server["in_recovery"] else "default_transaction_read_only = on"
         yield Finding("postgres.read_only", seen["component"], CRITICAL, evidence)
 
 
