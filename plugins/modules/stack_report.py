@@ -149,7 +149,7 @@ report_folder:
   type: str
   sample: reports/shop/20261122T200310Z
 report_paths:
-  description: The path of each face that was written, by its format, and of C(status.json) as RV(report_paths.status).
+  description: The path of each face that was written, by its format, and of C(status.json) under the key C(status).
   returned: when a report was written
   type: dict
 counts:
