@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Iterator
 
 from sqlalchemy import create_engine
@@ -11,16 +10,10 @@ from sqlalchemy.orm import Session
 from backend.settings import settings
 
 
-def url() -> URL:
-    s = settings()
-    return URL.create("postgresql+psycopg2", s.db_user, s.db_password, s.db_host, s.db_port, s.db_name)
-
-
-@lru_cache(maxsize=1)
-def engine() -> Engine:
+def _engine() -> Engine:
     s = settings()
     return create_engine(
-        url(),
+        URL.create("postgresql+psycopg2", s.db_user, s.db_password, s.db_host, s.db_port, s.db_name),
         future=True,
         pool_size=s.db_pool,
         max_overflow=s.db_pool_overflow,
@@ -30,8 +23,11 @@ def engine() -> Engine:
     )
 
 
+engine = _engine()  # one a process, made before its threads: two pools would be twice the connections
+
+
 @contextmanager
 def session() -> Iterator[Session]:
     """A session in one transaction: committed at the end, rolled back on an error, its connection given back in both cases."""
-    with Session(engine(), future=True, expire_on_commit=False) as opened, opened.begin():
+    with Session(engine, future=True, expire_on_commit=False) as opened, opened.begin():
         yield opened

@@ -48,7 +48,7 @@ def configure_logging(**_) -> None:
 @worker_process_init.connect
 def own_connections(**_) -> None:
     """A child of the fork must not use its parent's connections."""
-    engine().dispose()
+    engine.dispose()
 
 
 @app.task(name="invoices.make")

@@ -89,7 +89,7 @@ def ready() -> JSONResponse:
         log.error("not ready, database: %s", str(error).splitlines()[0])
         parts["database"] = "failed"
     try:
-        queue.client().ping()
+        queue.client.ping()
     except redis.RedisError as error:
         log.error("not ready, queue: %s", error)
         parts["queue"] = "failed"

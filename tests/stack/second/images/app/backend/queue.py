@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
 from typing import Any, Callable
 
 import redis
@@ -14,19 +13,22 @@ from backend.settings import settings
 log = logging.getLogger("backend.cache")
 
 
-@lru_cache(maxsize=1)
-def client() -> redis.Redis:
-    s = settings()
-    return redis.Redis(
-        host=s.queue_host, port=s.queue_port, password=s.queue_password, db=0, socket_timeout=2, socket_connect_timeout=2, health_check_interval=30
-    )
+client = redis.Redis(
+    host=settings().queue_host,
+    port=settings().queue_port,
+    password=settings().queue_password,
+    db=0,
+    socket_timeout=2,
+    socket_connect_timeout=2,
+    health_check_interval=30,
+)
 
 
 def cached(key: str, seconds: int, make: Callable[[], Any]) -> Any:
     """The kept value, or a new one; a cache that is away only costs time."""
     key = "orders:cache:" + key
     try:
-        kept = client().get(key)
+        kept = client.get(key)
     except redis.RedisError as error:
         log.warning("cache not readable: %s", error)
         return make()
@@ -34,7 +36,7 @@ def cached(key: str, seconds: int, make: Callable[[], Any]) -> Any:
         return json.loads(kept)
     value = make()
     try:
-        client().set(key, json.dumps(value), ex=seconds)
+        client.set(key, json.dumps(value), ex=seconds)
     except redis.RedisError as error:
         log.warning("cache not writable: %s", error)
     return value

@@ -9,7 +9,7 @@ from backend.settings import settings
 
 logging.config.dictConfig(logs.config(settings().log_level))
 
-with engine().connect() as connection:
+with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=Base.metadata)
     with context.begin_transaction():
         context.run_migrations()
