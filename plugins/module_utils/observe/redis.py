@@ -1,0 +1,311 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a Redis says of itself, and how fast: one connection, and nothing is written.
+
+The facts: component, place, answers, now, server, memory, persistence, clients, stats, replication, latency, keyspace, holds_broker.
+What a managed service or the account denies stands there as unseen.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Mapping
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
+SECTIONS = ("now", "server", "memory", "persistence", "clients", "stats", "replication", "latency", "keyspace", "holds_broker")
+SETTINGS = ("stop-writes-on-bgsave-error", "save", "maxclients", "maxmemory", "maxmemory-policy", "databases", "appendonly", "slowlog-log-slower-than")
+PING_SAMPLES = 20
+PING_BUDGET_SECONDS = 0.8
+# A sample during which this process itself had to wait longer than this says nothing about the server.
+BUSY_MS = 1.5
+SLOWLOG_ENTRIES = 32
+CLIENTS_LISTED = 2000
+BROKER_KEYS = ("_kombu.binding.celery", "_kombu.binding.celery.pidbox", "unacked_index", "unacked")
+# Commands whose cost grows with the size of what they touch.
+LINEAR = frozenset(
+    "KEYS SMEMBERS HGETALL HKEYS HVALS LRANGE SORT SORT_RO FLUSHALL FLUSHDB SUNION SINTER SDIFF SUNIONSTORE SINTERSTORE SDIFFSTORE ZRANGE ZREVRANGE ZRANGEBYSCORE "
+    "ZUNIONSTORE ZINTERSTORE LREM LINSERT DEL MGET MSET EVAL EVALSHA FCALL SCRIPT DEBUG SAVE MIGRATE".split()
+)
+
+
+def observe_redis(component: str, target: connect_redis.RedisTarget, mask: Mask, timeout: float) -> dict[str, Any]:
+    """The facts of one server; where it does not answer, every one of them says why."""
+    mask.learn(target.password)
+    place = {"host": target.host, "port": target.port, "database": target.database, "tls": target.tls}
+    facts: dict[str, Any] = {"component": component, "place": place, "answers": True}
+    client = None
+    try:
+        client = connect_redis.connect(target, timeout)
+        facts.update(_Look(client, target, mask, timeout).facts())
+    except StackError as error:
+        facts["answers"] = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
+        if error.details.get("unneeded"):
+            facts["answers"]["unseen"]["unneeded"] = True
+        facts.update({section: facts["answers"] for section in SECTIONS})
+    finally:
+        connect_redis.close(client)
+    return facts
+
+
+class _Look:
+    def __init__(self, client: Any, target: connect_redis.RedisTarget, mask: Mask, timeout: float) -> None:
+        self.client = client
+        self.target = target
+        self.mask = mask
+        self.timeout = timeout
+        self.deadline = time.monotonic() + timeout
+
+    def facts(self) -> dict[str, Any]:
+        started = time.monotonic()
+        info = self._ask(lambda: self.client.info("all"))
+        why = why_unseen(info)
+        if why and why["kind"] in ("timeout", "reset", "loading", "auth_required"):
+            raise StackError(why["reason"], kind=why["kind"])
+        if not why and info.get("loading"):
+            raise StackError("%s is still loading its data into memory" % self.target.shown, kind="loading")
+        now = self._ask(lambda: self.client.time()[0])
+        settings = self._ask(self._settings)
+        latency = self._latency(now)
+        listed = self._ask(lambda: self._listed(info))
+        keyspace = self._keyspace(info)
+        broker = self._ask(lambda: self._broker_databases(info))
+        later = info if why else self._ask(lambda: self.client.info("stats"))
+        facts = {"now": now, "latency": latency, "keyspace": keyspace, "holds_broker": broker if why_unseen(broker) else bool(broker)}
+        facts["broker_databases"] = broker
+        if why:
+            facts.update({section: info for section in ("server", "memory", "persistence", "clients", "stats", "replication")})
+            return facts
+        facts.update(read_info(info, settings, listed))
+        if not why_unseen(later):
+            facts["stats"]["since"] = {
+                "seconds": round(time.monotonic() - started, 3),
+                "rejected": later.get("rejected_connections", 0) - info.get("rejected_connections", 0),
+                "evicted": later.get("evicted_keys", 0) - info.get("evicted_keys", 0),
+            }
+        return facts
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """The answer, or why there is none: a denied command must not cost the other facts."""
+        if time.monotonic() >= self.deadline:
+            return unseen("not asked: no time was left of %.1f s" % self.timeout, kind="timeout")
+        redis = connect_redis.redis
+        try:
+            return question()
+        except redis.exceptions.NoPermissionError as error:
+            return unseen("this account may not ask: %s" % self.mask.text(str(error))[:120], kind="denied", fix="allow the command to the account, or give another account")
+        except redis.exceptions.ResponseError as error:
+            text = str(error)
+            if "unknown command" in text.lower():
+                return unseen("this server does not offer the command", kind="denied")
+            explained = connect_redis.explain(error, self.target, self.timeout)
+            return unseen(self.mask.text(explained.message), kind=explained.kind)
+        except (redis.exceptions.RedisError, OSError) as error:
+            explained = connect_redis.explain(error, self.target, self.timeout)
+            return unseen(self.mask.text(explained.message), kind=explained.kind)
+
+    def _settings(self) -> dict[str, str]:
+        """CONFIG GET of what we need, in one round trip; what an older server does not know is left out."""
+        pipe = self.client.pipeline(transaction=False)
+        for name in SETTINGS:
+            pipe.config_get(name)
+        found: dict[str, str] = {}
+        for answer in pipe.execute(raise_on_error=False):
+            if isinstance(answer, Exception):
+                raise answer
+            found.update(answer)
+        return found
+
+    def _listed(self, info: Any) -> dict[str, int]:
+        """How many of the clients are we ourselves, and how many wait in a blocking command."""
+        if not why_unseen(info) and info.get("connected_clients", 0) > CLIENTS_LISTED:
+            return {"own": 1}
+        clients = self.client.client_list()
+        return {"own": sum(1 for one in clients if one.get("name") == connect_redis.CLIENT_NAME)}
+
+    def _latency(self, now: Any) -> dict[str, Any]:
+        seen = self._ask(self._pings)
+        if why_unseen(seen):
+            return seen
+        seen["slowlog"] = self._ask(lambda: self._slowlog(now))
+        seen["events"] = self._ask(self._events)
+        return seen
+
+    def _pings(self) -> dict[str, Any]:
+        good: list[float] = []
+        all_ms: list[float] = []
+        started = time.monotonic()
+        before = _own_delay()
+        while len(good) < PING_SAMPLES and (time.monotonic() - started < PING_BUDGET_SECONDS or len(all_ms) < 3) and time.monotonic() < self.deadline:
+            since = time.perf_counter()
+            self.client.execute_command("PING")
+            took = (time.perf_counter() - since) * 1000
+            after = _own_delay()
+            all_ms.append(took)
+            if max(before, after) < BUSY_MS:
+                good.append(took)
+            before = after
+        if len(good) < 3:
+            # A server that is slow is slow in every sample; only a busy machine of ours has none to use.
+            return {"p50_ms": None, "p99_ms": None, "samples": 0, "over": [], "dropped": len(all_ms), "slowest_seen_ms": round(max(all_ms), 2)}
+        good.sort()
+        return {
+            "p50_ms": round(good[len(good) // 2], 2),
+            "p99_ms": round(good[-1], 2),
+            "ms": [round(one, 2) for one in good],
+            "samples": len(good),
+            "dropped": len(all_ms) - len(good),
+        }
+
+    def _slowlog(self, now: Any) -> list[dict[str, Any]]:
+        """The slow commands, newest first: their names only, ours left out."""
+        entries = []
+        for entry in self.client.slowlog_get(SLOWLOG_ENTRIES):
+            if _text(entry.get("client_name")) == connect_redis.CLIENT_NAME:
+                continue
+            entries.append(
+                {
+                    "command": _command(entry.get("command")),
+                    "ms": round(entry["duration"] / 1000, 1),
+                    "seconds_ago": max(0, now - entry["start_time"]) if isinstance(now, int) else None,
+                }
+            )
+        return entries
+
+    def _events(self) -> list[dict[str, Any]]:
+        found = self.client.execute_command("LATENCY", "LATEST") or []
+        return [{"event": _text(event), "at": at, "ms": last, "max_ms": worst} for event, at, last, worst, *_rest in found]
+
+    def _keyspace(self, info: Any) -> Any:
+        if why_unseen(info):
+            return info
+        return {name[2:]: {"keys": found["keys"], "expires": found["expires"]} for name, found in info.items() if name.startswith("db") and name[2:].isdigit() and isinstance(found, dict)}
+
+    def _broker_databases(self, info: Any) -> list[int]:
+        """The databases in which a Celery broker's keys stand. SELECT touches our own connection only."""
+        databases = [int(name) for name in self._keyspace(info)] if not why_unseen(info) else [self.target.database]
+        pipe = self.client.pipeline(transaction=False)
+        for database in databases[:64]:
+            pipe.execute_command("SELECT", database)
+            pipe.exists(*BROKER_KEYS)
+        pipe.execute_command("SELECT", self.target.database)
+        answers = pipe.execute()
+        return sorted(database for database, found in zip(databases, answers[1::2]) if found)
+
+
+def read_info(info: Mapping[str, Any], settings: Any, listed: Any) -> dict[str, Any]:
+    """INFO and CONFIG GET in our words. Pure."""
+    denied = why_unseen(settings)
+
+    def setting(name: str) -> Any:
+        if denied:
+            return {"unseen": denied}
+        return settings.get(name, unseen("this server has no setting %s" % name, kind="absent"))
+
+    maxclients = info.get("maxclients") or _number(setting("maxclients"))
+    own = 1 if why_unseen(listed) else max(1, listed["own"])
+    stop_writes = setting("stop-writes-on-bgsave-error")
+    save = setting("save")
+    return {
+        "server": {
+            "version": str(info.get("valkey_version") or info.get("dragonfly_version") or info.get("redis_version", "")),
+            "flavour": _flavour(info),
+            "run_id": info.get("run_id", ""),
+            "mode": info.get("redis_mode", info.get("server_mode", "")),
+            "uptime_seconds": info.get("uptime_in_seconds", 0),
+            "role": info.get("role", ""),
+            "databases": _number(setting("databases")),
+        },
+        "memory": {
+            "used": info.get("used_memory", 0),
+            "max": info.get("maxmemory", _number(setting("maxmemory"))),
+            "policy": info.get("maxmemory_policy", setting("maxmemory-policy")),
+            "peak": info.get("used_memory_peak", 0),
+            "rss": info.get("used_memory_rss", 0),
+            "system": info.get("total_system_memory", 0),
+            "fragmentation": info.get("mem_fragmentation_ratio"),
+            "fragmentation_bytes": info.get("mem_fragmentation_bytes"),
+            "evicted": info.get("evicted_keys", 0),
+            "keys": sum(found["keys"] for name, found in info.items() if name.startswith("db") and isinstance(found, dict) and "keys" in found),
+            "expiring": sum(found["expires"] for name, found in info.items() if name.startswith("db") and isinstance(found, dict) and "expires" in found),
+            "oom_errors": _errors(info).get("OOM", 0),
+        },
+        "persistence": {
+            "loading": bool(info.get("loading")),
+            "rdb_last_bgsave_status": info.get("rdb_last_bgsave_status", ""),
+            "rdb_last_save_at": info.get("rdb_last_save_time"),
+            "rdb_changes": info.get("rdb_changes_since_last_save"),
+            "rdb_in_progress": bool(info.get("rdb_bgsave_in_progress")),
+            "save": save if why_unseen(save) else bool(str(save).strip()),
+            "stop_writes_on_bgsave_error": stop_writes if why_unseen(stop_writes) else stop_writes == "yes",
+            "aof_enabled": bool(info.get("aof_enabled")),
+            "aof_last_write_status": info.get("aof_last_write_status", ""),
+            "aof_last_rewrite_status": info.get("aof_last_bgrewrite_status", ""),
+            "misconf_errors": _errors(info).get("MISCONF", 0),
+        },
+        "clients": {
+            "connected": max(0, info.get("connected_clients", 0) - own),
+            "own": own,
+            "max": maxclients,
+            "blocked": info.get("blocked_clients", 0),
+            "rejected": info.get("rejected_connections", 0),
+        },
+        "stats": {
+            "ops_per_second": info.get("instantaneous_ops_per_sec", 0),
+            "total_error_replies": info.get("total_error_replies"),
+            "errors": _errors(info),
+            "keyspace_hits": info.get("keyspace_hits", 0),
+            "keyspace_misses": info.get("keyspace_misses", 0),
+        },
+        "replication": {
+            "role": info.get("role", ""),
+            "master_host": info.get("master_host", ""),
+            "master_link": info.get("master_link_status", ""),
+            "read_only": bool(info.get("slave_read_only", info.get("replica_read_only", 0))),
+            "replicas": info.get("connected_slaves", 0),
+            "readonly_errors": _errors(info).get("READONLY", 0),
+        },
+    }
+
+
+def _errors(info: Mapping[str, Any]) -> dict[str, int]:
+    """Error replies since the start by their first word."""
+    found = {}
+    for name, value in info.items():
+        if name.startswith("errorstat_"):
+            count = value.get("count", 0) if isinstance(value, dict) else str(value).rpartition("=")[2]
+            found[name[len("errorstat_") :]] = int(count)
+    return found
+
+
+def _flavour(info: Mapping[str, Any]) -> str:
+    for flavour in ("valkey", "dragonfly"):
+        if flavour + "_version" in info or info.get("server_name") == flavour:
+            return flavour
+    if "server_threads" in info or "mvcc_depth" in info or "keydb" in str(info.get("executable", "")):
+        return "keydb"
+    return "redis"
+
+
+def _number(value: Any) -> Any:
+    """A setting's number; what could not be read stays what it is."""
+    return int(value) if isinstance(value, (int, str)) and str(value).isdigit() else value
+
+
+def _command(command: Any) -> str:
+    """The name of a command, its arguments left out."""
+    name = _text(command).split(" ", 1)[0].upper()[:24]
+    return name if name.replace("-", "").replace(".", "").replace("_", "").isalnum() else "?"
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+
+
+def _own_delay() -> float:
+    """Milliseconds that this thread has to wait for its turn just now."""
+    since = time.perf_counter()
+    time.sleep(0)
+    return (time.perf_counter() - since) * 1000
