@@ -17,6 +17,8 @@ _CONNECTED = ("first_byte", "body")
 # Slow by nature: a time limit must be given for the route itself.
 _SLOW_BY_NATURE = re.compile(r"(?:^|[/_.-])(?:llm|agents?|chat|completions?|generate|generation|embeddings?|stream|ws)(?:$|[/_.-])", re.IGNORECASE)
 _LOGIN = (401, 403)
+# Why an application that works well has no figures between two moments: no metrics, or those of one process among several.
+NO_RATES = ("not_offered", "multiprocess", "absent")
 # Fewer requests than this between two samples are no distribution, and fewer failures no trend.
 _FEWEST_REQUESTS = 5
 _FEWEST_ERRORS = 2
@@ -31,7 +33,10 @@ def unreachable(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Clear("http.unreachable", component, {"url": seen["url"], "answered": len([1 for _path, answer in routes if answer["status"]]), "asked": len(routes)})
         return
     if not routes:
-        yield Unseen("http.unreachable", component, why["reason"], why["fix"])
+        if why["kind"] == "refused":
+            yield Finding("http.unreachable", component, CRITICAL, {"url": seen.get("url", ""), "address": "", "kind": "refused", "kinds": ["refused"], "reason": why["reason"], "routes": []})
+        else:
+            yield Unseen("http.unreachable", component, why["reason"], why["fix"])
         return
     lost = [(path, answer) for path, answer in routes if not _hung(answer)]
     if lost:
@@ -134,7 +139,9 @@ def errors(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
              "statuses": {path: status for path, status in failed}},
         )
     elif recent is None:
-        why = why_unseen(seen.get("metrics")) or why_unseen(seen.get("metrics_after")) or {"reason": "not observed", "fix": ""}
+        why = why_unseen(seen.get("metrics")) or why_unseen(seen.get("metrics_after")) or {"reason": "not observed", "kind": "absent", "fix": ""}
+        if why["kind"] in NO_RATES:
+            return  # the application offers none: its errors are looked for in its log
         yield Unseen("http.errors", component, "no two readings of the metrics: %s" % why["reason"], why["fix"])
     else:
         yield Clear("http.errors", component, {"url": seen["url"], "requests": requests, "errors": failures, "percent": round(share, 1)})

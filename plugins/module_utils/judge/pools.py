@@ -3,7 +3,7 @@
 """Judgements on the connection pools of the clients of a PostgreSQL server (SQLAlchemy's QueuePool and its like).
 
 Handed in seen["pools"]: [{"component", "server", "size", "overflow", "processes", "replicas", "timeout_seconds", "source",
-"sessions": {"total", "active", "idle", "idle_in_transaction", "oldest_idle_in_transaction_seconds"},
+"one_at_a_time": whether a process of it uses one connection at a time, "sessions": {"total", "active", "idle", "idle_in_transaction", "oldest_idle_in_transaction_seconds"},
 "log_errors": {"count", "last_seconds_ago", "size", "overflow"} or None}]; in seen["servers"]: {server: {"usable", "used"}}.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, INFO, MEDIUM, WARNING, Clear, Finding
 
 # The share of a server's usable slots that the pools together may fill (docs: the rest is for people, migrations and roll-outs).
 BUDGET_SHARE = 0.8
@@ -37,6 +37,11 @@ def whole_capacity(pool: dict[str, Any]) -> int | None:
     """The connections that all processes of all copies of a client may open together."""
     one = capacity(pool)
     return None if one is None else one * max(1, pool["processes"]) * max(1, pool["replicas"])
+
+
+def _at_most(pool: dict[str, Any]) -> int | None:
+    """The connections that a client will open: a process that does one thing at a time (a Celery prefork child, beat) takes one."""
+    return max(1, pool["processes"]) * max(1, pool["replicas"]) if pool.get("one_at_a_time") else whole_capacity(pool)
 
 
 @judges("postgres.pool_exhausted", domain="stack")
@@ -123,7 +128,7 @@ def pool_over_budget(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if not pools:
             continue
         parts = [
-            {key: pool[key] for key in ("component", "replicas", "processes", "size", "overflow", "source")} | {"connections": whole_capacity(pool)} for pool in pools
+            {key: pool[key] for key in ("component", "replicas", "processes", "size", "overflow", "source")} | {"connections": _at_most(pool)} for pool in pools
         ]
         unlimited = sorted({part["component"] for part in parts if part["connections"] is None})
         total = sum(part["connections"] or 0 for part in parts)
@@ -133,7 +138,8 @@ def pool_over_budget(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         evidence["sum"] = " + ".join("%s %s" % (part["component"], "∞" if part["connections"] is None else part["connections"]) for part in parts)
         severity = limits.grade("postgres_pool_budget_percent", percent, component=server) or (WARNING if unlimited else None)
         if severity:
+            # What rests on a library's defaults is advice: whether the application uses them is not known.
             guessed = any("default" in str(pool["source"]).lower() for pool in pools)
-            yield Finding("postgres.pool_over_budget", server, severity, evidence, MEDIUM if guessed else HIGH)
+            yield Finding("postgres.pool_over_budget", server, INFO if guessed else severity, evidence, MEDIUM if guessed else HIGH)
         else:
             yield Clear("postgres.pool_over_budget", server, evidence)

@@ -84,6 +84,7 @@ def _pool_of(seen: dict[str, Any], component: dict[str, Any], server: str, sessi
         "timeout_seconds": sizes.get("timeout", 30),
         "source": "settings" if "size" in sizes else "SQLAlchemy's defaults",
         "replicas": len(copies),
+        "one_at_a_time": component["role"] == "beat" or (component["role"] == "worker" and not any(_threaded(one) for one in copies)),
         "processes": max(1, max((_processes(component["role"], one) for one in copies), default=1)),
         "sessions": {
             "total": len(own),
@@ -116,6 +117,11 @@ def _processes(role: str, one: dict[str, Any]) -> int:
     programs = [process for process in one["processes"] if "resource_tracker" not in process["command"] and process["command"].split(" ")[0].rsplit("/", 1)[-1] not in ("sh", "bash", "tini", "dumb-init")]
     parents = {process["parent"] for process in programs}
     return len([process for process in programs if process["pid"] not in parents])
+
+
+def _threaded(one: dict[str, Any]) -> bool:
+    """Whether a Celery worker runs several tasks in one process."""
+    return any(pool in process["command"] for process in one["processes"] for pool in ("gevent", "eventlet", "threads"))
 
 
 def _queue_pool_errors(seen: dict[str, Any], component: dict[str, Any]) -> dict[str, Any] | None:
