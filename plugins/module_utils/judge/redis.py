@@ -1,0 +1,228 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judgements on one Redis, from what observe/redis.py saw. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
+
+DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol")
+# From this share of maxmemory on, an OOM reply since the start speaks of now.
+FULL_PERCENT = 99.0
+# One slow answer of twenty is an accident; so many are a slow server.
+SLOW_SAMPLES = 3
+
+
+@judges("redis.not_answering", domain="redis")
+def not_answering(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """The server refuses the connection, does not answer in time, or is no Redis at all."""
+    why = why_unseen(seen.get("answers"))
+    component = seen["component"]
+    if why is None:
+        yield Clear("redis.not_answering", component, {"ms": _at(seen, "latency", "p50_ms"), "version": _at(seen, "server", "version"), "flavour": _at(seen, "server", "flavour")})
+    elif why["kind"] in DEAD:
+        yield Finding("redis.not_answering", component, CRITICAL, {"error": why["reason"], "kind": why["kind"], **_place(seen)})
+    elif why["kind"] in ("auth", "auth_required", "loading", "maxclients", "database"):
+        yield Clear("redis.not_answering", component, {"ms": None, "version": "", "flavour": "redis", "answer": why["reason"]})
+    else:
+        yield Unseen("redis.not_answering", component, why["reason"], why["fix"])
+
+
+@judges("redis.auth_mismatch", domain="redis")
+def auth_mismatch(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """NOAUTH, WRONGPASS, or a password where none is configured: the account used here and the server's do not fit."""
+    why = why_unseen(seen.get("answers"))
+    component = seen["component"]
+    if why is None:
+        yield Clear("redis.auth_mismatch", component, {})
+    elif why["kind"] in ("auth", "auth_required"):
+        problem = "missing" if why["kind"] == "auth_required" else "unneeded" if why.get("unneeded") else "wrong"
+        yield Finding("redis.auth_mismatch", component, CRITICAL, {"problem": problem, "error": why["reason"], **_place(seen)})
+    else:
+        yield Unseen("redis.auth_mismatch", component, why["reason"], why["fix"])
+
+
+@judges("redis.loading", domain="redis")
+def loading(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """The server refuses commands while it reads its data back into memory after a start."""
+    why = why_unseen(seen.get("answers"))
+    component = seen["component"]
+    if why is None:
+        yield Clear("redis.loading", component, {"uptime": _at(seen, "server", "uptime_seconds")})
+    elif why["kind"] == "loading":
+        yield Finding("redis.loading", component, CRITICAL, {"error": why["reason"]})
+    else:
+        yield Unseen("redis.loading", component, why["reason"], why["fix"])
+
+
+@judges("redis.memory_full", "redis.memory_near_limit", "redis.no_memory_limit", domain="redis", needs=["memory"])
+def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Used memory against maxmemory, where nothing may be evicted: 80 / 90 % (redis_exporter), full from 100 % on.
+
+    Full is also 99 % after writes were refused (OOM). A server that evicts any key is allowed to be full: a cache always is.
+    """
+    component, facts = seen["component"], seen["memory"]
+    used, most, policy = facts["used"], facts["max"], facts["policy"]
+    if why_unseen(most):
+        for finding_id in ("redis.memory_full", "redis.memory_near_limit", "redis.no_memory_limit"):
+            yield Unseen(finding_id, component, "maxmemory: %s" % most["unseen"]["reason"], most["unseen"]["fix"])
+        return
+    if not most:
+        evidence = {"used": used, "limit": 0, "percent": None, "policy": policy}
+        yield Clear("redis.memory_full", component, evidence)
+        yield Clear("redis.memory_near_limit", component, evidence)
+        yield Finding("redis.no_memory_limit", component, INFO, {"used": used, "policy": policy})
+        return
+    percent = round(100.0 * used / most, 1)
+    evidence = {"used": used, "limit": most, "percent": percent, "policy": policy, "oom_errors": facts["oom_errors"]}
+    yield Clear("redis.no_memory_limit", component, evidence)
+    if _evicts(facts):
+        yield Clear("redis.memory_full", component, evidence)
+        yield Clear("redis.memory_near_limit", component, evidence)
+        return
+    if percent >= 100 or (percent >= FULL_PERCENT and facts["oom_errors"]):
+        yield Finding("redis.memory_full", component, CRITICAL, evidence)
+        return
+    yield Clear("redis.memory_full", component, evidence)
+    level = limits.grade("redis_memory_percent", percent, component)
+    if level:
+        yield Finding("redis.memory_near_limit", component, level, evidence)
+    else:
+        yield Clear("redis.memory_near_limit", component, evidence)
+
+
+@judges("redis.evicts_broker_keys", domain="redis", needs=["memory", "holds_broker"])
+def evicts_broker_keys(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """A Redis that holds a broker's queues and may evict any key at its limit loses tasks without a word; a broker wants noeviction.
+
+    volatile-* policies evict keys with an expiry only, and queues have none.
+    """
+    component, facts = seen["component"], seen["memory"]
+    policy = facts["policy"]
+    evidence = {"policy": policy, "holds_broker": seen["holds_broker"], "evicted": facts["evicted"], "limit": facts["max"]}
+    if why_unseen(policy):
+        yield Unseen("redis.evicts_broker_keys", component, "maxmemory-policy: %s" % policy["unseen"]["reason"], policy["unseen"]["fix"])
+    elif seen["holds_broker"] and str(policy).startswith("allkeys-") and facts["max"]:
+        yield Finding("redis.evicts_broker_keys", component, WARNING, evidence)
+    else:
+        yield Clear("redis.evicts_broker_keys", component, evidence)
+
+
+@judges("redis.save_failing", domain="redis", needs=["persistence"])
+def save_failing(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """The last background save, or the last write of the append-only file, failed. Redis then refuses every write (MISCONF),
+    unless stop-writes-on-bgsave-error is off or no save is configured.
+    """
+    component, facts = seen["component"], seen["persistence"]
+    rdb, aof = facts["rdb_last_bgsave_status"] == "err", facts["aof_enabled"] and facts["aof_last_write_status"] == "err"
+    rewrite = facts["aof_enabled"] and facts["aof_last_rewrite_status"] == "err"
+    save, stops = facts["save"], facts["stop_writes_on_bgsave_error"]
+    evidence = {"what": "AOF" if aof else "RDB" if rdb else "AOF rewrite", "changes": facts["rdb_changes"], "misconf_errors": facts["misconf_errors"]}
+    if not (rdb or aof or rewrite):
+        yield Clear("redis.save_failing", component, {"changes": facts["rdb_changes"], "aof": facts["aof_enabled"]})
+        return
+    # Where CONFIG is denied, the default counts: writes are refused.
+    refused = bool(aof) or bool(rdb and (why_unseen(stops) or stops) and (why_unseen(save) or save))
+    yield Finding("redis.save_failing", component, CRITICAL if refused else WARNING, {**evidence, "writes_refused": refused})
+
+
+@judges("redis.slow", domain="redis", needs=["latency"])
+def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """PING over 20 samples: p99 at or over 10 / 100 ms, and not by one sample alone; the slow log of the last minutes names who is to blame."""
+    component, facts = seen["component"], seen["latency"]
+    if not facts["samples"]:
+        yield Unseen("redis.slow", component, "this machine was too busy to measure: all of %d samples were late by its own fault" % facts["dropped"], "run it again")
+        return
+    window = limits.get("log_window_seconds") or 0
+    slowlog = [] if why_unseen(facts["slowlog"]) else facts["slowlog"]
+    recent = [entry for entry in slowlog if entry["seconds_ago"] is not None and entry["seconds_ago"] <= window]
+    bound = limits.get("redis_latency_p99_ms", WARNING, component)
+    over = [one for one in facts["ms"] if bound is not None and one >= bound]
+    level = limits.grade("redis_latency_p99_ms", facts["p99_ms"], component)
+    evidence = {"p50_ms": facts["p50_ms"], "p99_ms": facts["p99_ms"], "samples": facts["samples"], "over": len(over), "commands": _slow_commands(recent)}
+    if level and (len(over) >= min(SLOW_SAMPLES, facts["samples"])):
+        # Graded by what came back again, not by the single worst answer.
+        level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(SLOW_SAMPLES, len(over))], component) or level
+        yield Finding("redis.slow", component, level, evidence)
+    elif _busy_with(recent, bound, window):
+        yield Finding("redis.slow", component, WARNING, evidence, confidence=MEDIUM)
+    else:
+        yield Clear("redis.slow", component, evidence)
+
+
+@judges("redis.clients_near_limit", "redis.rejected_connections", domain="redis")
+def clients(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Connected clients against maxclients: 80 / 90 % (redis_exporter). Rejections count only when there is no room now."""
+    component = seen["component"]
+    why = why_unseen(seen.get("answers"))
+    if why and why["kind"] == "maxclients":
+        yield Finding("redis.rejected_connections", component, CRITICAL, {"error": why["reason"], "connected": None, "limit": None, "rejected": None})
+        yield Unseen("redis.clients_near_limit", component, why["reason"])
+        return
+    why = why_unseen(seen.get("clients")) or why_unseen(seen["clients"]["max"])
+    if why:
+        yield Unseen("redis.clients_near_limit", component, why["reason"], why["fix"])
+        yield Unseen("redis.rejected_connections", component, why["reason"], why["fix"])
+        return
+    facts = seen["clients"]
+    percent = round(100.0 * facts["connected"] / facts["max"], 1) if facts["max"] else 0.0
+    evidence = {"connected": facts["connected"], "limit": facts["max"], "percent": percent, "rejected": facts["rejected"]}
+    level = limits.grade("redis_clients_percent", percent, component)
+    yield Finding("redis.clients_near_limit", component, level, evidence) if level else Clear("redis.clients_near_limit", component, evidence)
+    turned_away = (seen["stats"].get("since") or {}).get("rejected", 0) if not why_unseen(seen.get("stats")) else 0
+    if turned_away or (facts["rejected"] and level == CRITICAL):
+        yield Finding("redis.rejected_connections", component, CRITICAL, evidence)
+    else:
+        yield Clear("redis.rejected_connections", component, evidence)
+
+
+@judges("redis.is_replica", domain="redis", needs=["replication"])
+def is_replica(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """The application's Redis is a read-only replica: every write there fails with READONLY."""
+    component, facts = seen["component"], seen["replication"]
+    evidence = {"role": facts["role"], "master": facts["master_host"], "link": facts["master_link"], "errors": facts["readonly_errors"]}
+    if facts["role"] in ("slave", "replica") and facts["read_only"]:
+        yield Finding("redis.is_replica", component, CRITICAL, evidence)
+    else:
+        yield Clear("redis.is_replica", component, evidence)
+
+
+def _place(seen: dict[str, Any]) -> dict[str, Any]:
+    place = seen.get("place") or {}
+    return {"host": place.get("host", ""), "port": place.get("port", 0)}
+
+
+def _at(seen: dict[str, Any], section: str, key: str) -> Any:
+    facts = seen.get(section)
+    if why_unseen(facts) or not isinstance(facts, dict):
+        return None
+    value = facts.get(key)
+    return None if isinstance(value, dict) and "unseen" in value else value
+
+
+def _evicts(memory_facts: dict[str, Any]) -> bool:
+    """Whether the server makes room by itself when it is full."""
+    policy = memory_facts["policy"]
+    if why_unseen(policy):
+        return False
+    return str(policy).startswith("allkeys-") or (str(policy).startswith("volatile-") and memory_facts["expiring"] > 0)
+
+
+def _slow_commands(entries: list[dict[str, Any]]) -> list[str]:
+    """The names in the slow log with how often and how long, the most costly first."""
+    count: Counter[str] = Counter(entry["command"] for entry in entries)
+    worst: dict[str, float] = {}
+    for entry in entries:
+        worst[entry["command"]] = max(worst.get(entry["command"], 0.0), entry["ms"])
+    return ["%s x%d (up to %g ms)" % (name, count[name], worst[name]) for name in sorted(worst, key=lambda name: -worst[name] * count[name])[:5]]
+
+
+def _busy_with(entries: list[dict[str, Any]], bound: float | None, window: float) -> bool:
+    """Whether the slow log holds commands over the bound again and again until just now: the server stood still for their sake."""
+    long = [entry for entry in entries if bound is not None and entry["ms"] >= bound and entry["seconds_ago"] <= min(30.0, window)]
+    return len(long) >= 5 and sum(entry["ms"] for entry in long) >= 1000
