@@ -12,6 +12,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.exposition import between
 
+DOMAIN = "http"
 # An answer of one of these phases was waited for with the connection made.
 _CONNECTED = ("first_byte", "body")
 # Slow by nature: a time limit must be given for the route itself.

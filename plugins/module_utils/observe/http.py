@@ -32,7 +32,8 @@ _TELLING = ("tls", "protocol", "reset", "refused", "unreachable", "dns", "timeou
 _OK = re.compile(r"(?:ok|okay|up|healthy|pass|passed|true|yes|ready|connected|alive|live|available|success|running|good|green|online|active|reachable)\b", re.IGNORECASE)
 _FAIL = re.compile(
     r"(?:fail|failed|failing|failure|down|error|err|false|no|not[ _-]?(?:ready|ok|connected|available|reachable)|unhealthy|unavailable|disconnected|unreachable|"
-    r"time[d]?[ _-]?out|refused|critical|red|offline|exception|dead|broken|missing|lost|ko)\b",
+    r"time[d]?[ _-]?out|refused|critical|red|offline|exception|dead|broken|missing|lost|ko|cannot|could not|can't|"
+    r"[A-Za-z_.]{0,80}(?:Error|Exception|Timeout|Refused)(?=$|[:( ])|connection (?:refused|failed|to|timed)|authentication failed|invalid|\[Errno)(?!\w)",
     re.IGNORECASE,
 )
 _DEPENDENCY = re.compile(
@@ -69,7 +70,7 @@ def observe_http(
 
         return run
 
-    probes = Probes(timeout + float(sample) + 1.0)
+    probes = Probes(timeout + float(sample) + 0.5)
     found = probes.gather({path: probe(path) for path in routes})
     seen: dict[str, Any] = {"component": component, "url": target.shown, "address": target.address, "timeout": timeout, "routes": {}}
     metrics = unseen("no /metrics route among those asked", kind="absent")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Iterable, NamedTuple
+from typing import Iterable, Iterator, NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.log_lines import ERROR, WARN, Event, Raised
@@ -134,6 +134,12 @@ NGINX_SERVER = (
     _says("permission_denied", r"(?:bind|open|mkdir)\(\) .{0,200}failed \(13: "),
     _says("tls", r"cannot load certificate|SSL_do_handshake\(\) failed"),
     _says("setting_invalid", r"unknown directive \"(?P<name>\w{1,80})\"|(?:invalid|unexpected) .{0,120} in /\S{1,200}:\d{1,6}$"),
+)
+# HAProxy's, whose word for a server that is gone is a warning; "config : […]" and the like stand before it.
+PROXY = (
+    _says("upstream_dns", r"\(\d{1,9}\) : config : \[[^\]]{1,200}\] : 'server [\w./-]{1,120}' : could not resolve address '(?P<host>[\w.-]{1,253})'"),
+    _says("upstream_refused", r"(?:\(\d{1,9}\) : )?Server (?P<name>[\w.-]{1,80}/[\w.-]{1,80}) is DOWN, reason: (?P<reason>[\w ]{1,60})"),
+    _says("upstream_unreachable", r"(?:\(\d{1,9}\) : )?(?:backend|proxy) '?(?P<name>[\w.-]{1,80})'? has no server available!"),
 )
 _UPSTREAM = re.compile(r", upstream: \"[a-z]{2,8}://(?P<host>[\w.:\[\]-]{1,260}?)[/\"]")
 
@@ -293,13 +299,33 @@ def cause_of(event: Event) -> Cause | None:
         return found or (_plain(event) if level >= ERROR else None)
     if event.form == "bare":
         return _first(BARE, event.message, None)
+    if level >= WARN and event.form == "python":
+        proxy = _first(PROXY, event.message, None)
+        if proxy:
+            return proxy
     if level < ERROR and not (level == WARN and event.form == "celery"):
         return None
     return _with_task(_of_message(event), event)
 
 
+def causes_of(event: Event) -> list[Cause]:
+    """All causes that an event tells of: a line about several dependencies ("not ready: database: …; redis: …") names several."""
+    first = cause_of(event)
+    if first is None:
+        return []
+    found = [first]
+    if first.specific and not event.raised and (event.level or 0) >= ERROR and event.form not in ("postgres", "redis", "nginx"):
+        kinds = {(first.kind, first.about)}
+        for text in (event.message, *event.fields):
+            for cause in _all_of_library(text, event.message):
+                if (cause.kind, cause.about) not in kinds and first.about != "broker":
+                    kinds.add((cause.kind, cause.about))
+                    found.append(cause)
+    return found
+
+
 def _of_message(event: Event) -> Cause | None:
-    message = event.message
+    message = event.message.lstrip().split("\n", 1)[0]
     celery = _first(CELERY, message, "broker")
     if celery:
         return _celery(celery)
@@ -530,7 +556,11 @@ def _of_system(raised: Raised, short: str) -> Cause | None:
 
 
 def _of_library(text: str, beside: str) -> Cause | None:
-    """A library's text within a message, at a place where an application puts it."""
+    return next(_all_of_library(text, beside), None)
+
+
+def _all_of_library(text: str, beside: str) -> Iterator[Cause]:
+    """The texts of libraries within a message, at places where an application puts them."""
     for number, match in enumerate(_LIBRARY.finditer(text[:4000])):
         if number >= 8:
             break
@@ -553,8 +583,7 @@ def _of_library(text: str, beside: str) -> Cause | None:
             found = _first(LLM, rest, "llm")
         if found:
             found.text = text
-            return found
-    return None
+            yield found
 
 
 def _placed(text: str, start: int) -> bool:

@@ -60,8 +60,8 @@ _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-_UPPER = "TRACE|DEBUG|INFO|NOTICE|SUCCESS|WARNING|WARN|ERROR|EXCEPTION|CRITICAL|FATAL"
-_LOWER = "trace|debug|info|notice|success|warning|warn|error|exception|critical|fatal"
+_UPPER = "TRACE|DEBUG|INFO|NOTICE|SUCCESS|WARNING|WARN|ERROR|EXCEPTION|CRITICAL|FATAL|ALERT|EMERG"
+_LOWER = "trace|debug|info|notice|success|warning|warn|error|exception|critical|fatal|alert|emerg"
 _CELERY = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}: (?P<level>[A-Z]{4,9})/[\w.@:-]{1,80}\] ?(?P<text>.*)")
 _GUNICORN = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[\d{1,9}\] \[(?P<level>[A-Z]{4,9})\] ?(?P<text>.*)")
 _POSTGRES = re.compile(
@@ -70,7 +70,7 @@ _POSTGRES = re.compile(
 )
 _REDIS = re.compile(r"\d{1,9}:[A-Z] \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3} (?P<level>[#*.-]) (?P<text>.*)")
 _NGINX = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(?P<level>[a-z]{3,6})\] \d{1,9}#\d{1,9}: (?:\*\d{1,12} )?(?P<text>.*)")
-_ACCESS = re.compile(r"[\w.:-]{2,64} - (?:\S{1,100} (?:- )?)?(?:\[[^\]]{1,40}\] )?\"[A-Z]{3,10} ")
+_ACCESS = re.compile(r"[\w.:-]{2,64} - (?:\S{1,100} (?:- )?)?(?:\[[^\]]{1,40}\] )?\"[A-Z]{3,10} |[\w.:\[\]-]{2,64}:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] ")
 _LEVEL_FIRST = re.compile(
     r"(?:\[(?P<boxed>(?i:" + _LOWER + r"))\s{0,6}\]|(?P<level>" + _UPPER + r"))(?P<after>:\s{0,6}(?:[A-Za-z_][\w.]{0,80}:)?|\s{1,8}[-|]?|$)\s{0,4}"
     r"(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?\]?\s{0,4}[-|:]?\s{0,4})?(?P<text>.*)"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.log_causes import Cause, cause_of
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.log_causes import Cause, cause_of, causes_of
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.log_lines import Event, Raised, Reader
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
@@ -45,24 +45,21 @@ def read_logs(lines: Iterable[str], mask: Mask, now: float) -> dict[str, Any]:
     errors = dropped = 0
     for event in reader.events(lines):
         errors += event.failed
-        cause = cause_of(event)
-        if cause is None:
-            continue
-        mark = fingerprint(cause)
-        some = found.get(mark)
-        if some is None:
-            if len(found) >= MOST_SIGNATURES:
-                dropped += 1
-                continue
-            some = found[mark] = {"kind": cause.kind, "about": cause.about, "count": 0, "first": event.at, "last": event.at, "sample": generalise(cause.text, mask),
-                                  "fingerprint": mask.text(mark), "detail": _detail(cause, mask), "slots": {}}
-        some["count"] += 1
-        some["first"] = min(some["first"], event.at)
-        some["last"] = max(some["last"], event.at)
-        slot = int(event.at) // SLOT_SECONDS * SLOT_SECONDS
-        some["slots"][slot] = some["slots"].get(slot, 0) + 1
-        if len(some["slots"]) > 2 * MOST_SLOTS:
-            some["slots"] = dict(sorted(some["slots"].items())[-MOST_SLOTS:])
+        for cause in causes_of(event):
+            mark = fingerprint(cause)
+            some = found.get(mark)
+            if some is None:
+                if len(found) >= MOST_SIGNATURES:
+                    dropped += 1
+                    continue
+                some = found[mark] = _signature(cause, mark, event, mask)
+            some["count"] += 1
+            some["first"] = min(some["first"], event.at)
+            some["last"] = max(some["last"], event.at)
+            slot = int(event.at) // SLOT_SECONDS * SLOT_SECONDS
+            some["slots"][slot] = some["slots"].get(slot, 0) + 1
+            if len(some["slots"]) > 2 * MOST_SLOTS:
+                some["slots"] = dict(sorted(some["slots"].items())[-MOST_SLOTS:])
     for some in found.values():
         some["slots"] = [[slot, count] for slot, count in sorted(some["slots"].items())[-MOST_SLOTS:]]
     return {
@@ -141,10 +138,18 @@ def _number(match: re.Match[str]) -> str:
 
 
 def _without_values(text: str) -> str:
-    text = re.sub(r"\s+", " ", text[:1000]).strip()
-    for shape, word in ((_UUID, "<uuid>"), (_MAIL, "<mail>"), (_TIME, "<time>"), (_IP, "<ip>"), (_HEX, "<hex>")):
-        text = shape.sub(word, text)
-    return _NUMBER.sub("<n>", _QUOTED.sub("<text>", text))
+    text = _QUOTED.sub("<text>", " ".join(text[:1000].split()))
+    if "@" in text:
+        text = _MAIL.sub("<mail>", text)
+    if _NUMBER.search(text):
+        for shape, word in ((_UUID, "<uuid>"), (_TIME, "<time>"), (_IP, "<ip>"), (_HEX, "<hex>"), (_NUMBER, "<n>")):
+            text = shape.sub(word, text)
+    return text
+
+
+def _signature(cause: Cause, mark: str, event: Event, mask: Mask) -> dict[str, Any]:
+    return {"kind": cause.kind, "about": cause.about, "count": 0, "first": event.at, "last": event.at, "sample": generalise(cause.text, mask), "fingerprint": mask.text(mark),
+            "detail": _detail(cause, mask), "slots": {}}
 
 
 def _detail(cause: Cause, mask: Mask) -> dict[str, Any]:
