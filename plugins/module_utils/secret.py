@@ -11,12 +11,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import os
 import re
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
+_HIDDEN = r"\g<1>" + MASK
+
+_HEX_PAIR = re.compile(r"%[0-9A-F]{2}")
 
 # What people leave in place; told as a flag, and too common a word to be blotted out of text.
 DEFAULTS = frozenset(
@@ -25,30 +29,80 @@ DEFAULTS = frozenset(
 )
 
 SECRET_NAME = re.compile(
-    r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|signing_?key|credential|auth(?!or)|dsn|salt|jwt|cookie|session_?key|_key$|^key$)",
+    r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|signing_?key|credential|auth(?!or)|authorization|dsn|salt|jwt|cookie"
+    r"|session_?key|_key$|^key$)",
+    re.IGNORECASE,
+)
+# Names with such a word that tell how a secret is used, and hold none.
+_ABOUT_SECRETS = re.compile(
+    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path)"
+    r"|max_(\w+_)?tokens)$",
     re.IGNORECASE,
 )
 
-_QUOTED_VALUE = r"(\"[^\"]*\"|'[^']*'|[^\s,;&}\])]+)"
-_SHAPES = [
-    # user:password@ in any URL, whatever the driver
-    (re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^\s:/@\"']*:)[^\s@\"']+(?=@)"), r"\g<head>" + MASK),
-    (re.compile(r"(?P<head>\b(?:Bearer|Basic|Token)\s+)[\w.~+/=:-]+", re.IGNORECASE), r"\g<head>" + MASK),
-    # name=value, "name": "value", name: value
+# Quoted (also inside a quoted text, where the quotes are escaped), or up to the next space.
+_VALUE = r"""(?:\\+"(?:[^"\\]|\\+[^"\\])*\\*"|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&;]+)"""
+# After "token: " or "password " these are the rest of a sentence, which says what is wrong.
+_PROSE = (
+    r"""(?!["']?(?:\*\*\*|a|an|and|are|as|at|auth\w*|been|but|by|can(?:not)?|check\w*|could|denied|does|empty|error|exceeded|expected|expired|expires|fail\w*"""
+    r"|false|for|format|from|has|have|header|in|incorrect|invalid|is|it|malformed|mismatch|missing|must|no|none|not|null|of|on|or|provided|refused|rejected"
+    r"|required|revoked|scheme|signature|supplied|the|to|too|token|true|type|undefined|unknown|unset|was|were|with|without|wrong)\b(?![\w=-]))"
+)
+_WORD = (
+    r"(?:password|passwd|passphrase|passcode|(?:_|\b)pass|(?:_|\b)pwd|secret"
+    r"""|token(?!s?[_-]?(?:type|count|limit|usage)|s?["'\\]{0,9}\s{0,9}[:=]{1,2}\s{0,9}\d{1,7}\b)"""
+    r"|api[_-]?key|private[_-]?key|access[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id)"
+)
+_WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "session"]
+_KEYS = r"sk-[\w-]{8,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}|AKIA\w{8,}|AIza[\w-]{8,}"
+
+# What a text must hold, in lower case, for the shape to be worth looking for; the shape: what stands in its first group stays.
+# Repetitions are bounded where they could run over the same text again and again: a hostile log line must cost no time.
+_SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
+    # user:password@ in any URL, whatever the driver, also with a raw "@" or "/" in the password; a long user alone is a key
+    (["://"], re.compile(r"""(://[^\s:/@"']*:)(?:(?!://)[^\s"'])+(?=@)""")),
+    (["://"], re.compile(r"""(://)[^\s:/@"'*]{16,}(?=@)""")),
+    # headers, to their end: "Authorization: Basic …", "Cookie: a=b; c=d"
     (
+        ["authorization"],
         re.compile(
-            r"(?P<head>[\w.-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|apikey|private[_-]?key|access[_-]?key|credential|authorization|cookie|x-api-key)"
-            r"[\w.-]*[\"']?\s*(?:=|:|=>)\s*)" + _QUOTED_VALUE,
+            r"""(\bauthorization["'\\]{0,9}\s{0,9}(?:=>|[:=,])\s{0,9}["'\\]{0,9})(?:(?:bearer|basic|digest|token|negotiate)\s+)?""" + _PROSE + r"""[^\s"',]+""",
             re.IGNORECASE,
         ),
-        r"\g<head>" + MASK,
     ),
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*"), MASK),
-    (re.compile(r"\b(?:sk|pk|rk|ghp|gho|xox[abpr]|AKIA|AIza)[-_]?[\w-]{8,}"), MASK),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
-    # A long word of letters and digits mixed is a key or an id; neither is needed to understand a message.
-    (re.compile(r"(?<![\w./-])(?=[\w+=-]*[A-Za-z])(?=[\w+=-]*\d)[\w+=-]{16,}(?![\w./-])"), MASK),
+    (["cookie"], re.compile(r"""(cookie["'\\]{0,9}\s{0,9}(?:=>|[:=])\s{0,9})""" + _PROSE + r"""(?:"[^"\n]*"?|'[^'\n]*'?|[^\n"']+)""", re.IGNORECASE)),
+    (["bearer"], re.compile(r"(\bBearer\s{1,9})" + _PROSE + r"[\w.~+/=:-]+", re.IGNORECASE)),
+    (["basic", "token"], re.compile(r"(\b(?:Basic|Token)\s{1,9})(?=[\w.~+/-]{0,99}[\d=])[\w.~+/=-]{8,}", re.IGNORECASE)),
+    # name=value, "name": "value", name => value, --name value
+    (_WORD_HINTS, re.compile("(" + _WORD + r"""[\w.-]{0,40}["'\\]{0,9}\s{0,9}(?:=>|[:=]{1,2})\s{0,9})""" + _PROSE + _VALUE, re.IGNORECASE)),
+    (
+        [*_WORD_HINTS, "masterauth"],
+        re.compile(r"((?<![\w-])--?[\w-]{0,40}?(?:" + _WORD + r"|requirepass|masterauth)[\w-]{0,40}\s{1,9})" + _VALUE, re.IGNORECASE),
+    ),
+    # SQL and Redis: PASSWORD 'x', IDENTIFIED BY 'x', requirepass x, AUTH [user] x
+    (
+        ["password", "identified"],
+        re.compile(r"""(\b(?:password|identified\s{1,9}by)\s{1,9})(?:[eE]?'(?:[^'\\]|''|\\.)*'?|"(?:[^"\\]|\\.)*"?)""", re.IGNORECASE),
+    ),
+    (["requirepass", "masterauth"], re.compile(r"""(\b(?:requirepass|masterauth)["']?\s{1,9})""" + _VALUE, re.IGNORECASE)),
+    (
+        ["auth"],
+        re.compile(r"""((?<![\w-])["']?AUTH["']?\s{1,9})(?:"[^"]*"(?:\s{1,9}"[^"]*")?|'[^']*'(?:\s{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""),
+    ),
+    # what services call their keys
+    (["eyj"], re.compile(r"(\b)eyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")),
+    (["sk-", "k_", "gh", "glpat-", "xox", "akia", "aiza"], re.compile(r"(\b)(?:" + _KEYS + ")")),
+    (["private key"], re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)),
 ]
+# A long word that looks random is a key or an id; neither is needed to understand a message.
+_LONG_WORD = re.compile(r"[\w+-]{16,}={0,2}")
+_TURN = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+
+
+def _without_random(match: re.Match[str]) -> str:
+    """A part of it with letters and digits mixed more than once over: not a container's name, not a setting's."""
+    random = any(len(part) >= 8 and len(_TURN.findall(part)) >= 2 for part in re.split(r"[-_+]", match[0]))
+    return MASK if random else match[0]
 
 
 class Mask:
@@ -64,16 +118,22 @@ class Mask:
         if not value:
             return {"set": False}
         self.learn(value)
-        digest = hmac.new(self._key, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:12]
-        return {"set": True, "length": len(value), "hash": digest, "default": value.lower() in DEFAULTS}
+        return {"set": True, "length": len(value), "hash": self.digest(value), "default": value.lower() in DEFAULTS}
+
+    def digest(self, value: str) -> str:
+        """A hash keyed for this run: equal values compare equal, and nothing else can be learned from it."""
+        return hmac.new(self._key, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:12]
 
     def learn(self, value: str | None) -> None:
         """Blot this value out of every text from now on, as it is, URL-encoded and in base64."""
         if not value or len(value) < 6 or value.lower() in DEFAULTS:
             return
-        for form in {value, unquote(value)}:
-            self._known.update({form, quote(form, safe=""), quote_plus(form)})
-            self._known.update(_base64_cores(form.encode("utf-8", "surrogateescape")))
+        for form in (value, unquote(value)):
+            encoded = form.encode("utf-8", "surrogateescape")
+            quoted = (quote(encoded, safe=""), quote(encoded), quote_plus(encoded))
+            self._known.update({form, *quoted, *(_HEX_PAIR.sub(lambda pair: pair[0].lower(), word) for word in quoted)})
+            self._known.update({json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1]})
+            self._known.update(_base64_cores(encoded))
         self._pattern = None
 
     def text(self, text: str) -> str:
@@ -83,22 +143,36 @@ class Mask:
                 longest_first = sorted(self._known, key=len, reverse=True)
                 self._pattern = re.compile("|".join(re.escape(value) for value in longest_first))
             text = self._pattern.sub(MASK, text)
-        for shape, replacement in _SHAPES:
-            text = shape.sub(replacement, text)
-        return text
+        lower = text.lower()
+        for hints, shape in _SHAPES:
+            if any(hint in lower for hint in hints):
+                text = shape.sub(_HIDDEN, text)
+        return _LONG_WORD.sub(_without_random, text)
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a setting of this name holds a secret, by the words people use."""
-    return bool(SECRET_NAME.search(name))
+    return bool(SECRET_NAME.search(name)) and not _ABOUT_SECRETS.search(name)
+
+
+# E'…' with its escapes; then a plain one (B, N and X too), given up together with the rest where a backslash stands before a quote.
+_LITERAL = re.compile(r"\b[eE]'(?:[^'\\]|''|\\.)*(?:'|$)|(?:\b[bBnNxX])?'(?:[^'\\]|''|\\[^'])*(?:'|\\'.*$|\\?$)", re.DOTALL)
 
 
 def masked_query(query: str) -> str:
-    """An SQL text without its literals and comments: they can hold personal data and passwords."""
-    query = re.sub(r"/\*.*?(\*/|$)", " ", query, flags=re.DOTALL)
+    """An SQL text without its literals and comments: they can hold personal data and passwords.
+
+    Where it is not clear how the server reads it (a backslash before a quote, a text cut off), the rest goes, too.
+    """
+    query = query[:4000]
+    before = None
+    while before != query:  # comments can stand in comments: the inner ones first
+        before = query
+        query = re.sub(r"/\*(?:(?!/\*|\*/).)*\*/", " ", query, flags=re.DOTALL)
+    query = re.sub(r"/\*.*$", " ", query, flags=re.DOTALL)
     query = re.sub(r"--[^\n]*", " ", query)
-    query = re.sub(r"\$(\w*)\$.*?(\$\1\$|$)", "?", query, flags=re.DOTALL)
-    query = re.sub(r"[eEbBxX]?'(?:[^'\\]|''|\\.)*('|$)", "?", query, flags=re.DOTALL)
+    query = re.sub(r"\$([A-Za-z_]\w*|)\$.*?(\$\1\$|$)", "?", query, flags=re.DOTALL)
+    query = _LITERAL.sub("?", query)
     query = re.sub(r"(?<![\w\"$])\d+(\.\d+)?\b", "?", query)
     return re.sub(r"\s+", " ", query).strip()[:300]
 

@@ -1,0 +1,343 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""No secret survives a text, and ordinary messages do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, is_secret_name, masked_query
+
+# Put in the place of <> in each line: a secret that no Mask has learned, seen by its shape alone.
+PLAIN = "plantedsecret"
+SHAPES = [
+    # URLs
+    "connecting to postgresql+psycopg2://aiops:<>@db:5432/aiops",
+    "redis://:<>@redis:6379/0",
+    "amqp://guest:<>@rabbit//",
+    "redis://:<>@one:6379/0,redis://:<>@two:6379/0",
+    "postgresql://aiops:<>@<>@db/aiops",  # a raw @ in the password
+    "postgresql://aiops:<>/<>@db/aiops",  # a raw /
+    "could not parse 'postgres://u:<>@h/d' as a URL",
+    "https://user:<>@proxy:3128",
+    # headers
+    "Authorization: Bearer <>",
+    "authorization: bearer <>",
+    "Authorization: Basic <>",
+    "Authorization: <>",
+    '{"Authorization": "Bearer <>"}',
+    "{'authorization': 'Token <>'}",
+    "('Authorization', 'Bearer <>')",
+    "-H 'Authorization: Bearer <>'",
+    "sending Bearer <> to the provider",
+    "X-API-Key: <>",
+    "x-api-key=<>",
+    "Cookie: theme=dark; session=<>; csrf=<>",
+    "Set-Cookie: sid=<>; Path=/; HttpOnly",
+    '{"cookie": "sid=<>; other=<>"}',
+    # settings and JSON
+    "DATABASE_PASSWORD=<>",
+    "PGPASSWORD=<> psql -h db",
+    "export DB_PASS=<>",
+    "db_pwd: <>",
+    "password: <>",
+    "Password = <>",
+    "password => <>",
+    "host=db user=aiops password=<> dbname=aiops",
+    "host=db password='<> <>' dbname=aiops",
+    '{"user": "bob", "password": "<>", "age": 3}',
+    '{"password":"<> with \\"quotes\\" <>","x":1}',
+    "{'password': '<>', 'user': 'bob'}",
+    "{'password': '<>\\'<>', 'user': 'bob'}",
+    '"{\\"password\\": \\"<>\\", \\"user\\": \\"bob\\"}"',
+    '"{\\\\\\"password\\\\\\": \\\\\\"<>\\\\\\"}"',
+    "Settings(jwt_secret_key='<>', debug=False)",
+    "OPENAI_API_KEY: <>",
+    "client_secret=<>&grant_type=password",
+    "?access_token=<>&page=2",
+    "refresh-token: <>",
+    "secret: <>",
+    "credentials=<>",
+    "sessionid=<>",
+    'password="<>',  # cut off
+    # command lines
+    "redis-server --requirepass <>",
+    "celery --broker-password <> worker",
+    "mysqldump --password=<> app",
+    "tool --api-key <> run",
+    # SQL and Redis
+    "ALTER ROLE aiops PASSWORD '<>'",
+    "ALTER ROLE aiops WITH ENCRYPTED PASSWORD '<>''<>'",
+    "CREATE USER x IDENTIFIED BY '<>'",
+    "CONFIG SET requirepass <>",
+    '"CONFIG" "SET" "requirepass" "<>"',
+    "masterauth <>",
+    "AUTH <>",
+    '"AUTH" "default" "<>"',
+]
+
+
+@pytest.mark.parametrize("line", SHAPES)
+@pytest.mark.parametrize("secret", [PLAIN, "P1ante-d_S3cret", "plänted-päss"])
+def test_shape_hides_secret(line: str, secret: str) -> None:
+    if re.search("Bearer <>|Basic <>", line):  # a header's token is ASCII
+        secret = secret.encode("ascii", "ignore").decode()
+    masked = Mask().text(line.replace("<>", secret))
+    assert secret not in masked
+    assert MASK in masked
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "eyJhbGciOiJIUzI1NiJ9.e30",
+        "sk-proj-abcdefghijklmnop",
+        "sk-ant-api03-AbCdEf",
+        "sk_live_abcdefghij",
+        "ghp_abcdefghijklmnop",
+        "xoxb-abcdefgh-ijkl",
+        "AKIAIOSFODNN7EXAMPLE",
+        "AIzaSyA-abcdefghijk",
+        "9f86d081884c7d659a2feaa0c55ad015",
+        "f3a9c1e8-7d6b-4a5f-9e3d-0c1b2a394857",
+        "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA==",
+        "q1W2e3R4t5Y6u7I8o9P0",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\nxyz\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nMIIEabc",
+    ],
+)
+@pytest.mark.parametrize("frame", ["{}", "got {} from the caller", "({})", "'{}'", "/reset/{}", "reset/{}/confirm", "a:{}", "[{}]", "{},", "{}."])
+def test_well_known_secret(secret: str, frame: str) -> None:
+    masked = Mask().text(frame.format(secret))
+    longest = max(secret.replace("-", ".").replace("_", ".").split("."), key=len)
+    assert longest not in masked
+    assert MASK in masked
+
+
+ORDINARY = [
+    "",
+    'FATAL:  password authentication failed for user "aiops"',
+    "FATAL:  sorry, too many clients already",
+    "invalid username-password pair or user is disabled.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "NOAUTH Authentication required.",
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+    "Could not validate token: Signature has expired",
+    "Invalid token: expired",
+    "invalid token supplied by the caller",
+    "token expired after 60 minutes",
+    "Missing Bearer token",
+    "Bearer authentication required",
+    "Authorization header missing",
+    "authorization: required",
+    "Basic authentication is off",
+    "secret not found",
+    "password: not set",
+    "credential is missing",
+    "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00",
+    "remaining connection slots are reserved for non-replication superuser connections",
+    'connection to server at "postgres" (172.18.0.2), port 5432 failed: Connection refused',
+    'could not translate host name "postgres.example.internal" to address: Name or service not known',
+    "max_connections=100 superuser_reserved_connections=3",
+    "idle_in_transaction_session_timeout=60000",
+    "shared_buffers=128MB work_mem=4096kB effective_cache_size=4194304kB",
+    "container aiops-ref-postgres-1 exited with code 137",
+    "worker celery@aiops-ref-worker-1 is not consuming",
+    "image debian:bookworm-slim, package postgresql-client-15, libpq5-15.3-0+deb12u1",
+    "POST /api/v1/agents/code-review 503 in 1042.7 ms",
+    "prompt_tokens=812 completion_tokens=97 max_tokens=4096 total_tokens: 909",
+    '{"usage": {"total_tokens": 909}, "token_type": "bearer"}',
+    "SELECT * FROM items FOR UPDATE SKIP LOCKED; constraint pk_orders_items_2024 of orders_2024_archive",
+    "skipping-the-checkpoint because skeleton-of-the-run",
+    "ModuleNotFoundError: No module named 'app.settings_production'",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "Task app.tasks.send_report raised unexpected: TimeoutError('timed out')",
+    "2026-11-22T20:01:36.990879+00:00 ERROR api request failed path=/api/v1/items status=500 duration_ms=1200.5",
+    "http://127.0.0.1:18080/health and redis://redis:6379/0 and postgresql://aiops@db/aiops",
+    "the key user:1:profile of the cache, 3 keys expired",
+    "passed 12 failed 0, compass: north, bypass-cache 3",
+    "連線池已耗盡,等待逾時",
+]
+
+
+@pytest.mark.parametrize("line", ORDINARY)
+def test_ordinary_message_stays(line: str) -> None:
+    assert Mask().text(line) == line
+
+
+SECRETS = [
+    "hunter2-Tr0ub4dor",
+    "with space and, comma",
+    "p@ss/w:rd?#%&+=",
+    "quote\"and\\back'slash",
+    "pässwörd-密碼",
+    "a%2Fb%40c-encoded",
+    "short6",
+    "tab\tand\nnewline",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "encode",
+    [
+        str,
+        lambda value: quote(value, safe=""),
+        quote,
+        quote_plus,
+        lambda value: re.sub(r"%..", lambda pair: pair[0].lower(), quote(value, safe="")),
+        json.dumps,
+        lambda value: json.dumps(value, ensure_ascii=False),
+        repr,
+        lambda value: json.dumps({"line": value}),
+    ],
+)
+def test_learned_secret_is_blotted_out(secret: str, encode) -> None:
+    mask = Mask()
+    mask.secret(secret)
+    written = encode(secret)
+    inner = written[1:-1] if written[:1] in "\"'" else written
+    masked = mask.text("before " + written + " after")
+    assert inner not in masked
+    assert secret not in masked
+    assert masked.startswith("before ") and masked.endswith(" after")
+
+
+@pytest.mark.parametrize("secret", [value for value in SECRETS if len(value) > 6])
+@pytest.mark.parametrize("before", ["", "u", "us", "user:", "aiops:", "x" * 10])
+@pytest.mark.parametrize("after", ["", "y", "@host", "!!"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_learned_secret_in_base64(secret: str, before: str, after: str, encode) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    written = encode((before + secret + after).encode()).decode()
+    masked = mask.text("value %s." % written)
+    left = masked[6:-1].split(MASK)
+    assert len(left) == 2, "it is blotted out once"
+    # What stays is what stands before and after, and at most the edge of the secret, where its bits share a letter with its neighbour's.
+    assert len(left[0]) <= len(before.encode()) * 4 / 3 + 2
+    assert len(left[1].rstrip("=")) <= len(after.encode()) * 4 / 3 + 2
+
+
+def test_learned_longest_first() -> None:
+    mask = Mask()
+    mask.learn("planted")
+    mask.learn("planted-longer")
+    assert mask.text("planted-longer planted") == "%s %s" % (MASK, MASK)
+
+
+def test_common_words_and_short_values_are_not_blotted_out() -> None:
+    mask = Mask()
+    for value in ("postgres", "Secret", "dev", "abc", "", None):
+        mask.learn(value)
+    assert mask.text("postgres keeps a secret dev abc") == "postgres keeps a secret dev abc"
+
+
+def test_what_may_be_said_of_a_secret() -> None:
+    mask = Mask()
+    said = mask.secret("plantedsecret")
+    assert said == {"set": True, "length": 13, "hash": said["hash"], "default": False}
+    assert mask.secret("plantedsecret")["hash"] == said["hash"]
+    assert mask.secret("plantedsecre7")["hash"] != said["hash"]
+    assert Mask().secret("plantedsecret")["hash"] != said["hash"], "hashes of two runs must not compare"
+    assert mask.secret("ChangeMe")["default"] is True
+    assert mask.secret("") == mask.secret(None) == {"set": False}
+    assert mask.secret("bytes\udcff-planted")["set"] is True
+    assert "plantedsecret" not in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "DATABASE_PASSWORD DB_PASS PGPASSWORD REDIS_PASSWD JWT_SECRET_KEY SECRET_KEY SECRET OPENAI_API_KEY ANTHROPIC_APIKEY SENTRY_DSN ACCESS_TOKEN auth "
+    "Authorization X-Auth COOKIE_SALT AWS_SECRET_ACCESS_KEY PRIVATE_KEY signing_key GOOGLE_CREDENTIALS KEY FERNET_KEY session_key JWT passphrase".split(),
+)
+def test_secret_names(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "DATABASE_URL DB_HOST AUTHOR LOG_LEVEL DEBUG RATE_LIMIT KEYCLOAK MONKEY_MODE ACCESS_TOKEN_EXPIRE_MINUTES JWT_ALGORITHM TOKEN_TTL LLM_MAX_TOKENS "
+    "DB_PASSWORD_FILE PASSWORD_MIN_LENGTH POOL_SIZE PATH HOME".split(),
+)
+def test_other_names(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "query,masked",
+    [
+        ("SELECT 1", "SELECT ?"),
+        ("SELECT * FROM items WHERE id = 42 AND name = 'planted'", "SELECT * FROM items WHERE id = ? AND name = ?"),
+        ("UPDATE t2 SET c1 = -3.14 WHERE a = $1", "UPDATE t2 SET c1 = -? WHERE a = $1"),
+        ("SELECT 'it''s planted', 'planted'", "SELECT ?, ?"),
+        ("SELECT E'it\\'s planted', 'planted'", "SELECT ?, ?"),
+        ("SELECT $$planted$$, $tag$planted $$ x$tag$", "SELECT ?, ?"),
+        ("SELECT 'planted", "SELECT ?"),
+        ("SELECT $a$planted", "SELECT ?"),
+        ("SELECT /* planted */ 1 -- planted\nFROM x", "SELECT ? FROM x"),
+        ("SELECT /* a /* planted */ planted */ 1", "SELECT ?"),
+        ("SELECT 1 /* planted", "SELECT ?"),
+        ('SELECT "col1" FROM "t2"', 'SELECT "col1" FROM "t2"'),
+        ("ALTER ROLE aiops PASSWORD 'planted'", "ALTER ROLE aiops PASSWORD ?"),
+        ("SELECT B'0101', X'1FF', N'planted'", "SELECT ?, ?, ?"),
+        ("SELECT  a,\n\t b", "SELECT a, b"),
+        ("", ""),
+    ],
+)
+def test_masked_query(query: str, masked: str) -> None:
+    assert masked_query(query) == masked
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 'C:\\', 'planted'",  # a plain string that ends with a backslash
+        "SELECT 'it\\'s', 'planted'",  # the same bytes where standard_conforming_strings is off
+        "SELECT 'a -- planted', 'planted'",
+        "SELECT 'a /* planted', 'planted'",
+        "SELECT '$$', 'planted', '$$'",
+        "SELECT 'a\n-- b\nplanted'",
+        "SELECT U&'\\0061planted'",
+        "INSERT INTO t VALUES ('planted\\\\', 'planted')",
+    ],
+)
+def test_no_literal_survives_an_odd_query(query: str) -> None:
+    assert "planted" not in masked_query(query)
+
+
+def test_query_is_cut_after_masking() -> None:
+    assert len(masked_query("SELECT " + ", ".join("column_%s" % number for number in range(100)))) == 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 200_000,
+        "password=" * 20_000,
+        "x-" * 100_000,
+        "://" * 50_000,
+        "postgres://u:" + "p" * 100_000,
+        '{"password": "' + "\\" * 100_000,
+        "token" * 40_000,
+        "cookie: " * 20_000,
+        " " * 200_000,
+        "-" * 200_000,
+    ],
+    ids=lambda text: text[:16].strip() or "spaces",
+)
+def test_hostile_text_takes_no_time(text: str) -> None:
+    mask = Mask()
+    mask.learn("plantedsecret")
+    started = time.perf_counter()
+    mask.text(text)
+    masked_query(text[:20_000])
+    assert time.perf_counter() - started < 2.0
