@@ -1,0 +1,292 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judgements on Celery: its queues and its workers, from what observe/celery.py saw. Pure.
+
+Besides what the broker tells, the caller may add:
+expected: [{"component", "instance", "hostname", "processes", "stopped_processes", "age_seconds", "solo"}], the workers that run;
+expected_count: how many workers there should be, where no more is known; worker_components: the components that have that role.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
+
+# The runbook's patience with a backlog that is being worked off: 20 minutes.
+PATIENCE_SECONDS = 1200.0
+
+
+@judges("celery.no_worker", domain="celery", needs=["workers", "queues"])
+def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Nobody answers and nobody consumes any queue, while messages wait or workers should be there.
+
+    Without either it is no illness: a stack scaled to zero with empty queues is well.
+    """
+    component = worker_component(seen)
+    waiting = {queue["name"]: queue["length"] for queue in seen["queues"] if queue["length"]}
+    evidence = {"workers": len(seen["workers"]), "waiting": sum(waiting.values()), "queues": sorted(waiting), "listening": seen.get("listening") or 0}
+    wanted = _expected_count(seen) or len(seen.get("worker_components") or [])
+    if seen["workers"] or not (waiting or wanted):
+        yield Clear("celery.no_worker", component, evidence)
+        return
+    if any(one["solo"] and one["processes"] and not one["stopped_processes"] for one in _expected(seen)) and _unacked(seen):
+        yield Unseen("celery.no_worker", component, "the worker's solo pool does not answer while it runs a task, and a task is in its hands", "run it again in a while")
+        return
+    poppers = seen.get("poppers")
+    if not why_unseen(poppers) and poppers and not seen.get("listening"):
+        yield Unseen("celery.no_worker", component, "nobody answers, but %d clients wait for messages: is remote control switched off?" % poppers, "worker_enable_remote_control = True")
+        return
+    if not waiting and _all_young(seen, limits):
+        yield Unseen("celery.no_worker", component, "the workers were started just now", "run it again in a moment")
+        return
+    yield Finding("celery.no_worker", component, CRITICAL, evidence)
+
+
+@judges("celery.queue_without_consumer", domain="celery", needs=["workers", "queues"])
+def queue_without_consumer(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """Messages wait in a queue that no answering worker consumes, while workers answer: the routing and the workers' -Q do not fit."""
+    component = worker_component(seen)
+    if not seen["workers"]:
+        yield Unseen("celery.queue_without_consumer", component, "no worker answered, so it is not known what they consume")
+        return
+    silent = [worker["name"] for worker in seen["workers"] if worker["queues"] is None]
+    consumed = sorted({name for worker in seen["workers"] for name in worker["queues"] or []})
+    missing = _missing_count(seen)
+    lost = [queue for queue in seen["queues"] if queue["length"] and not queue["consumers"]]
+    if lost and silent:
+        yield Unseen("celery.queue_without_consumer", component, "%s did not say what it consumes" % ", ".join(silent), "run it again")
+        return
+    for queue in lost:
+        evidence = {"queue": queue["name"], "length": queue["length"], "consumed": consumed, "workers": len(seen["workers"]), "tasks": _heads(seen, queue["name"])}
+        # A worker that is silent may be the one that consumes it.
+        yield Finding("celery.queue_without_consumer", component, CRITICAL, evidence, confidence=MEDIUM if missing else "high")
+    if not lost:
+        yield Clear("celery.queue_without_consumer", component, {"queues": [queue["name"] for queue in seen["queues"]], "consumed": consumed, "workers": len(seen["workers"])})
+
+
+@judges("celery.worker_not_responding", domain="celery", needs=["workers"])
+def worker_not_responding(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A worker that runs (or is expected) did not answer a ping. Not said of one that has been started just now, of a solo pool
+    (it cannot answer while it runs a task), and of one whose processes are stopped (that is celery.worker_stalled).
+    """
+    if not seen.get("expected"):
+        yield from _not_responding_by_count(seen)
+        return
+    silent = silent_workers(seen)
+    names = {one["component"] for one in _expected(seen)}
+    told = set()
+    for one in silent:
+        component = one["component"]
+        evidence = {
+            "instance": one["instance"],
+            "seconds": round(one["age_seconds"]),
+            "processes": one["processes"],
+            "answered": [worker["name"] for worker in seen["workers"]],
+            "silent": len(silent),
+            "expected": len(_expected(seen)),
+        }
+        if one["stopped_processes"]:
+            continue
+        told.add(component)
+        if one["age_seconds"] < (limits.get("startup_grace_seconds", component=component) or 0):
+            yield Unseen("celery.worker_not_responding", component, "%s was started %d s ago" % (one["instance"], one["age_seconds"]), "run it again in a moment")
+        elif one["solo"] and one["processes"]:
+            yield Unseen("celery.worker_not_responding", component, "%s has a solo pool, which does not answer while it runs a task" % one["instance"], "run it again in a while")
+        else:
+            yield Finding("celery.worker_not_responding", component, CRITICAL if len(silent) == len(_expected(seen)) else WARNING, evidence)
+    for component in sorted(names - told - {one["component"] for one in silent}):
+        yield Clear("celery.worker_not_responding", component, {"answered": [worker["name"] for worker in seen["workers"]], "expected": len(_expected(seen))})
+
+
+@judges("celery.worker_stalled", domain="celery", needs=["workers", "queues", "samples"])
+def worker_stalled(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """A worker answers a ping and does not work: its queue has messages and does not become shorter, or it holds tasks that it does not
+    begin, while nothing is active and nothing was processed over all samples (the reconnect hang, celery #8030); or processes of
+    its pool are stopped (state T).
+    """
+    default = worker_component(seen)
+    found = set()
+    for one in _expected(seen):
+        if one["stopped_processes"]:
+            found.add(one["component"])
+            evidence = {"why": "stopped", "worker": one["instance"], "stopped": one["stopped_processes"], "processes": one["processes"], "waiting": _waiting(seen), "queue": None}
+            yield Finding("celery.worker_stalled", one["component"], CRITICAL, {**evidence, "seconds": None})
+    for worker in seen["workers"]:
+        component = _component_of(seen, worker) or default
+        why = None if component in found else stalled(seen, worker)
+        if why:
+            found.add(component)
+            yield Finding("celery.worker_stalled", component, CRITICAL, {"worker": worker["name"], **why})
+    for component in sorted({one["component"] for one in _expected(seen)} | {default}):
+        if component in found or not seen["workers"]:
+            continue
+        active = sum(worker["active"] for worker in seen["workers"])
+        yield Clear("celery.worker_stalled", component, {"workers": len(seen["workers"]), "active": active, "waiting": _waiting(seen), "samples": len(seen["samples"])})
+
+
+@judges("celery.queue_backlog", domain="celery", needs=["queues", "samples"])
+def queue_backlog(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """At least 100 messages (celery-mixin) in a queue that is not being drained: it does not become shorter, and at the rate at which
+    its workers finish tasks it would take more than the 20 minutes that are given to a backlog.
+    """
+    component = worker_component(seen)
+    grown = False
+    for queue in seen["queues"]:
+        level = limits.grade("celery_queue_length", queue["length"], component)
+        if not level:
+            continue
+        rate = drain(seen, queue)
+        if rate["draining"]:
+            continue
+        grown = True
+        yield Finding("celery.queue_backlog", component, level, {"queue": queue["name"], "length": queue["length"], "consumers": len(queue["consumers"]), **rate}, confidence=MEDIUM)
+    if not grown:
+        longest = max(seen["queues"], key=lambda queue: queue["length"], default=None)
+        bound = limits.get("celery_queue_length", WARNING, component)
+        yield Clear("celery.queue_backlog", component, {"queue": longest["name"] if longest else "", "length": longest["length"] if longest else 0, "limit": bound})
+
+
+@judges("celery.task_unregistered", domain="celery", needs=["queues", "messages", "workers"])
+def task_unregistered(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
+    """A task that comes next in a queue is registered at no worker that consumes it: it will be thrown away, with an error in the log only."""
+    component = worker_component(seen)
+    looked = unregistered = 0
+    for head in seen["messages"]:
+        consumers = [worker for worker in seen["workers"] if head["queue"] in (worker["queues"] or [])]
+        if not consumers or any(worker["registered"] is None for worker in consumers):
+            continue
+        known = {task for worker in consumers for task in worker["registered"]}
+        looked += head["looked_at"]
+        lost = [task for task in head["tasks"] if task != "?" and task not in known]
+        if lost:
+            unregistered += 1
+            evidence = {"queue": head["queue"], "tasks": lost, "consumers": [worker["name"] for worker in consumers], "registered": len(known)}
+            yield Finding("celery.task_unregistered", component, CRITICAL, evidence)
+    if not unregistered:
+        yield Clear("celery.task_unregistered", component, {"messages": looked, "registered": len({task for worker in seen["workers"] for task in worker["registered"] or []})})
+
+
+@judges("celery.oldest_unacked", domain="celery", needs=["unacked"])
+def oldest_unacked(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A message has been in a worker's hands for longer than visibility_timeout (3600 s; kombu): with acks_late it is delivered once more,
+    and executed twice. A task with a far ETA looks the same, and has the same fate.
+    """
+    component = worker_component(seen)
+    facts = seen["unacked"]
+    seconds = facts["oldest_seconds"]
+    evidence = {"count": facts["count"], "seconds": seconds, "limit": limits.get("celery_oldest_unacked_seconds", WARNING, component)}
+    level = limits.grade("celery_oldest_unacked_seconds", seconds, component) if seconds is not None and facts["count"] else None
+    yield Finding("celery.oldest_unacked", component, level, evidence) if level else Clear("celery.oldest_unacked", component, evidence)
+
+
+def worker_component(seen: dict[str, Any]) -> str:
+    """Whom a finding on queues is about: the one component that works, else the broker's."""
+    workers = seen.get("worker_components") or []
+    return workers[0] if len(workers) == 1 else seen["component"]
+
+
+def silent_workers(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    """The expected workers that did not answer: by host name; where names do not fit, by their number."""
+    answered = [worker["hostname"] for worker in seen["workers"]]
+    left = list(answered)
+    unmatched = []
+    for one in _expected(seen):
+        names = [name for name in left if name == one["hostname"] or name == one["instance"] or (one["hostname"] and name.startswith(one["hostname"]))]
+        if names:
+            left.remove(names[0])
+        elif one["hostname"] not in answered:
+            unmatched.append(one)
+    # Answers under names of their own (hostname:, -n) stand for somebody: whose processes run and are not stopped first.
+    strangers = len([name for name in left if not any(name == one["hostname"] for one in _expected(seen))])
+    unmatched.sort(key=lambda one: (bool(one["stopped_processes"]), not one["processes"]))
+    return unmatched[strangers:]
+
+
+def stalled(seen: dict[str, Any], worker: dict[str, Any]) -> dict[str, Any] | None:
+    """Why this worker does not work although it answers; None when it does, or when that cannot be said."""
+    samples = seen["samples"]
+    if len(samples) < 2 or worker["queues"] is None:
+        return None
+    over = [sample["workers"].get(worker["name"]) for sample in samples]
+    if any(one is None or one["active"] or one["processed"] is None for one in over) or over[0]["processed"] != over[-1]["processed"]:
+        return None
+    seconds = samples[-1]["seconds"]
+    if all(one["reserved"] for one in over) and any(task not in worker["rate_limited"] for task in worker["reserved_tasks"]):
+        return {"why": "holds", "queue": None, "waiting": worker["reserved"], "seconds": seconds, "stopped": 0, "processes": None}
+    if any(one["reserved"] for one in over):
+        # Tasks with a rate limit wait for their turn.
+        return None
+    for name in worker["queues"]:
+        lengths = [sample["lengths"].get(name, 0) for sample in samples]
+        if all(lengths) and lengths[-1] >= lengths[0]:
+            return {"why": "queue", "queue": name, "waiting": lengths[-1], "seconds": seconds, "stopped": 0, "processes": None}
+    return None
+
+
+def drain(seen: dict[str, Any], queue: dict[str, Any]) -> dict[str, Any]:
+    """How fast a queue becomes shorter: {"draining", "per_second" (negative: it grows), "finished_per_second"}."""
+    samples = seen["samples"]
+    if len(samples) < 2 or not samples[-1]["seconds"]:
+        return {"draining": False, "per_second": None, "finished_per_second": None}
+    seconds = samples[-1]["seconds"]
+    fell = samples[0]["lengths"].get(queue["name"], 0) - samples[-1]["lengths"].get(queue["name"], 0)
+    finished = 0
+    for name in queue["consumers"]:
+        before, after = samples[0]["workers"].get(name), samples[-1]["workers"].get(name)
+        if before and after and before["processed"] is not None and after["processed"] is not None:
+            finished += max(0, after["processed"] - before["processed"])
+    needed = queue["length"] / (finished / seconds) if finished else None
+    draining = fell > 0 or (needed is not None and needed <= PATIENCE_SECONDS)
+    return {"draining": draining, "per_second": round(fell / seconds, 1), "finished_per_second": round(finished / seconds, 1)}
+
+
+def _expected(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    return seen.get("expected") or []
+
+
+def _expected_count(seen: dict[str, Any]) -> int:
+    return len(_expected(seen)) or int(seen.get("expected_count") or 0)
+
+
+def _missing_count(seen: dict[str, Any]) -> int:
+    return len(silent_workers(seen)) if _expected(seen) else max(0, _expected_count(seen) - len(seen["workers"]))
+
+
+def _not_responding_by_count(seen: dict[str, Any]) -> Iterator[Answer]:
+    component, count = worker_component(seen), int(seen.get("expected_count") or 0)
+    answered = [worker["name"] for worker in seen["workers"]]
+    # Who was handed the question and kept silent counts, too, where no number was given.
+    wanted = count or int(seen.get("listening") or 0)
+    evidence = {"answered": answered, "expected": wanted, "silent": max(0, wanted - len(answered)), "instance": "%d of %d" % (max(0, wanted - len(answered)), wanted), "seconds": None, "processes": None}
+    if len(answered) < wanted:
+        yield Finding("celery.worker_not_responding", component, WARNING if answered else CRITICAL, evidence, confidence="high" if count else MEDIUM)
+    else:
+        yield Clear("celery.worker_not_responding", component, evidence)
+
+
+def _all_young(seen: dict[str, Any], limits: Limits) -> bool:
+    expected = _expected(seen)
+    return bool(expected) and all(one["age_seconds"] < (limits.get("startup_grace_seconds", component=one["component"]) or 0) for one in expected)
+
+
+def _component_of(seen: dict[str, Any], worker: dict[str, Any]) -> str | None:
+    return next((one["component"] for one in _expected(seen) if one["hostname"] == worker["hostname"] or one["instance"] == worker["hostname"]), None)
+
+
+def _unacked(seen: dict[str, Any]) -> int:
+    facts = seen.get("unacked")
+    return 0 if why_unseen(facts) or not isinstance(facts, dict) else facts["count"]
+
+
+def _waiting(seen: dict[str, Any]) -> int:
+    return sum(queue["length"] for queue in seen["queues"])
+
+
+def _heads(seen: dict[str, Any], queue: str) -> list[str]:
+    messages = seen.get("messages")
+    if why_unseen(messages) or not isinstance(messages, list):
+        return []
+    return next((head["tasks"] for head in messages if head["queue"] == queue), [])
