@@ -337,11 +337,26 @@ def up(stack: Stack, timeout: float = 120) -> float:
     if paused:
         run(["docker", "unpause", *paused])
     say(f"starting {stack.project}")
+    cut_off = _cut_off(stack)
+    if cut_off:
+        run(["docker", "rm", "--force", *cut_off])  # Compose does not reconnect a container: it has to make it anew
     _compose_up(stack, timeout)
     wait_ready(stack, timeout)
     seconds = time.monotonic() - started
     say(f"{stack.project} is ready at {stack.url} after {seconds:.0f} s")
     return seconds
+
+
+def _cut_off(stack: Stack) -> list[str]:
+    """Containers that lack a network which their service has."""
+    services = json.loads(stack.compose("config", "--format", "json"))["services"]
+    found, ids = [], containers(stack)
+    form = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}} {{len .NetworkSettings.Networks}}'
+    for line in run(["docker", "inspect", "--format", form, *ids]).splitlines() if ids else []:
+        identity, service, count = line.split()
+        if int(count) < len(services.get(service, {}).get("networks") or ()):
+            found.append(identity)
+    return found
 
 
 def _compose_up(stack: Stack, timeout: float) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .llm import Answer
 from .models import Item, LlmUsage
+
+if TYPE_CHECKING:
+    from .llm import Answer
 
 
 def record_usage(session: Session, answer: Answer) -> None:

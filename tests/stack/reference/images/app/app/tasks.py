@@ -12,7 +12,6 @@ from celery import Celery, signals
 from kombu import Queue
 from sqlalchemy import exc
 
-from . import llm
 from .cache import cache_set, get_redis
 from .db import get_engine, session_factory
 from .logs import configure_logging, trace_id
@@ -86,6 +85,8 @@ def export_report(days: int = 30) -> int:
 
 @celery.task
 def review_code(code: str, provider: str | None = None) -> str:
+    from . import llm  # the providers' libraries take seconds to import, and beat never needs them
+
     answer = llm.ask(f"Review this code:\n\n{code}", provider)
     with session_factory()() as session:
         record_usage(session, answer)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from celery.result import AsyncResult
 from fastapi import APIRouter
+from kombu.exceptions import OperationalError
 from pydantic import BaseModel, Field
 
 from ..logs import trace_id
@@ -24,14 +25,17 @@ class TaskIn(BaseModel):
 
 @router.post("", status_code=202)
 def enqueue(new: TaskIn, user: User) -> dict[str, Any]:
-    sent = celery.send_task(
-        f"app.tasks.{new.task}",
-        kwargs=new.arguments,
-        queue=new.queue,
-        priority=new.priority,
-        countdown=new.countdown or None,
-        headers={"trace_id": trace_id.get()},
-    )
+    try:
+        sent = celery.send_task(
+            f"app.tasks.{new.task}",
+            kwargs=new.arguments,
+            queue=new.queue,
+            priority=new.priority,
+            countdown=new.countdown or None,
+            headers={"trace_id": trace_id.get()},
+        )
+    except RuntimeError as error:  # Celery's way to say that the result store is away
+        raise OperationalError(str(error).strip()) from error
     return {"task_id": sent.id, "queue": new.queue, "status": "PENDING"}
 
 
