@@ -157,11 +157,11 @@ class Stack:
 
     @property
     def project(self) -> str:
-        return self.spec["project"]
+        return str(self.spec["project"])
 
     @property
     def url(self) -> str:
-        return self.spec["url"].rstrip("/")
+        return str(self.spec["url"]).rstrip("/")
 
     @property
     def image_names(self) -> list[str]:
@@ -256,7 +256,7 @@ def images(stack: Stack) -> list[str]:
 
 def build(stack: Stack) -> list[str]:
     """Build what is missing, point `latest` at it; the tags that were built."""
-    known, built = _all_images(), []
+    known, built = _all_images(), list[str]()
     with _lock("build"):
         for name in stack.image_names:
             _build(f"{stack.project}/{name}", known, built)

@@ -6,7 +6,7 @@ import json
 import logging
 import logging.config
 from contextvars import ContextVar
-from datetime import UTC, datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
