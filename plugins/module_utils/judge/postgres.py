@@ -10,6 +10,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
+DOMAIN = "postgres"
 # The order in which a server looks at a newcomer: who was refused at one stage has passed those before it.
 STAGES = (
     ("postgres.not_answering", ("refused", "timeout", "unreachable", "protocol", "lost")),
@@ -27,7 +28,7 @@ GRANT_MONITOR = "GRANT pg_monitor TO the account that looks"
 # --- is it there, and does it let us in ---
 
 
-@judges(*(stage for stage, _kinds in STAGES), domain="postgres")
+@judges(*(stage for stage, _kinds in STAGES), domain=DOMAIN)
 def reachable(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Whether the server answers at all, and if it refuses, at which stage."""
     server = seen["component"]
@@ -61,7 +62,7 @@ def _refused(seen: dict[str, Any], finding_id: str, evidence: dict[str, Any]) ->
     """Whose illness a refusal is: one client's setting when others name something else, the server's when all ask for the same."""
     server = seen["component"]
     key = {"postgres.role_missing": "user", "postgres.database_missing": "database"}.get(finding_id)
-    named = seen.get("clients_of_database") or {}
+    named = seen.get("same_names") or {}
     clients = named.get(key or "") or []
     if key and clients and named.get("other_" + key):
         for client in clients:
@@ -104,7 +105,7 @@ def _judge_names(server: str, finding_id: str, key: str, credentials: list[dict[
         yield Clear(finding_id, server, {"names": sorted({entry[key] for entry in named})})
 
 
-@judges("postgres.password_rejected", domain="postgres")
+@judges("postgres.password_rejected", domain=DOMAIN)
 def password_rejected(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A client whose password is not the one that the server has recorded: a stale or wrong credential, known without a failed login.
 
@@ -121,6 +122,8 @@ def password_rejected(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         else:
             yield Unseen("postgres.password_rejected", server, why["reason"], why["fix"])
         return
+    for client in seen.get("login_of") or []:
+        yield Clear("postgres.password_rejected", client, {"user": seen["target"]["user"]}, about=server)
     credentials = seen.get("credentials")
     why = why_unseen(credentials)
     if why:
@@ -166,7 +169,7 @@ def _judge_credential(server: str, entry: dict[str, Any]) -> Answer | None:
 # --- connections ---
 
 
-@judges("postgres.connections_exhausted", "postgres.connections_near_limit", domain="postgres")
+@judges("postgres.connections_exhausted", "postgres.connections_near_limit", domain=DOMAIN)
 def connections(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Client sessions against the slots that applications may use: max_connections less the reserved ones (80/90 %, check_postgres).
 
@@ -297,7 +300,7 @@ def _named_roots(seen: dict[str, Any], limits: Limits) -> set[int]:
     return {root["pid"] for root in blocking_roots(seen) if _lock_severity(seen, root, limits) in (CRITICAL, WARNING)}
 
 
-@judges("postgres.lock_held", domain="postgres", needs=("sessions", "locks"))
+@judges("postgres.lock_held", domain=DOMAIN, needs=("sessions", "locks"))
 def lock_held(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A session at the root of a blocking tree: others wait for it for 60/120 s (pganalyze, check_pgactivity), or 5/10 of them (pgwatch).
 
@@ -372,7 +375,7 @@ def _chain(seen: dict[str, Any], root: dict[str, Any]) -> list[str]:
     return lines[:10]
 
 
-@judges("postgres.idle_in_transaction", domain="postgres", needs=("sessions", "session_counts"))
+@judges("postgres.idle_in_transaction", domain=DOMAIN, needs=("sessions", "session_counts"))
 def idle_in_transaction(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Sessions left open in a transaction for 60/300 s (check_pgactivity), one finding for each program and address.
 
@@ -415,7 +418,7 @@ def _clear_or_hidden(seen: dict[str, Any], finding_id: str, evidence: dict[str, 
     return Clear(finding_id, seen["component"], evidence)
 
 
-@judges("postgres.long_query", domain="postgres", needs=("sessions", "session_counts"))
+@judges("postgres.long_query", domain=DOMAIN, needs=("sessions", "session_counts"))
 def long_query(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A statement that has been running for 60 s (check_pgactivity) or 5 minutes (the runbook), one finding for each text.
 
@@ -450,7 +453,7 @@ def long_query(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield _clear_or_hidden(seen, "postgres.long_query", {"seconds": longest, "active": seen["session_counts"]["active"]})
 
 
-@judges("postgres.prepared_transaction", domain="postgres", needs=("prepared", "locks"))
+@judges("postgres.prepared_transaction", domain=DOMAIN, needs=("prepared", "locks"))
 def prepared_transaction(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A prepared transaction that nobody finishes holds its locks even through a restart (60/300 s as for one idle in transaction)."""
     server = seen["component"]
@@ -469,7 +472,7 @@ def prepared_transaction(seen: dict[str, Any], limits: Limits) -> Iterator[Answe
 # --- the server itself ---
 
 
-@judges("postgres.read_only", domain="postgres", needs=("server",))
+@judges("postgres.read_only", domain=DOMAIN, needs=("server",))
 def read_only(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A server in recovery, or one that was set read-only, where somebody is known to write. Where nobody is, nothing is said."""
     server = seen["server"]
@@ -481,7 +484,7 @@ def read_only(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Finding("postgres.read_only", seen["component"], CRITICAL, evidence)
 
 
-@judges("postgres.checksum_failure", domain="postgres", needs=("databases",))
+@judges("postgres.checksum_failure", domain=DOMAIN, needs=("databases",))
 def checksum_failure(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A page whose checksum did not fit when it was read, ever since the statistics were reset (one is enough, pg_stat_database, 12+)."""
     ill = [entry for entry in seen["databases"] if entry["checksum_failures"]]
@@ -493,7 +496,7 @@ def checksum_failure(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Clear("postgres.checksum_failure", seen["component"], {"count": 0, "data_checksums": "on" if counted else "off"})
 
 
-@judges("postgres.wraparound_near", domain="postgres", needs=("databases", "settings"))
+@judges("postgres.wraparound_near", domain=DOMAIN, needs=("databases", "settings"))
 def wraparound_near(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """The oldest unfrozen transaction against autovacuum_freeze_max_age (110 %), and against the 2.1 billion that stop the server (1.3)."""
     server = seen["component"]

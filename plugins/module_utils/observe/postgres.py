@@ -146,8 +146,9 @@ def observe_postgres(
     """Everything about one server; a fact that could not be read is an unseen() entry and costs no other.
 
     clients: who connects to it with which account: {"component", "user", "password", "database"?, "addresses"?}. Their passwords are
-    compared with the server's records, and never tried. expects_writes: whether somebody writes here (a primary); None: not known.
+    compared with the server's records, and never tried. None: nobody but the account that looks. expects_writes: whether somebody writes here (a primary); None: not known.
     """
+    alone = clients is None
     clients = list(clients or [])
     for client in clients:
         mask.learn(client.get("password"))
@@ -156,12 +157,14 @@ def observe_postgres(
         "component": component,
         "target": {"where": mask.text(target.where), "user": target.user, "database": target.database},
         "expects_writes": expects_writes,
+        "login_of": [component] if alone else [],
     }
     try:
         connection = connect(target, timeout)
     except StackError as error:
         reason = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
-        facts.update({"answers": reason, "login_of": _login_of(target, clients, error.kind), "clients_of_database": _clients_of_database(target, clients)})
+        facts.update({"answers": reason, "same_names": _same_names(target, clients)})
+        facts["login_of"] = facts["login_of"] or _login_of(target, clients, error.kind)
         facts.update({key: reason for key in KEYS})
         return facts
     with connection:
@@ -172,11 +175,11 @@ def observe_postgres(
 
 def _login_of(target: PostgresTarget, clients: list[Mapping[str, Any]], kind: str) -> list[str]:
     """The clients that would meet with the same refusal, because they have the same account (and database)."""
-    same = {"auth": ("user", "password"), "role_missing": ("user",), "database_missing": ("database",), "no_hba": ("user",)}.get(kind, ())
+    same = {"auth": ("user", "password"), "role_missing": ("user",), "database_missing": ("database",)}.get(kind, ())
     return sorted({client["component"] for client in clients if same and all((client.get(key) or "") == getattr(target, key) for key in same)})
 
 
-def _clients_of_database(target: PostgresTarget, clients: list[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _same_names(target: PostgresTarget, clients: list[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Who names which database, and who uses which role: whether one client errs or something was dropped."""
     named = [client for client in clients if client.get("database")]
     return {
