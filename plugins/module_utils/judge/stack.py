@@ -15,7 +15,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding
 DOMAINS = (celery, config, containers, http, logs, network, pools, postgres, redis)
 SERVER_DOMAINS = ("postgres", "redis", "celery", "http")
 # What a component that has just been started cannot be blamed for yet.
-NOT_YET = ("http.", "celery.worker_not_responding", "celery.no_worker", "celery.queue_without_consumer", "network.outside_unreachable", "container.unhealthy", "postgres.starting_up", "redis.loading")
+NOT_YET = ("http.", "celery.worker_not_responding", "celery.no_worker", "celery.queue_without_consumer", "network.outside_unreachable", "container.unhealthy", "postgres.starting_up", "postgres.not_answering", "redis.loading", "redis.not_answering")
 
 
 def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
@@ -63,7 +63,7 @@ def pools_view(seen: dict[str, Any]) -> dict[str, Any]:
         settings = facts["server"]
         usable = settings["max_connections"] - settings.get("superuser_reserved", 0) - settings.get("reserved", 0)
         servers[server] = {"usable": usable, "used": len(sessions)}
-        for client in facts.get("clients", []):
+        for client in facts.get("used_by", []):
             component = seen["components"].get(client)
             if component and view.running(component):
                 pools.append(_pool_of(seen, component, server, sessions))

@@ -550,7 +550,7 @@ class StackObserver:
                 document["http"][component.id] = {"component": component.id, "answers": unseen("no instance of it runs", kind="not_running")}
         for server in servers:
             facts = document[server.kind].setdefault(server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")})
-            facts["clients"] = sorted({target.component for target in server.clients})
+            facts["used_by"] = sorted({target.component for target in server.clients})
         document["timing"] = {"probes": dict(self.probes.seconds), "total_seconds": round(time.time() - self.started, 3)}
         document["finished_at"] = time.time()
         return document
