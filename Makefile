@@ -41,9 +41,9 @@ docs: venv ## write docs/coverage.md from the catalogue
 test: venv ## everything that must never break [PARTS="unit lint artifact integration molecule gameday"]
 	@$(PYTHON) tests/tools/run_tests.py $(PARTS)
 
-gameday: setup ## whole faults with full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4]
+gameday: setup ## whole faults with full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4 RESUME=1]
 	@$(PYTHON) tests/tools/gameday.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(FAULT_DIR),--fault-dir $(FAULT_DIR)) \
-	  $(if $(filter-out file,$(origin STACK)),--stack $(STACK)) $(if $(SHARD),--shard $(SHARD))
+	  $(if $(filter-out file,$(origin STACK)),--stack $(STACK)) $(if $(SHARD),--shard $(SHARD)) $(if $(RESUME),--resume)
 
 bench: setup ## the speed, side by side with the runbook's own commands
 	@$(PYTHON) tests/benchmarks/bench.py

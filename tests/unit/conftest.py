@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ansible_collections.aiops.runbook.plugins.module_utils.model as model
 import pytest
+
+import ansible_collections.aiops.runbook.plugins.module_utils.model as model
 
 ROOT = Path(__file__).resolve().parents[2]
 

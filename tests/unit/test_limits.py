@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import LIMITS, Limits, limits_spec, option_names
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, StackError
 

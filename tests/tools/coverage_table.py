@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Write docs/coverage.md: which row of the runbooks is held by which findings, jobs and faults. `--check` only compares.
+
+Sources: docs/rows.yml, the catalogue (rows of each finding), tests/faults (findings that a fault expects).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import faultfile  # noqa: E402
+
+TARGET = ROOT / "docs" / "coverage.md"
+HEAD = """# Coverage of the runbooks
+
+Each row of the two troubleshooting runbooks (A: the AIOps runbook, B: the Compose guide), and what answers for it.
+Made by `make docs` from `docs/rows.yml`, the catalogue and the faults; a unit test holds it up to date.
+
+`c` is Docker Compose, `k` is Kubernetes. Every finding is looked for by the playbook `diagnose` (module `stack_check`);
+the modules named here look for it on one server alone. "later" is not done yet.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    text = table()
+    if "--check" in arguments:
+        same = TARGET.exists() and TARGET.read_text(encoding="utf-8") == text
+        print("docs/coverage.md is %s" % ("up to date" if same else "old: run 'make docs'"))
+        return 0 if same else 1
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+def table() -> str:
+    findings, faults = findings_by_row(), faults_by_finding()
+    lines = [HEAD]
+    for letter, title in (("A", "AIOps runbook"), ("B", "Compose guide")):
+        lines += [
+            "",
+            "## %s" % title,
+            "",
+            "| row | section | platforms | detect | findings, and the faults they are tried with | modules | fix |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for row in rows():
+            if row["id"].startswith(letter):
+                lines.append(_line(row, findings.get(row["id"], []), faults))
+    done = [row["id"] for row in rows() if row.get("done")]
+    lines += ["", "%d of %d rows are done on Docker Compose in part or whole: %s." % (len(done), len(rows()), ", ".join(done)), ""]
+    return "\n".join(lines)
+
+
+def _line(row: dict[str, Any], ids: list[str], faults: dict[str, list[str]]) -> str:
+    done = row.get("done", [])
+    named = ["`%s`%s" % (name, " (%s)" % ", ".join(faults[name]) if faults.get(name) else "") for name in ids]
+    cells = [
+        row["id"],
+        row["section"],
+        " ".join(row["platforms"]),
+        _state(row["detect"], "detect" in done),
+        "<br>".join(named) or ("–" if not row["detect"] else "later"),
+        ", ".join("`%s`" % name for name in modules(ids)) or "–",
+        _state(row["fix"], "fix" in done),
+    ]
+    return "| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells)
+
+
+def _state(asked: str, done: bool) -> str:
+    if not asked:
+        return "–"
+    return "%s: **%s**" % (asked, "done (c)" if done else "later")
+
+
+def rows() -> list[dict[str, Any]]:
+    return yaml.safe_load((ROOT / "docs" / "rows.yml").read_text(encoding="utf-8"))["rows"]
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Every finding of the catalogue by its id."""
+    entries: dict[str, dict[str, Any]] = {}
+    for path in sorted((ROOT / "plugins" / "plugin_utils" / "catalog").glob("*.yml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        entries.update({name: entry for name, entry in content.items() if "." in name and isinstance(entry, dict)})
+    return entries
+
+
+def findings_by_row() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, entry in sorted(catalogue().items()):
+        for row in entry.get("rows", []):
+            found.setdefault(row, []).append(name)
+    return found
+
+
+def faults_by_finding() -> dict[str, list[str]]:
+    """The faults that are to be named by a finding; those of one cause only, which say most about it."""
+    found: dict[str, list[str]] = {}
+    folder = ROOT / "tests" / "faults"
+    for fault in faultfile.read_folder(folder).values() if any(folder.glob("*.yml")) else ():
+        if not fault.also:
+            for name in sorted({case["finding"] for case in fault.expect}):
+                found.setdefault(name, []).append(fault.id)
+    return {name: sorted(faults) for name, faults in found.items()}
+
+
+def modules(ids: list[str]) -> list[str]:
+    domains = sorted({name.split(".", 1)[0] for name in ids})
+    return [domain + "_check" for domain in domains if (ROOT / "plugins" / "modules" / (domain + "_check.py")).exists()]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
