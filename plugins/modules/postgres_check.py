@@ -149,7 +149,12 @@ def main() -> None:
             "login_user": {"type": "str", "default": "postgres", "aliases": ["login"]},
             "login_password": {"type": "str", "no_log": True},
             "login_db": {"type": "str", "aliases": ["db", "database"]},
-            "ssl_mode": {"type": "str", "choices": ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"], "default": "prefer", "aliases": ["sslmode"]},
+            "ssl_mode": {
+                "type": "str",
+                "choices": ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"],
+                "default": "prefer",
+                "aliases": ["sslmode"],
+            },
             "ca_cert": {"type": "path", "aliases": ["ssl_rootcert"]},
             "name": {"type": "str", "default": "postgres"},
             "expects_writes": {"type": "bool"},

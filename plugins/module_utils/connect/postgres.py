@@ -139,7 +139,9 @@ def parse_url(text: str) -> PostgresTarget:
 
 
 def _malformed(reason: str) -> StackError:
-    return StackError(reason, kind="malformed", fix="write postgresql://user:password@host:5432/database, with special characters of the password percent-encoded")
+    return StackError(
+        reason, kind="malformed", fix="write postgresql://user:password@host:5432/database, with special characters of the password percent-encoded"
+    )
 
 
 def _split_userinfo(rest: str) -> tuple[str, str]:

@@ -57,7 +57,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "unreachable": ("no route to host", "network is unreachable", "host is down"),
     "timeout": ("timeout expired", "connection timed out", "query_wait_timeout", "server_login_retry", "client_login_timeout"),
     "bad_option": ("unrecognized configuration parameter", "invalid connection option", "invalid value for parameter"),
-}
+}  # fmt: skip
 
 # A quoted name and "does not exist": which of the two it is, the noun tells.
 _MISSING = {

@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Judgements on the connection pools of the clients of a PostgreSQL server (SQLAlchemy's QueuePool and its like).
 
-Handed in seen["pools"]: [{"component", "server", "size", "overflow", "processes", "replicas", "timeout_seconds", "source",
-"one_at_a_time": whether a process of it uses one connection at a time, "sessions": {"total", "active", "idle", "idle_in_transaction", "oldest_idle_in_transaction_seconds"},
-"log_errors": {"count", "last_seconds_ago", "size", "overflow"} or None}]; in seen["servers"]: {server: {"usable", "used"}}.
+Handed in seen["pools"], one for each client and server:
+  {"component", "server", "size", "overflow", "processes", "replicas", "timeout_seconds", "source",
+   "sessions": {"total", "active", "idle", "idle_in_transaction", "oldest_idle_in_transaction_seconds"},
+   "log_errors": {"count", "last_seconds_ago", "size", "overflow"} or None}
+and in seen["servers"]: {server: {"usable", "used"}}.
 """
 
 from __future__ import annotations
@@ -62,10 +64,11 @@ def _judge_pool(pool: dict[str, Any], server: dict[str, Any] | None, limits: Lim
     full = whole is not None and busy >= whole
     timeout = pool.get("timeout_seconds") or DEFAULT_TIMEOUT_SECONDS
     window = limits.get("log_window_seconds", component=pool["component"]) or 0.0
-    recent = bool(errors) and errors["count"] > 0 and errors["last_seconds_ago"] <= window
+    ago = errors["last_seconds_ago"] if errors and errors["count"] > 0 else None
+    recent = ago is not None and ago <= window
     # All connections taken (checked out, though some are idle for the server) and the client complains: still so.
     taken = whole is not None and sessions["total"] >= whole
-    ongoing = recent and (full or taken or errors["last_seconds_ago"] <= max(timeout, 10.0))
+    ongoing = recent and (full or taken or ago <= max(timeout, 10.0))
     held = full and sessions["idle_in_transaction"] * 2 >= busy and sessions["oldest_idle_in_transaction_seconds"] >= HELD_SECONDS
     evidence = _evidence(pool, server, whole, busy)
     if ongoing:
@@ -134,7 +137,15 @@ def pool_over_budget(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         total = sum(part["connections"] or 0 for part in parts)
         budget = max(1, int(slots["usable"] * BUDGET_SHARE))
         percent = round(100.0 * total / budget, 1)
-        evidence = {"total": total, "budget": budget, "usable": slots["usable"], "percent": percent, "used": slots["used"], "pools": parts, "unlimited": unlimited}
+        evidence = {
+            "total": total,
+            "budget": budget,
+            "usable": slots["usable"],
+            "percent": percent,
+            "used": slots["used"],
+            "pools": parts,
+            "unlimited": unlimited,
+        }
         evidence["sum"] = " + ".join("%s %s" % (part["component"], "∞" if part["connections"] is None else part["connections"]) for part in parts)
         severity = limits.grade("postgres_pool_budget_percent", percent, component=server) or (WARNING if unlimited else None)
         if severity:

@@ -75,7 +75,7 @@ def _refused(seen: dict[str, Any], finding_id: str, evidence: dict[str, Any]) ->
 def _judge_clients(seen: dict[str, Any]) -> Iterator[Answer]:
     """The databases, roles and addresses of the clients against the server's own lists, without a login."""
     server = seen["component"]
-    credentials = seen.get("credentials")
+    credentials: Any = seen.get("credentials")
     why = why_unseen(credentials)
     if why:
         for finding_id in ("postgres.access_denied", "postgres.role_missing", "postgres.database_missing"):
@@ -162,7 +162,8 @@ def _judge_credential(server: str, entry: dict[str, Any]) -> Answer | None:
     if entry["matches"] or method == "trust":
         return Clear("postgres.password_rejected", client, evidence, about=server)
     if not asks_password:
-        return Unseen("postgres.password_rejected", client, "%s asks user %s by the method %s, which cannot be checked without a login" % (server, entry["user"], method))
+        reason = "%s asks user %s by the method %s, which cannot be checked without a login" % (server, entry["user"], method)
+        return Unseen("postgres.password_rejected", client, reason)
     return Unseen("postgres.password_rejected", client, entry["reason"] or "its password is not known", "")
 
 

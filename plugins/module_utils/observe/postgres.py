@@ -110,7 +110,7 @@ SIZES_SQL = """
 SELECT datname::text AS database, pg_database_size(oid) AS size FROM pg_database
 WHERE datallowconn AND (has_database_privilege(oid, 'CONNECT') OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))"""
 
-ROLES_SQL = "SELECT rolname::text AS \"user\", rolconnlimit AS connection_limit FROM pg_roles WHERE rolconnlimit >= 0 AND NOT rolsuper"
+ROLES_SQL = 'SELECT rolname::text AS "user", rolconnlimit AS connection_limit FROM pg_roles WHERE rolconnlimit >= 0 AND NOT rolsuper'
 
 PROGRESS = (
     ("vacuum", "pg_stat_progress_vacuum", "phase", 90600),
@@ -146,7 +146,8 @@ def observe_postgres(
     """Everything about one server; a fact that could not be read is an unseen() entry and costs no other.
 
     clients: who connects to it with which account: {"component", "user", "password", "database"?, "addresses"?}. Their passwords are
-    compared with the server's records, and never tried. None: nobody but the account that looks. expects_writes: whether somebody writes here (a primary); None: not known.
+    compared with the server's records, and never tried. None: nobody but the account that looks.
+    expects_writes: whether somebody writes here (a primary); None: not known.
     """
     alone = clients is None
     clients = list(clients or [])
@@ -165,7 +166,7 @@ def observe_postgres(
         reason = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
         facts.update({"answers": reason, "same_names": _same_names(target, clients)})
         facts["login_of"] = facts["login_of"] or _login_of(target, clients, error.kind)
-        facts.update({key: reason for key in KEYS})
+        facts.update(dict.fromkeys(KEYS, reason))
         return facts
     with connection:
         facts["answers"] = True
@@ -209,7 +210,7 @@ class Reader:
         facts["server"] = self._try(self.server)
         activity = self._try(self.sessions)
         if isinstance(activity, dict):
-            facts.update({key: activity for key in ("sessions", "others", "session_counts", "holders", "locks")})
+            facts.update(dict.fromkeys(("sessions", "others", "session_counts", "holders", "locks"), activity))
         else:
             self.activity = activity
             facts["locks"] = self._try(self.locks)
