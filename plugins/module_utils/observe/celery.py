@@ -197,7 +197,7 @@ class _Look:
         found = set()
         for (name, _key), text in zip(lists, pipe.execute(raise_on_error=False)):
             message = read_message(text)
-            if message is not None and message["routing_key"] in ("", name):
+            if message is not None and message["task"] and message["routing_key"] in ("", name):
                 found.add(name)
         return found
 
@@ -276,20 +276,22 @@ class _Look:
 
     def _samples(self, facts: dict[str, Any], lengths: dict[str, dict[int, int]], bindings: dict[str, set[str]]) -> list[dict[str, Any]]:
         """Two samples where something waits, a third where nothing seems to move; none on an idle broker."""
-        waiting = any(any(by_step.values()) for by_step in lengths.values())
+        consumed = {queue["name"] for queue in facts["queues"] if queue["consumers"]}
+        # Where nobody answers there may still be somebody who works; a queue that others leave alone does not move by itself.
+        waiting = any(any(by_step.values()) and (name in consumed or not facts["workers"]) for name, by_step in lengths.items())
         held = any(worker["reserved"] and not worker["active"] for worker in facts["workers"])
         if not waiting and not held:
             return []
         started = time.monotonic()
         samples = [sample(0.0, lengths, facts["workers"])]
-        for _more in range(2):
+        for _more in range(2 if facts["workers"] else 1):
             if self._left() < self.interval + 0.4:
                 break
             time.sleep(self.interval)
             lengths = self._lengths(lengths)
             replies = self._ask_again(facts["workers"], bindings)
             samples.append(sample(round(time.monotonic() - started, 3), lengths, replies))
-            if moves(samples):
+            if moves(samples, consumed):
                 break
         return samples
 
@@ -348,11 +350,11 @@ def sample(seconds: float, lengths: dict[str, dict[int, int]], workers: list[dic
     }
 
 
-def moves(samples: list[dict[str, Any]]) -> bool:
-    """Whether every queue that had messages became shorter or has busy workers, and every worker that holds tasks works on them. Pure."""
+def moves(samples: list[dict[str, Any]], consumed: set[str]) -> bool:
+    """Whether every consumed queue that had messages became shorter or has busy workers, and whoever holds tasks works on them. Pure."""
     first, last = samples[0], samples[-1]
     for name, length in first["lengths"].items():
-        if length and last["lengths"].get(name, 0) >= length and not any(one["active"] for one in last["workers"].values()):
+        if name in consumed and length and last["lengths"].get(name, 0) >= length and not any(one["active"] for one in last["workers"].values()):
             return False
     for name, then in first["workers"].items():
         now = last["workers"].get(name)
