@@ -65,10 +65,9 @@ def _judge_pool(pool: dict[str, Any], server: dict[str, Any] | None, limits: Lim
     timeout = pool.get("timeout_seconds") or DEFAULT_TIMEOUT_SECONDS
     window = limits.get("log_window_seconds", component=pool["component"]) or 0.0
     ago = errors["last_seconds_ago"] if errors and errors["count"] > 0 else None
-    recent = ago is not None and ago <= window
     # All connections taken (checked out, though some are idle for the server) and the client complains: still so.
     taken = whole is not None and sessions["total"] >= whole
-    ongoing = recent and (full or taken or ago <= max(timeout, 10.0))
+    ongoing = ago is not None and ago <= window and (full or taken or ago <= max(timeout, 10.0))
     held = full and sessions["idle_in_transaction"] * 2 >= busy and sessions["oldest_idle_in_transaction_seconds"] >= HELD_SECONDS
     evidence = _evidence(pool, server, whole, busy)
     if ongoing:

@@ -174,7 +174,7 @@ def _judge_credential(server: str, entry: dict[str, Any]) -> Answer | None:
 def connections(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Client sessions against the slots that applications may use: max_connections less the reserved ones (80/90 %, check_postgres).
 
-    A database's or role's own connection limit that is used up is a warning: it may be as large as the pool on purpose.
+    Exhausted takes the place of near. A database's or role's own connection limit that is used up is a warning: it may be as large as the pool on purpose.
     """
     server = seen["component"]
     ids = ("postgres.connections_exhausted", "postgres.connections_near_limit")
@@ -194,7 +194,6 @@ def connections(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     severity = limits.grade("postgres_connections_percent", percent, component=server)
     if used >= usable:
         yield Finding(ids[0], server, CRITICAL, evidence)
-        yield Clear(ids[1], server, evidence)
         return
     if severity:
         yield Finding(ids[1], server, severity, evidence)
@@ -217,8 +216,19 @@ def _scopes_used_up(seen: dict[str, Any]) -> Iterator[tuple[str, int, int]]:
 
 def _largest(seen: dict[str, Any]) -> dict[str, Any]:
     """The largest holders of connections, and the first of them in words."""
-    keys = ("client_addr", "application_name", "user", "database", "total", "active", "idle", "idle_in_transaction", "oldest_idle_in_transaction_seconds")
-    holders = [{key: holder[key] for key in keys} for holder in (seen.get("holders") or [])[:5]]
+    keys = (
+        "client_addr",
+        "client",
+        "application_name",
+        "user",
+        "database",
+        "total",
+        "active",
+        "idle",
+        "idle_in_transaction",
+        "oldest_idle_in_transaction_seconds",
+    )
+    holders = [{key: holder.get(key) for key in keys} for holder in (seen.get("holders") or [])[:5]]
     counts = seen["session_counts"]
     first = holders[0] if holders else {}
     return {
@@ -327,18 +337,18 @@ def _lock_evidence(seen: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]
     first, lock = held[0] if held else (direct[0], {"mode": None})
     relation = first["relation"] or next((waiter["relation"] for waiter in root["waiters"] if waiter["relation"]), None)
     return {
-        **_who(session, root["pid"]),
-        "seconds": root["longest"],
-        "held_seconds": session.get("xact_seconds"),
-        "idle_seconds": session.get("state_seconds") if _is_idle_in_transaction(session) else None,
         "waiting": len(root["waiters"]),
-        "waiting_pids": [waiter["pid"] for waiter in root["waiters"]][:50],
-        "waiting_clients": sorted({str(_session(seen, waiter["pid"]).get("client_addr")) for waiter in root["waiters"]} - {"None"}),
+        "seconds": root["longest"],
         "relation": relation,
         "mode": lock["mode"],
+        "query": session.get("query"),
+        **_who(session, root["pid"]),
+        "held_seconds": session.get("xact_seconds"),
+        "idle_seconds": session.get("state_seconds") if _is_idle_in_transaction(session) else None,
+        "waiting_pids": [waiter["pid"] for waiter in root["waiters"]][:50],
+        "waiting_clients": sorted({_place(_session(seen, waiter["pid"])) for waiter in root["waiters"]} - {""}),
         "wanted": first["mode"],
         "locktype": first["locktype"],
-        "query": session.get("query"),
         "protected": session.get("protected") or "",
         "chain": _chain(seen, root),
     }
@@ -351,10 +361,14 @@ def _who(session: dict[str, Any], pid: int) -> dict[str, Any]:
 
 def _from(session: dict[str, Any]) -> str:
     """Where a session comes from, in words."""
-    program, address = session.get("application_name"), session.get("client_addr")
     if not session:
         return "?"
-    return " ".join(part for part in (program or session.get("user") or "?", "(%s)" % (address or "local socket")) if part)
+    return "%s (%s)" % (session.get("application_name") or session.get("user") or "?", _place(session) or "local socket")
+
+
+def _place(session: dict[str, Any]) -> str:
+    """The component that a session's address belongs to, or the address."""
+    return session.get("client") or session.get("client_addr") or ""
 
 
 def _chain(seen: dict[str, Any], root: dict[str, Any]) -> list[str]:
