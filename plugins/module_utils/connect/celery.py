@@ -24,7 +24,7 @@ try:
     from kombu.transport import virtual
     from kombu.utils.uuid import uuid
 except ImportError:
-    kombu = None  # type: ignore[assignment]
+    kombu = None
 
 METHODS = ("ping", "stats", "active", "active_queues", "reserved", "registered", "scheduled")
 SEPARATOR = "\x06\x16"

@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass, field
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
@@ -20,7 +20,7 @@ try:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 except ImportError:
-    redis = None  # type: ignore[assignment]
+    redis = None
 
 CLIENT_NAME = "aiops.runbook"
 DEFAULT_PORT = 6379
@@ -33,6 +33,19 @@ UNSUPPORTED = {
 }
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 NO_VERIFY = ("none", "cert_none")
+# The options of a module that connects to one Redis (doc fragment: aiops.runbook.redis).
+TARGET_SPEC: dict[str, dict[str, Any]] = {
+    "login_host": {"type": "str", "default": "localhost"},
+    "login_port": {"type": "int", "default": DEFAULT_PORT},
+    "login_user": {"type": "str"},
+    "login_password": {"type": "str", "no_log": True},
+    "login_db": {"type": "int", "default": 0, "aliases": ["db"]},
+    "tls": {"type": "bool", "default": False},
+    "validate_certs": {"type": "bool", "default": True},
+    "ca_certs": {"type": "path"},
+    "url": {"type": "str", "no_log": True},
+    "name": {"type": "str", "default": "redis"},
+}
 
 
 @dataclass
@@ -80,7 +93,8 @@ def parse_url(text: str) -> RedisTarget:
     if scheme in UNSUPPORTED:
         raise StackError(UNSUPPORTED[scheme], kind="unsupported", scheme=scheme)
     if scheme not in SCHEMES:
-        raise StackError("the URL's scheme is %s, not redis:// or rediss://" % (scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else "unreadable"), kind="malformed")
+        shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else "unreadable"
+        raise StackError("the URL's scheme is %s, not redis:// or rediss://" % shown, kind="malformed")
     netloc, path, query = _parts(rest)
     options = dict(parse_qsl(query, keep_blank_values=True))
     account, host, port = _split(netloc)
@@ -92,7 +106,31 @@ def parse_url(text: str) -> RedisTarget:
     target.ca = options.get("ssl_ca_certs") or None
     target.verify = options.get("ssl_cert_reqs", "required").lower() not in NO_VERIFY
     if further:
-        options["further"] = further
+        options["further"] = str(further)
+    return target
+
+
+def target_from_params(params: Mapping[str, Any]) -> RedisTarget:
+    """The target that the options of TARGET_SPEC name; StackError when the URL cannot be used."""
+    if not params.get("url"):
+        return RedisTarget(
+            host=params["login_host"],
+            port=params["login_port"],
+            username=params["login_user"],
+            password=params["login_password"],
+            database=params["login_db"],
+            tls=params["tls"],
+            ca=params["ca_certs"],
+            verify=params["validate_certs"],
+        )
+    try:
+        target = parse_url(params["url"])
+    except StackError as error:
+        raise StackError("url: %s" % error.message, kind="bad_option") from error
+    target.username = params["login_user"] or target.username
+    target.password = params["login_password"] or target.password
+    target.ca = params["ca_certs"] or target.ca
+    target.verify = target.verify and params["validate_certs"]
     return target
 
 
@@ -225,9 +263,12 @@ def connection_arguments(target: RedisTarget, timeout: float, client_name: str |
 def _pinned(base: Any, address: str) -> Any:
     """The connection class that goes to an address given, while the host stays the name that TLS checks."""
 
-    class Pinned(redis.Connection):  # type: ignore[misc]
+    class Pinned(redis.Connection):
+        host: str
+
         def _connect(self) -> Any:
-            host, self.host = self.host, address
+            host = self.host
+            self.host = address
             try:
                 return super()._connect()
             finally:

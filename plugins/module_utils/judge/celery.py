@@ -15,11 +15,12 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
+DOMAIN = "celery"
 # The runbook's patience with a backlog that is being worked off: 20 minutes.
 PATIENCE_SECONDS = 1200.0
 
 
-@judges("celery.no_worker", domain="celery", needs=["workers", "queues"])
+@judges("celery.no_worker", domain=DOMAIN, needs=["workers", "queues"])
 def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Nobody answers and nobody consumes any queue, while messages wait or workers should be there.
 
@@ -33,11 +34,13 @@ def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Clear("celery.no_worker", component, evidence)
         return
     if any(one["solo"] and one["processes"] and not one["stopped_processes"] for one in _expected(seen)) and _unacked(seen):
-        yield Unseen("celery.no_worker", component, "the worker's solo pool does not answer while it runs a task, and a task is in its hands", "run it again in a while")
+        reason = "the worker's solo pool does not answer while it runs a task, and a task is in its hands"
+        yield Unseen("celery.no_worker", component, reason, "run it again in a while")
         return
     poppers = seen.get("poppers")
     if not why_unseen(poppers) and poppers and not seen.get("listening"):
-        yield Unseen("celery.no_worker", component, "nobody answers, but %d clients wait for messages: is remote control switched off?" % poppers, "worker_enable_remote_control = True")
+        reason = "nobody answers, but %d clients wait for messages: is remote control switched off?" % poppers
+        yield Unseen("celery.no_worker", component, reason, "worker_enable_remote_control = True")
         return
     if not waiting and _all_young(seen, limits):
         yield Unseen("celery.no_worker", component, "the workers were started just now", "run it again in a moment")
@@ -45,7 +48,7 @@ def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     yield Finding("celery.no_worker", component, CRITICAL, evidence)
 
 
-@judges("celery.queue_without_consumer", domain="celery", needs=["workers", "queues"])
+@judges("celery.queue_without_consumer", domain=DOMAIN, needs=["workers", "queues"])
 def queue_without_consumer(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """Messages wait in a queue that no answering worker consumes, while workers answer: the routing and the workers' -Q do not fit."""
     component = worker_component(seen)
@@ -60,14 +63,16 @@ def queue_without_consumer(seen: dict[str, Any], _limits: Limits) -> Iterator[An
         yield Unseen("celery.queue_without_consumer", component, "%s did not say what it consumes" % ", ".join(silent), "run it again")
         return
     for queue in lost:
-        evidence = {"queue": queue["name"], "length": queue["length"], "consumed": consumed, "workers": len(seen["workers"]), "tasks": _heads(seen, queue["name"])}
+        evidence = {"queue": queue["name"], "length": queue["length"], "consumed": consumed, "workers": len(seen["workers"])}
+        evidence["tasks"] = _heads(seen, queue["name"])
         # A worker that is silent may be the one that consumes it.
         yield Finding("celery.queue_without_consumer", component, CRITICAL, evidence, confidence=MEDIUM if missing else "high")
     if not lost:
-        yield Clear("celery.queue_without_consumer", component, {"queues": [queue["name"] for queue in seen["queues"]], "consumed": consumed, "workers": len(seen["workers"])})
+        evidence = {"queues": [queue["name"] for queue in seen["queues"]], "consumed": consumed, "workers": len(seen["workers"])}
+        yield Clear("celery.queue_without_consumer", component, evidence)
 
 
-@judges("celery.worker_not_responding", domain="celery", needs=["workers"])
+@judges("celery.worker_not_responding", domain=DOMAIN, needs=["workers"])
 def worker_not_responding(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A worker that runs (or is expected) did not answer a ping. Not said of one that has been started just now, of a solo pool
     (it cannot answer while it runs a task), and of one whose processes are stopped (that is celery.worker_stalled).
@@ -92,16 +97,18 @@ def worker_not_responding(seen: dict[str, Any], limits: Limits) -> Iterator[Answ
             continue
         told.add(component)
         if one["age_seconds"] < (limits.get("startup_grace_seconds", component=component) or 0):
-            yield Unseen("celery.worker_not_responding", component, "%s was started %d s ago" % (one["instance"], one["age_seconds"]), "run it again in a moment")
+            reason = "%s was started %d s ago" % (one["instance"], one["age_seconds"])
+            yield Unseen("celery.worker_not_responding", component, reason, "run it again in a moment")
         elif one["solo"] and one["processes"]:
-            yield Unseen("celery.worker_not_responding", component, "%s has a solo pool, which does not answer while it runs a task" % one["instance"], "run it again in a while")
+            reason = "%s has a solo pool, which does not answer while it runs a task" % one["instance"]
+            yield Unseen("celery.worker_not_responding", component, reason, "run it again in a while")
         else:
             yield Finding("celery.worker_not_responding", component, CRITICAL if len(silent) == len(_expected(seen)) else WARNING, evidence)
     for component in sorted(names - told - {one["component"] for one in silent}):
         yield Clear("celery.worker_not_responding", component, {"answered": [worker["name"] for worker in seen["workers"]], "expected": len(_expected(seen))})
 
 
-@judges("celery.worker_stalled", domain="celery", needs=["workers", "queues", "samples"])
+@judges("celery.worker_stalled", domain=DOMAIN, needs=["workers", "queues", "samples"])
 def worker_stalled(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """A worker answers a ping and does not work: its queue has messages and does not become shorter, or it holds tasks that it does not
     begin, while nothing is active and nothing was processed over all samples (the reconnect hang, celery #8030); or processes of
@@ -112,8 +119,8 @@ def worker_stalled(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     for one in _expected(seen):
         if one["stopped_processes"]:
             found.add(one["component"])
-            evidence = {"why": "stopped", "worker": one["instance"], "stopped": one["stopped_processes"], "processes": one["processes"], "waiting": _waiting(seen), "queue": None}
-            yield Finding("celery.worker_stalled", one["component"], CRITICAL, {**evidence, "seconds": None})
+            evidence = {"why": "stopped", "worker": one["instance"], "stopped": one["stopped_processes"], "processes": one["processes"]}
+            yield Finding("celery.worker_stalled", one["component"], CRITICAL, {**evidence, "waiting": _waiting(seen), "queue": None, "seconds": None})
     for worker in seen["workers"]:
         component = _component_of(seen, worker) or default
         why = None if component in found else stalled(seen, worker)
@@ -124,10 +131,12 @@ def worker_stalled(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
         if component in found or not seen["workers"]:
             continue
         active = sum(worker["active"] for worker in seen["workers"])
-        yield Clear("celery.worker_stalled", component, {"workers": len(seen["workers"]), "active": active, "waiting": _waiting(seen), "samples": len(seen["samples"])})
+        yield Clear(
+            "celery.worker_stalled", component, {"workers": len(seen["workers"]), "active": active, "waiting": _waiting(seen), "samples": len(seen["samples"])}
+        )
 
 
-@judges("celery.queue_backlog", domain="celery", needs=["queues", "samples"])
+@judges("celery.queue_backlog", domain=DOMAIN, needs=["queues", "samples"])
 def queue_backlog(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """At least 100 messages (celery-mixin) in a queue that is not being drained: it does not become shorter, and at the rate at which
     its workers finish tasks it would take more than the 20 minutes that are given to a backlog.
@@ -142,14 +151,15 @@ def queue_backlog(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if rate["draining"]:
             continue
         grown = True
-        yield Finding("celery.queue_backlog", component, level, {"queue": queue["name"], "length": queue["length"], "consumers": len(queue["consumers"]), **rate}, confidence=MEDIUM)
+        evidence = {"queue": queue["name"], "length": queue["length"], "consumers": len(queue["consumers"]), **rate}
+        yield Finding("celery.queue_backlog", component, level, evidence, confidence=MEDIUM)
     if not grown:
         longest = max(seen["queues"], key=lambda queue: queue["length"], default=None)
-        bound = limits.get("celery_queue_length", WARNING, component)
-        yield Clear("celery.queue_backlog", component, {"queue": longest["name"] if longest else "", "length": longest["length"] if longest else 0, "limit": bound})
+        evidence = {"queue": longest["name"] if longest else "", "length": longest["length"] if longest else 0}
+        yield Clear("celery.queue_backlog", component, {**evidence, "limit": limits.get("celery_queue_length", WARNING, component)})
 
 
-@judges("celery.task_unregistered", domain="celery", needs=["queues", "messages", "workers"])
+@judges("celery.task_unregistered", domain=DOMAIN, needs=["queues", "messages", "workers"])
 def task_unregistered(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """A task that comes next in a queue is registered at no worker that consumes it: it will be thrown away, with an error in the log only."""
     component = worker_component(seen)
@@ -166,10 +176,11 @@ def task_unregistered(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]
             evidence = {"queue": head["queue"], "tasks": lost, "consumers": [worker["name"] for worker in consumers], "registered": len(known)}
             yield Finding("celery.task_unregistered", component, CRITICAL, evidence)
     if not unregistered:
-        yield Clear("celery.task_unregistered", component, {"messages": looked, "registered": len({task for worker in seen["workers"] for task in worker["registered"] or []})})
+        known = {task for worker in seen["workers"] for task in worker["registered"] or []}
+        yield Clear("celery.task_unregistered", component, {"messages": looked, "registered": len(known)})
 
 
-@judges("celery.oldest_unacked", domain="celery", needs=["unacked"])
+@judges("celery.oldest_unacked", domain=DOMAIN, needs=["unacked"])
 def oldest_unacked(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A message has been in a worker's hands for longer than visibility_timeout (3600 s; kombu): with acks_late it is delivered once more,
     and executed twice. A task with a far ETA looks the same, and has the same fate.
@@ -260,7 +271,8 @@ def _not_responding_by_count(seen: dict[str, Any]) -> Iterator[Answer]:
     answered = [worker["name"] for worker in seen["workers"]]
     # Who was handed the question and kept silent counts, too, where no number was given.
     wanted = count or int(seen.get("listening") or 0)
-    evidence = {"answered": answered, "expected": wanted, "silent": max(0, wanted - len(answered)), "instance": "%d of %d" % (max(0, wanted - len(answered)), wanted), "seconds": None, "processes": None}
+    silent = max(0, wanted - len(answered))
+    evidence = {"answered": answered, "expected": wanted, "silent": silent, "instance": "%d of %d" % (silent, wanted), "seconds": None, "processes": None}
     if len(answered) < wanted:
         yield Finding("celery.worker_not_responding", component, WARNING if answered else CRITICAL, evidence, confidence="high" if count else MEDIUM)
     else:

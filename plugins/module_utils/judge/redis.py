@@ -11,6 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
+DOMAIN = "redis"
 DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol")
 # From this share of maxmemory on, an OOM reply since the start speaks of now.
 FULL_PERCENT = 99.0
@@ -18,13 +19,14 @@ FULL_PERCENT = 99.0
 SLOW_SAMPLES = 3
 
 
-@judges("redis.not_answering", domain="redis")
+@judges("redis.not_answering", domain=DOMAIN)
 def not_answering(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """The server refuses the connection, does not answer in time, or is no Redis at all."""
     why = why_unseen(seen.get("answers"))
     component = seen["component"]
     if why is None:
-        yield Clear("redis.not_answering", component, {"ms": _at(seen, "latency", "p50_ms"), "version": _at(seen, "server", "version"), "flavour": _at(seen, "server", "flavour")})
+        evidence = {"ms": _at(seen, "latency", "p50_ms"), "version": _at(seen, "server", "version"), "flavour": _at(seen, "server", "flavour")}
+        yield Clear("redis.not_answering", component, evidence)
     elif why["kind"] in DEAD:
         yield Finding("redis.not_answering", component, CRITICAL, {"error": why["reason"], "kind": why["kind"], **_place(seen)})
     elif why["kind"] in ("auth", "auth_required", "loading", "maxclients", "database"):
@@ -33,7 +35,7 @@ def not_answering(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
         yield Unseen("redis.not_answering", component, why["reason"], why["fix"])
 
 
-@judges("redis.auth_mismatch", domain="redis")
+@judges("redis.auth_mismatch", domain=DOMAIN)
 def auth_mismatch(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """NOAUTH, WRONGPASS, or a password where none is configured: the account used here and the server's do not fit."""
     why = why_unseen(seen.get("answers"))
@@ -47,7 +49,7 @@ def auth_mismatch(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
         yield Unseen("redis.auth_mismatch", component, why["reason"], why["fix"])
 
 
-@judges("redis.loading", domain="redis")
+@judges("redis.loading", domain=DOMAIN)
 def loading(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """The server refuses commands while it reads its data back into memory after a start."""
     why = why_unseen(seen.get("answers"))
@@ -60,7 +62,7 @@ def loading(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
         yield Unseen("redis.loading", component, why["reason"], why["fix"])
 
 
-@judges("redis.memory_full", "redis.memory_near_limit", "redis.no_memory_limit", domain="redis", needs=["memory"])
+@judges("redis.memory_full", "redis.memory_near_limit", "redis.no_memory_limit", domain=DOMAIN, needs=["memory"])
 def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Used memory against maxmemory, where nothing may be evicted: 80 / 90 % (redis_exporter), full from 100 % on.
 
@@ -96,7 +98,7 @@ def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Clear("redis.memory_near_limit", component, evidence)
 
 
-@judges("redis.evicts_broker_keys", domain="redis", needs=["memory", "holds_broker"])
+@judges("redis.evicts_broker_keys", domain=DOMAIN, needs=["memory", "holds_broker"])
 def evicts_broker_keys(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """A Redis that holds a broker's queues and may evict any key at its limit loses tasks without a word; a broker wants noeviction.
 
@@ -113,7 +115,7 @@ def evicts_broker_keys(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer
         yield Clear("redis.evicts_broker_keys", component, evidence)
 
 
-@judges("redis.save_failing", domain="redis", needs=["persistence"])
+@judges("redis.save_failing", domain=DOMAIN, needs=["persistence"])
 def save_failing(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """The last background save, or the last write of the append-only file, failed. Redis then refuses every write (MISCONF),
     unless stop-writes-on-bgsave-error is off or no save is configured.
@@ -131,12 +133,13 @@ def save_failing(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     yield Finding("redis.save_failing", component, CRITICAL if refused else WARNING, {**evidence, "writes_refused": refused})
 
 
-@judges("redis.slow", domain="redis", needs=["latency"])
+@judges("redis.slow", domain=DOMAIN, needs=["latency"])
 def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """PING over 20 samples: p99 at or over 10 / 100 ms, and not by one sample alone; the slow log of the last minutes names who is to blame."""
     component, facts = seen["component"], seen["latency"]
     if not facts["samples"]:
-        yield Unseen("redis.slow", component, "this machine was too busy to measure: all of %d samples were late by its own fault" % facts["dropped"], "run it again")
+        reason = "this machine was too busy to measure: all of %d samples were late by its own fault" % facts["dropped"]
+        yield Unseen("redis.slow", component, reason, "run it again")
         return
     window = limits.get("log_window_seconds") or 0
     slowlog = [] if why_unseen(facts["slowlog"]) else facts["slowlog"]
@@ -155,7 +158,7 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Clear("redis.slow", component, evidence)
 
 
-@judges("redis.clients_near_limit", "redis.rejected_connections", domain="redis")
+@judges("redis.clients_near_limit", "redis.rejected_connections", domain=DOMAIN)
 def clients(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Connected clients against maxclients: 80 / 90 % (redis_exporter). Rejections count only when there is no room now."""
     component = seen["component"]
@@ -181,12 +184,14 @@ def clients(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Clear("redis.rejected_connections", component, evidence)
 
 
-@judges("redis.is_replica", domain="redis", needs=["replication"])
+@judges("redis.is_replica", domain=DOMAIN, needs=["replication"])
 def is_replica(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
-    """The application's Redis is a read-only replica: every write there fails with READONLY."""
+    """The application's Redis is a read-only replica: every write there fails with READONLY. No illness where the caller says that
+    nobody writes there (expects_writes false).
+    """
     component, facts = seen["component"], seen["replication"]
     evidence = {"role": facts["role"], "master": facts["master_host"], "link": facts["master_link"], "errors": facts["readonly_errors"]}
-    if facts["role"] in ("slave", "replica") and facts["read_only"]:
+    if facts["role"] in ("slave", "replica") and facts["read_only"] and seen.get("expects_writes", True):
         yield Finding("redis.is_replica", component, CRITICAL, evidence)
     else:
         yield Clear("redis.is_replica", component, evidence)

@@ -35,6 +35,7 @@ CLIENTS_LISTED = 2000
 INTERVAL_SECONDS = 0.6
 # How long a worker may take to answer; a share of the time for everything.
 INSPECT_SHARE = 0.45
+POPS = ("brpop", "blpop", "bzpopmin", "blmpop")
 # Lists and sets of kombu and Celery that are no queues.
 NOT_QUEUES = re.compile(r"(\.pidbox$|^celeryev|^unacked(_index|_mutex)?$|^_kombu\.|^celery-task(set)?-meta-|^redbeat|^celery-(singleton|once))")
 FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
@@ -56,14 +57,15 @@ def observe_celery(
     known_queues: names from configuration. key_prefix: kombu's global_keyprefix; found by itself where its bindings show it.
     """
     mask.learn(target.password)
-    facts: dict[str, Any] = {"component": component, "place": {"host": target.host, "port": target.port, "database": target.database, "tls": target.tls}, "answers": True}
+    place = {"host": target.host, "port": target.port, "database": target.database, "tls": target.tls}
+    facts: dict[str, Any] = {"component": component, "place": place, "answers": True}
     client = None
     try:
         client = connect_redis.connect(target, timeout)
         facts.update(_Look(client, target, mask, timeout, expected_workers, list(known_queues), key_prefix, interval).facts())
     except StackError as error:
         facts["answers"] = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
-        facts.update({fact: facts["answers"] for fact in FACTS})
+        facts.update(dict.fromkeys(FACTS, facts["answers"]))
     finally:
         connect_redis.close(client)
     return facts
@@ -71,7 +73,15 @@ def observe_celery(
 
 class _Look:
     def __init__(
-        self, client: Any, target: connect_redis.RedisTarget, mask: Mask, timeout: float, expected: int | None, known: list[str], key_prefix: str, interval: float
+        self,
+        client: Any,
+        target: connect_redis.RedisTarget,
+        mask: Mask,
+        timeout: float,
+        expected: int | None,
+        known: list[str],
+        key_prefix: str,
+        interval: float,
     ) -> None:
         self.client = client
         self.target = target
@@ -250,7 +260,8 @@ class _Look:
 
     def _ask_workers(self, methods: Iterable[str], bindings: dict[str, set[str]]) -> connect_celery.Inspection:
         """Every control namespace on this broker (nearly always one); once more when fewer answer than there should be."""
-        namespaces = sorted(exchange[: -len(".pidbox")] for exchange in bindings if exchange.endswith(".pidbox") and not exchange.startswith("reply.")) or ["celery"]
+        boxes = [exchange for exchange in bindings if exchange.endswith(".pidbox") and not exchange.startswith("reply.")]
+        namespaces = sorted(exchange[: -len(".pidbox")] for exchange in boxes) or ["celery"]
         methods = list(methods)
         total = connect_celery.Inspection()
         for attempt in range(2):
@@ -272,7 +283,7 @@ class _Look:
         """How many clients stand in a blocking pop just now: consumers, whether or not they answer."""
         if self.client.info("clients").get("connected_clients", 0) > CLIENTS_LISTED:
             return unseen("too many clients to list", kind="bounded")
-        return sum(1 for one in self.client.client_list() if "b" in one.get("flags", "") and one.get("cmd", "").split("|")[0] in ("brpop", "blpop", "bzpopmin", "blmpop"))
+        return sum(1 for one in self.client.client_list() if "b" in one.get("flags", "") and one.get("cmd", "").split("|")[0] in POPS)
 
     def _samples(self, facts: dict[str, Any], lengths: dict[str, dict[int, int]], bindings: dict[str, set[str]]) -> list[dict[str, Any]]:
         """Two samples where something waits, a third where nothing seems to move; none on an idle broker."""
@@ -369,10 +380,9 @@ def read_workers(replies: dict[str, dict[str, Any]], now: float) -> list[dict[st
 
 
 def _worker(name: str, found: dict[str, Any], now: float) -> dict[str, Any]:
-    stats = found.get("stats")
-    stats = stats if isinstance(stats, dict) and "error" not in stats else {}
-    pool = stats.get("pool") if isinstance(stats.get("pool"), dict) else {}
-    totals = stats.get("total") if isinstance(stats.get("total"), dict) else {}
+    stats = _dict(found.get("stats"))
+    stats = {} if "error" in stats else stats
+    pool, totals = _dict(stats.get("pool")), _dict(stats.get("total"))
     active = _requests(found.get("active"))
     registered = found.get("registered")
     queues = found.get("active_queues")
@@ -417,9 +427,12 @@ def read_message(text: Any) -> dict[str, str] | None:
     message = _json(text)
     if message is None or not isinstance(message.get("properties"), dict) or "body" not in message:
         return None
-    headers = message.get("headers") if isinstance(message.get("headers"), dict) else {}
-    delivery = message["properties"].get("delivery_info")
-    return {"task": str(headers.get("task") or ""), "routing_key": str((delivery if isinstance(delivery, dict) else {}).get("routing_key") or "")}
+    delivery = _dict(message["properties"].get("delivery_info"))
+    return {"task": str(_dict(message.get("headers")).get("task") or ""), "routing_key": str(delivery.get("routing_key") or "")}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _json(text: Any) -> dict[str, Any] | None:
@@ -432,10 +445,8 @@ def _json(text: Any) -> dict[str, Any] | None:
 
 def _fingerprint(result: dict[str, Any]) -> tuple[str, str, str]:
     """(what was raised, where, by which task): never the message, which may hold anything."""
-    raised = result.get("result") if isinstance(result.get("result"), dict) else {}
+    raised = _dict(result.get("result"))
     frames = FRAME.findall(str(result.get("traceback") or ""))
     path, line, function = frames[-1] if frames else ("", "", "")
     where = "%s:%s in %s" % (path.rpartition("/")[2], line, function) if frames else ""
     return str(raised.get("exc_type") or "?"), where, str(result.get("name") or "")
-
-

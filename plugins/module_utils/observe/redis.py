@@ -24,11 +24,6 @@ BUSY_MS = 1.5
 SLOWLOG_ENTRIES = 32
 CLIENTS_LISTED = 2000
 BROKER_KEYS = ("_kombu.binding.celery", "_kombu.binding.celery.pidbox", "unacked_index", "unacked")
-# Commands whose cost grows with the size of what they touch.
-LINEAR = frozenset(
-    "KEYS SMEMBERS HGETALL HKEYS HVALS LRANGE SORT SORT_RO FLUSHALL FLUSHDB SUNION SINTER SDIFF SUNIONSTORE SINTERSTORE SDIFFSTORE ZRANGE ZREVRANGE ZRANGEBYSCORE "
-    "ZUNIONSTORE ZINTERSTORE LREM LINSERT DEL MGET MSET EVAL EVALSHA FCALL SCRIPT DEBUG SAVE MIGRATE".split()
-)
 
 
 def observe_redis(component: str, target: connect_redis.RedisTarget, mask: Mask, timeout: float) -> dict[str, Any]:
@@ -44,7 +39,7 @@ def observe_redis(component: str, target: connect_redis.RedisTarget, mask: Mask,
         facts["answers"] = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
         if error.details.get("unneeded"):
             facts["answers"]["unseen"]["unneeded"] = True
-        facts.update({section: facts["answers"] for section in SECTIONS})
+        facts.update(dict.fromkeys(SECTIONS, facts["answers"]))
     finally:
         connect_redis.close(client)
     return facts
@@ -76,7 +71,7 @@ class _Look:
         facts = {"now": now, "latency": latency, "keyspace": keyspace, "holds_broker": broker if why_unseen(broker) else bool(broker)}
         facts["broker_databases"] = broker
         if why:
-            facts.update({section: info for section in ("server", "memory", "persistence", "clients", "stats", "replication")})
+            facts.update(dict.fromkeys(("server", "memory", "persistence", "clients", "stats", "replication"), info))
             return facts
         facts.update(read_info(info, settings, listed))
         if not why_unseen(later):
@@ -95,7 +90,8 @@ class _Look:
         try:
             return question()
         except redis.exceptions.NoPermissionError as error:
-            return unseen("this account may not ask: %s" % self.mask.text(str(error))[:120], kind="denied", fix="allow the command to the account, or give another account")
+            reason = "this account may not ask: %s" % self.mask.text(str(error))[:120]
+            return unseen(reason, kind="denied", fix="allow the command to the account, or give another account")
         except redis.exceptions.ResponseError as error:
             text = str(error)
             if "unknown command" in text.lower():
@@ -181,7 +177,7 @@ class _Look:
     def _keyspace(self, info: Any) -> Any:
         if why_unseen(info):
             return info
-        return {name[2:]: {"keys": found["keys"], "expires": found["expires"]} for name, found in info.items() if name.startswith("db") and name[2:].isdigit() and isinstance(found, dict)}
+        return {name[2:]: {"keys": found["keys"], "expires": found["expires"]} for name, found in _databases(info)}
 
     def _broker_databases(self, info: Any) -> list[int]:
         """The databases in which a Celery broker's keys stand. SELECT touches our own connection only."""
@@ -228,8 +224,8 @@ def read_info(info: Mapping[str, Any], settings: Any, listed: Any) -> dict[str, 
             "fragmentation": info.get("mem_fragmentation_ratio"),
             "fragmentation_bytes": info.get("mem_fragmentation_bytes"),
             "evicted": info.get("evicted_keys", 0),
-            "keys": sum(found["keys"] for name, found in info.items() if name.startswith("db") and isinstance(found, dict) and "keys" in found),
-            "expiring": sum(found["expires"] for name, found in info.items() if name.startswith("db") and isinstance(found, dict) and "expires" in found),
+            "keys": sum(found["keys"] for _name, found in _databases(info)),
+            "expiring": sum(found["expires"] for _name, found in _databases(info)),
             "oom_errors": _errors(info).get("OOM", 0),
         },
         "persistence": {
@@ -268,6 +264,11 @@ def read_info(info: Mapping[str, Any], settings: Any, listed: Any) -> dict[str, 
             "readonly_errors": _errors(info).get("READONLY", 0),
         },
     }
+
+
+def _databases(info: Mapping[str, Any]) -> list[tuple[str, dict[str, int]]]:
+    """The lines of INFO's section Keyspace: ("db0", {"keys", "expires", …})."""
+    return [(name, found) for name, found in info.items() if name.startswith("db") and name[2:].isdigit() and isinstance(found, dict)]
 
 
 def _errors(info: Mapping[str, Any]) -> dict[str, int]:
