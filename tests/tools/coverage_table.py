@@ -7,6 +7,7 @@ Sources: docs/rows.yml, the catalogue (rows of each finding), tests/faults (find
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,12 @@ def _state(asked: str, done: bool) -> str:
     return "%s: **%s**" % (asked, "done (c)" if done else "later")
 
 
+@functools.cache
 def rows() -> list[dict[str, Any]]:
     return yaml.safe_load((ROOT / "docs" / "rows.yml").read_text(encoding="utf-8"))["rows"]
 
 
+@functools.cache
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every finding of the catalogue by its id."""
     entries: dict[str, dict[str, Any]] = {}
@@ -92,6 +95,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return entries
 
 
+@functools.cache
 def findings_by_row() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, entry in sorted(catalogue().items()):
@@ -100,6 +104,7 @@ def findings_by_row() -> dict[str, list[str]]:
     return found
 
 
+@functools.cache
 def faults_by_finding() -> dict[str, list[str]]:
     """The faults that are to be named by a finding; those of one cause only, which say most about it."""
     found: dict[str, list[str]] = {}
