@@ -183,7 +183,7 @@ def explain(error: BaseException, target: RedisTarget, timeout: float) -> StackE
         if isinstance(cause, ssl.SSLCertVerificationError):
             return StackError("%s: its certificate is not trusted: %s" % (place, cause.verify_message), kind="tls", fix="give the authority's certificate")
         if isinstance(cause, ssl.SSLError):
-            return StackError("%s: no TLS connection: %s" % (place, (cause.reason or "handshake failed").replace("_", " ").lower()), kind="tls")
+            return StackError("%s: no TLS connection: %s" % (place, (getattr(cause, "reason", None) or "handshake failed").replace("_", " ").lower()), kind="tls")
         if isinstance(cause, ConnectionRefusedError):
             return StackError("%s refuses connections: nothing listens there" % place, kind="refused")
         if isinstance(cause, (ConnectionResetError, BrokenPipeError)):

@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import redis as judge
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import SECTIONS, read_info
+from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, say
+
+MEGA = 1 << 20
+HEALTHY = {
+    "component": "redis",
+    "place": {"host": "redis", "port": 6379, "database": 0, "tls": False},
+    "answers": True,
+    "now": 1000,
+    "server": {"version": "7.0.15", "flavour": "redis", "run_id": "x", "mode": "standalone", "uptime_seconds": 900, "role": "master", "databases": 16},
+    "memory": {"used": 20 * MEGA, "max": 100 * MEGA, "policy": "noeviction", "evicted": 0, "keys": 100, "expiring": 10, "oom_errors": 0},
+    "persistence": {
+        "loading": False,
+        "rdb_last_bgsave_status": "ok",
+        "rdb_last_save_at": 900,
+        "rdb_changes": 3,
+        "rdb_in_progress": False,
+        "save": True,
+        "stop_writes_on_bgsave_error": True,
+        "aof_enabled": False,
+        "aof_last_write_status": "ok",
+        "aof_last_rewrite_status": "ok",
+        "misconf_errors": 0,
+    },
+    "clients": {"connected": 12, "own": 1, "max": 10000, "blocked": 2, "rejected": 0},
+    "stats": {"errors": {}, "total_error_replies": 0, "since": {"seconds": 0.1, "rejected": 0, "evicted": 0}},
+    "replication": {"role": "master", "master_host": "", "master_link": "", "read_only": False, "replicas": 0, "readonly_errors": 0},
+    "latency": {"p50_ms": 0.1, "p99_ms": 0.3, "ms": [0.1] * 19 + [0.3], "samples": 20, "dropped": 0, "slowlog": [], "events": []},
+    "keyspace": {"0": {"keys": 100, "expires": 10}},
+    "holds_broker": True,
+    "broker_databases": [0],
+}
+
+
+def changed(**sections):
+    seen = copy.deepcopy(HEALTHY)
+    for section, facts in sections.items():
+        if isinstance(facts, dict) and "unseen" not in facts:
+            seen[section].update(facts)
+        else:
+            seen[section] = facts
+    return seen
+
+
+def lost(kind, **more):
+    why = unseen("it is " + kind, kind=kind)
+    why["unseen"].update(more)
+    return {"component": "redis", "place": HEALTHY["place"], "answers": why, **dict.fromkeys(SECTIONS, why)}
+
+
+def judged(seen, **limits):
+    return list(judge_domain("redis", seen, Limits(limits)))
+
+
+def findings(seen, **limits):
+    return {answer.id: answer.severity for answer in judged(seen, **limits) if isinstance(answer, Finding)}
+
+
+def test_healthy_gives_no_finding_and_every_figure():
+    answers = judged(HEALTHY)
+    assert all(isinstance(answer, Clear) for answer in answers)
+    assert {answer.id for answer in answers} == {name for name in catalogue() if name.startswith("redis.") and name != "redis.password_rejected"}
+    for answer in answers:
+        for lang in ("en", "zh-TW"):
+            assert "?" not in say(answer.id, "clear", {"component": "redis", **answer.evidence}, lang), answer.id
+
+
+def ms(*late):
+    return {"ms": sorted([0.2] * (20 - len(late)) + list(late)), "p99_ms": max(late, default=0.2), "samples": 20}
+
+
+def slowlog(count, took, ago, command="KEYS"):
+    return [{"command": command, "ms": took, "seconds_ago": ago}] * count
+
+
+@pytest.mark.parametrize(
+    "seen,expected",
+    [
+        # memory
+        (changed(memory={"used": 79 * MEGA}), {}),
+        (changed(memory={"used": 80 * MEGA}), {"redis.memory_near_limit": WARNING}),
+        (changed(memory={"used": 95 * MEGA}), {"redis.memory_near_limit": CRITICAL}),
+        (changed(memory={"used": 99.5 * MEGA}), {"redis.memory_near_limit": CRITICAL}),
+        (changed(memory={"used": 99.5 * MEGA, "oom_errors": 3}), {"redis.memory_full": CRITICAL}),
+        (changed(memory={"used": 100 * MEGA}), {"redis.memory_full": CRITICAL}),
+        (changed(memory={"used": 50 * MEGA, "oom_errors": 9000}), {}),
+        (changed(memory={"used": 99 * MEGA, "policy": "allkeys-lru"}, holds_broker=False), {}),
+        (changed(memory={"used": 100 * MEGA, "policy": "volatile-lru", "expiring": 50}), {}),
+        (changed(memory={"used": 100 * MEGA, "policy": "volatile-lru", "expiring": 0}), {"redis.memory_full": CRITICAL}),
+        (changed(memory={"max": 0}), {"redis.no_memory_limit": INFO}),
+        # eviction
+        (changed(memory={"policy": "allkeys-lru"}), {"redis.evicts_broker_keys": WARNING}),
+        (changed(memory={"policy": "allkeys-lru", "max": 0}), {"redis.no_memory_limit": INFO}),
+        (changed(memory={"policy": "volatile-ttl"}), {}),
+        # persistence
+        (changed(persistence={"rdb_last_bgsave_status": "err"}), {"redis.save_failing": CRITICAL}),
+        (changed(persistence={"rdb_last_bgsave_status": "err", "stop_writes_on_bgsave_error": False}), {"redis.save_failing": WARNING}),
+        (changed(persistence={"rdb_last_bgsave_status": "err", "save": False}), {"redis.save_failing": WARNING}),
+        (
+            changed(persistence={"rdb_last_bgsave_status": "err", "stop_writes_on_bgsave_error": unseen("denied"), "save": unseen("denied")}),
+            {"redis.save_failing": CRITICAL},
+        ),
+        (changed(persistence={"aof_enabled": True, "aof_last_write_status": "err"}), {"redis.save_failing": CRITICAL}),
+        (changed(persistence={"aof_enabled": False, "aof_last_write_status": "err"}), {}),
+        (changed(persistence={"aof_enabled": True, "aof_last_rewrite_status": "err"}), {"redis.save_failing": WARNING}),
+        # latency
+        (changed(latency=ms(9.0, 9.0, 9.0, 9.0)), {}),
+        (changed(latency=ms(60.0)), {}),
+        (changed(latency=ms(150.0, 12.0)), {}),
+        (changed(latency=ms(12.0, 13.0, 14.0)), {"redis.slow": WARNING}),
+        (changed(latency=ms(12.0, 13.0, 500.0)), {"redis.slow": WARNING}),
+        (changed(latency=ms(120.0, 130.0, 500.0)), {"redis.slow": CRITICAL}),
+        (changed(latency={"ms": [400.0, 410.0, 420.0], "p99_ms": 420.0, "samples": 3}), {"redis.slow": CRITICAL}),
+        (changed(latency={"slowlog": slowlog(1, 900.0, 5)}), {}),
+        (changed(latency={"slowlog": slowlog(20, 400.0, 600)}), {}),
+        (changed(latency={"slowlog": slowlog(20, 400.0, 3)}), {"redis.slow": WARNING}),
+        (changed(latency={"slowlog": unseen("denied", kind="denied")}), {}),
+        # clients
+        (changed(clients={"connected": 7900}), {}),
+        (changed(clients={"connected": 8000}), {"redis.clients_near_limit": WARNING}),
+        (changed(clients={"connected": 9500}), {"redis.clients_near_limit": CRITICAL}),
+        (changed(clients={"connected": 9500, "rejected": 4}), {"redis.clients_near_limit": CRITICAL, "redis.rejected_connections": CRITICAL}),
+        (changed(clients={"rejected": 4}), {}),
+        (changed(stats={"since": {"seconds": 0.1, "rejected": 2, "evicted": 0}}), {"redis.rejected_connections": CRITICAL}),
+        # replica
+        (changed(replication={"role": "slave", "read_only": True}), {"redis.is_replica": CRITICAL}),
+        (changed(replication={"role": "slave", "read_only": False}), {}),
+        ({**changed(replication={"role": "slave", "read_only": True}), "expects_writes": False}, {}),
+        # answers
+        (lost("refused"), {"redis.not_answering": CRITICAL}),
+        (lost("timeout"), {"redis.not_answering": CRITICAL}),
+        (lost("protocol"), {"redis.not_answering": CRITICAL}),
+        (lost("auth"), {"redis.auth_mismatch": CRITICAL}),
+        (lost("auth_required"), {"redis.auth_mismatch": CRITICAL}),
+        (lost("loading"), {"redis.loading": CRITICAL}),
+        (lost("maxclients"), {"redis.rejected_connections": CRITICAL}),
+        (lost("tls"), {}),
+        (lost("missing_library"), {}),
+    ],
+)
+def test_findings(seen, expected):
+    assert findings(seen) == expected
+
+
+@pytest.mark.parametrize("kind", ["refused", "auth", "loading", "maxclients", "tls", "missing_library"])
+def test_what_was_not_seen_is_not_clear(kind):
+    answers = {answer.id: answer for answer in judged(lost(kind))}
+    assert set(answers) == {name for name in catalogue() if name.startswith("redis.") and name != "redis.password_rejected"}
+    for name in ("redis.memory_full", "redis.save_failing", "redis.slow", "redis.is_replica", "redis.clients_near_limit"):
+        assert isinstance(answers[name], Unseen)
+
+
+def test_denied_config_is_said():
+    seen = changed(memory={"max": unseen("CONFIG is denied", kind="denied")}, clients={"max": unseen("CONFIG is denied", kind="denied")})
+    answers = {answer.id: answer for answer in judged(seen)}
+    assert isinstance(answers["redis.memory_full"], Unseen) and isinstance(answers["redis.clients_near_limit"], Unseen)
+
+
+def test_a_busy_machine_measures_nothing():
+    seen = changed(latency={"samples": 0, "dropped": 9, "ms": [], "p50_ms": None, "p99_ms": None})
+    assert isinstance({answer.id: answer for answer in judged(seen)}["redis.slow"], Unseen)
+
+
+def test_kind_of_password_trouble():
+    problems = [
+        next(one for one in judged(lost(kind, **more)) if isinstance(one, Finding)).evidence["problem"]
+        for kind, more in (("auth", {}), ("auth_required", {}), ("auth", {"unneeded": True}))
+    ]
+    assert problems == ["wrong", "missing", "unneeded"]
+
+
+def test_limits_are_options_also_per_component():
+    assert findings(changed(memory={"used": 70 * MEGA}), redis_memory_percent_warning=60) == {"redis.memory_near_limit": WARNING}
+    own = Limits(components={"redis": {"redis_latency_p99_ms_warning": 20}})
+    assert not [one for one in judge_domain("redis", changed(latency=ms(12.0, 13.0, 14.0)), own) if isinstance(one, Finding)]
+
+
+def test_the_slow_log_names_the_commands_by_their_cost():
+    seen = changed(latency={**ms(50.0, 50.0, 50.0), "slowlog": slowlog(8, 50.0, 2) + slowlog(1, 80.0, 5, "HGETALL") + slowlog(1, 900.0, 9999, "SORT")})
+    evidence = next(one for one in judged(seen) if isinstance(one, Finding)).evidence
+    assert evidence["commands"] == ["KEYS x8 (up to 50 ms)", "HGETALL x1 (up to 80 ms)"]
+
+
+@pytest.mark.parametrize(
+    "info,flavour",
+    [
+        ({"redis_version": "7.0"}, "redis"),
+        ({"valkey_version": "8.0", "redis_version": "7.2.4"}, "valkey"),
+        ({"redis_version": "6.2", "dragonfly_version": "df-1"}, "dragonfly"),
+        ({"redis_version": "6.3.4", "server_threads": 2}, "keydb"),
+    ],
+)
+def test_flavours(info, flavour):
+    assert read_info(info, {}, {"own": 1})["server"]["flavour"] == flavour
+
+
+def test_info_with_and_without_config():
+    info = {
+        "used_memory": 5,
+        "maxmemory": 10,
+        "maxmemory_policy": "noeviction",
+        "connected_clients": 4,
+        "errorstat_OOM": {"count": 7},
+        "db0": {"keys": 3, "expires": 1},
+    }
+    seen = read_info(info, unseen("denied", kind="denied"), {"own": 3})
+    assert seen["memory"]["oom_errors"] == 7 and seen["memory"]["expiring"] == 1
+    assert seen["clients"]["connected"] == 1
+    assert seen["persistence"]["stop_writes_on_bgsave_error"]["unseen"]["kind"] == "denied"
+    assert read_info(info, {"stop-writes-on-bgsave-error": "no", "save": ""}, {"own": 1})["persistence"]["save"] is False
+
+
+def test_domain_is_registered():
+    assert judge.DOMAIN == "redis"
