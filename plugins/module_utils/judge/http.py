@@ -133,11 +133,14 @@ def errors(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     if level or failed:
         if failed and not level:
             level = CRITICAL if any(kind == "other" for path, _status in failed for kind in [seen["routes"][path]["kind"]]) else WARNING
+        figures = {"percent": round(share, 1), "errors": failures, "requests": requests}
+        if not failures:
+            asked = len(_routes(seen))
+            figures = {"percent": round(100.0 * len(failed) / asked, 1), "errors": len(failed), "requests": asked}
         routes = sorted(worst, key=lambda route: -worst[route])[:10] or [path for path, _status in failed]
         yield Finding(
             "http.errors", component, level or WARNING,
-            {"url": seen["url"], "percent": round(share, 1), "errors": failures or len(failed), "requests": requests or len(_routes(seen)), "routes": routes, "route": routes[0],
-             "statuses": {path: status for path, status in failed}},
+            {"url": seen["url"], **figures, "routes": routes, "route": routes[0], "statuses": {path: status for path, status in failed}},
         )
     elif recent is None:
         why = why_unseen(seen.get("metrics")) or why_unseen(seen.get("metrics_after")) or {"reason": "not observed", "kind": "absent", "fix": ""}

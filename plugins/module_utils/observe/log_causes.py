@@ -8,8 +8,9 @@ write before it), at the start of an error field, or in the message of an ERROR 
 
 from __future__ import annotations
 
+import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Iterable, Iterator, NamedTuple
 from urllib.parse import urlsplit
 
@@ -556,17 +557,27 @@ def _of_system(raised: Raised, short: str) -> Cause | None:
 
 
 def _of_library(text: str, beside: str) -> Cause | None:
-    return next(_all_of_library(text, beside), None)
+    return next(iter(_all_of_library(text, beside)), None)
 
 
-def _all_of_library(text: str, beside: str) -> Iterator[Cause]:
-    """The texts of libraries within a message, at places where an application puts them."""
+def _all_of_library(text: str, beside: str) -> list[Cause]:
+    """The texts of libraries within a message, at places where an application puts them. An outage says the same thousands of times."""
+    return [replace(cause, detail=dict(cause.detail)) for cause in _search(text, bool(_ABOUT_REDIS.search(beside)))]
+
+
+@functools.lru_cache(maxsize=256)
+def _search(text: str, about_redis: bool) -> tuple[Cause, ...]:
+    return tuple(_look_for(text, about_redis))
+
+
+def _look_for(text: str, about_redis: bool) -> Iterator[Cause]:
     for number, match in enumerate(_LIBRARY.finditer(text[:4000])):
-        if number >= 8:
-            break
+        if number >= 8 or _SOMEBODY_SAID.search(text[max(0, match.start() - 120) : match.start()]):
+            # What follows is somebody's, to the end of the line.
+            return
         if not _placed(text, match.start()):
             continue
-        if match.group("vague") and match.start() and not _ABOUT_REDIS.search(text[: match.start()] + " " + beside):
+        if match.group("vague") and match.start() and not about_redis and not _ABOUT_REDIS.search(text[: match.start()]):
             continue
         rest = text[match.start() :]
         if _TYPE_HEAD.match(rest):
@@ -590,8 +601,6 @@ def _placed(text: str, start: int) -> bool:
     prefix = text[:start]
     if not prefix:
         return True
-    if _SOMEBODY_SAID.search(prefix[-120:]):
-        return False
     opener = _REPR.search(prefix[-40:])
     if opener:
         return not _in_quotes(prefix.rstrip("\"'"))

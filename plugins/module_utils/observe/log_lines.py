@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Iterator
 
 MOST_LENGTH = 8192
-MOST_TRACEBACK_LINES = 400
+# A JSON line may hold a long traceback; one that is longer still, or cut off, is read as far as it goes.
+MOST_JSON = 65536
+MOST_TRACEBACK_LINES = 4000
 MOST_FRAMES = 60
 
 DEBUG, NOTE, WARN, ERROR, FATAL = 10, 20, 30, 40, 50
@@ -57,6 +59,8 @@ class Event:
 
 
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):(\d\d)) ?")
+_PIECE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
+_PAIR = re.compile(r"\"([\w.@-]{1,60})\":\s?(?:\"((?:[^\"\\]|\\.)*)(\"|$)|(-?\d{1,20}))")
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,20}[ -/]?[@-~]|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -81,6 +85,8 @@ _AFTER_TIME = re.compile(
     _BOX + r"{0,2}?(?:[A-Za-z_][\w./:@-]{0,80}[ \t]{0,20}(?:[-|:][ \t]{1,4}|[ \t]))??" + _BOX + r"{0,2}?(?:\d{1,9} )?"
     r"(?:[\[(<]?[ ]{0,2}(?P<level>" + _UPPER + r")[ ]{0,9}[\])>]?|\[(?P<boxed>" + _LOWER + r")[ ]{0,9}\])(?=[ \t:|\]-]|$)[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<text>.*)"
 )
+# The logger's name, where it stands behind the level.
+_AFTER_LEVEL = re.compile(r"\[[\w.:/-]{1,80}\][ \t]{1,4}(?:[-|:][ \t]{1,4})?|[A-Za-z_]\w{0,40}(?:\.\w{1,40}){0,8} [-|] ")
 _LOGFMT = re.compile(r"(?:ts|time|t|timestamp|level|lvl)=")
 _LOGFMT_PAIR = re.compile(r"([A-Za-z_][\w.]{0,40})=(\"(?:[^\"\\]|\\.){0,4000}\"|[^\s\"]{0,1000})")
 _LOGURU_PLACE = re.compile(r"[\w.<>]{1,120}:[\w.<>]{1,80}:\d{1,6} - ")
@@ -100,7 +106,7 @@ _GROUP_LINE = re.compile(r"\s{0,40}[|+][ -]?")
 
 _MESSAGE_KEYS = ("message", "event", "msg", "log", "text", "body", "short_message")
 _LEVEL_KEYS = ("level", "levelname", "severity", "log_level", "lvl", "level_name", "loglevel", "log.level", "error_severity", "severity_text", "@level")
-_TRACE_KEYS = ("exception", "exc_info", "exc_text", "traceback", "stack_trace", "stacktrace", "stack", "stack_info", "error.stack_trace", "exc")
+_TRACE_KEYS = ("exception", "exc_info", "exc_text", "traceback", "stack_trace", "stacktrace", "stack", "stack_info", "error.stack_trace", "exc", "err", "error")
 _ERROR_KEYS = ("error", "err", "exc", "reason", "cause", "exception", "error_message", "error.message", "exc_value", "exception_message", "exc_info")
 _TYPE_KEYS = ("error_type", "exc_type", "exception_type", "error.type", "exception_class", "error_class")
 
@@ -177,7 +183,7 @@ class Reader:
 
     def _split(self, raw: str) -> tuple[float, str]:
         """(UNIX time or 0, the application's own line), capped and without terminal codes."""
-        line = raw[: MOST_LENGTH + 40]
+        line = raw[: MOST_JSON + 40]
         at = 0.0
         match = _STAMP.match(line)
         if match:
@@ -193,12 +199,17 @@ class Reader:
                 offset = int(match.group(9)) * 3600 + int(match.group(10)) * 60
                 at += -offset if match.group(8) == "+" else offset
             line = line[match.end() :]
+        if not line.startswith("{"):
+            line = line[:MOST_LENGTH]
+        elif len(line) > 16000:
+            # Docker cuts long lines into pieces of 16 KiB and puts the time before each.
+            line = _PIECE.sub("", line)
         line = line.rstrip("\r\n")
         if "\x1b" in line:
             line = _ANSI.sub("", line)
         if not line.isprintable():
             line = _CONTROL.sub("", line)
-        return at, line[:MOST_LENGTH]
+        return at, line
 
 
 class Traceback:
@@ -315,7 +326,7 @@ def parse_line(line: str, at: float) -> Event | None:
     """The event that begins with this line, None when its format is not known."""
     first = line[0]
     if first == "{":
-        return _parse_json(line, at) if line.rstrip().endswith("}") else None
+        return _parse_json(line, at)
     if first == "[":
         match = _CELERY.match(line)
         if match:
@@ -342,8 +353,7 @@ def parse_line(line: str, at: float) -> Event | None:
         if match:
             rest = _AFTER_TIME.match(match.group("rest"))
             if rest:
-                place = _LOGURU_PLACE.match(rest.group("text"))
-                return Event(at, "python", _level(rest.group("level") or rest.group("boxed")), rest.group("text")[place.end() if place else 0 :])
+                return Event(at, "python", _level(rest.group("level") or rest.group("boxed")), _without_logger(rest.group("text")))
             return None
     match = _LEVEL_FIRST.match(line)
     if match:
@@ -351,13 +361,18 @@ def parse_line(line: str, at: float) -> Event | None:
         level = _level(match.group("level") or match.group("boxed"))
         if level == NOTE and _ACCESS.match(match.group("text")):
             form = "access"
-        return Event(at, form, level, match.group("text"))
+        return Event(at, form, level, _without_logger(match.group("text")) if form == "python" else match.group("text"))
     if _LOGFMT.match(line):
         pairs = {key.lower(): value for key, value in _LOGFMT_PAIR.findall(line[:4096])}
         return _from_fields({key: value.strip('"').replace('\\"', '"') for key, value in pairs.items()}, at)
     if _ACCESS.match(line):
         return Event(at, "access", NOTE, line)
     return None
+
+
+def _without_logger(text: str) -> str:
+    match = _LOGURU_PLACE.match(text) or _AFTER_LEVEL.match(text)
+    return text[match.end() :] if match else text
 
 
 def _level(word: Any) -> int | None:
@@ -383,13 +398,30 @@ def _parse_json(line: str, at: float) -> Event | None:
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
-        return None
+        document = _salvage(line) if len(line) > 4000 else None
     if not isinstance(document, dict) or not document:
         return None
     record = document.get("record")
     if isinstance(record, dict) and isinstance(record.get("level"), dict):
         return _from_loguru(document, record, at)
     return _from_fields({str(key): value for key, value in document.items()}, at)
+
+
+def _salvage(line: str) -> dict[str, Any]:
+    """The pairs of a JSON line that was cut off. Strings are read whole, so none of their contents is taken for a key."""
+    document: dict[str, Any] = {}
+    for match in _PAIR.finditer(line):
+        key, text, end, number = match.groups()
+        if number is not None:
+            document.setdefault(key, int(number))
+            continue
+        if not end:
+            text = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?$", "", text)
+        try:
+            document.setdefault(key, json.loads('"%s"' % text, strict=False))
+        except ValueError:
+            continue
+    return document
 
 
 def _from_loguru(document: dict[str, Any], record: dict[str, Any], at: float) -> Event:

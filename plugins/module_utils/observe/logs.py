@@ -27,7 +27,7 @@ _KEPT_NUMBER = re.compile(r"(?:(?:port|errno|error|code|line|:) ?|:)$", re.IGNOR
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"\"([^\"\n]{0,1000})\"|(?<!\w)'([^'\n]{0,1000})'(?!\w)")
 _PLAIN = re.compile(r"[A-Za-z_][\w.:/-]{0,60}$")
-_LIBRARY_PATH = re.compile(r"/(?:site|dist)-packages/|/lib/python\d|^<frozen|^<string>|/\.pyenv/")
+_LIBRARY_PATH = re.compile(r"/(?:site|dist)-packages/|/lib/python\d|^<|/\.pyenv/")
 _ROOTS = re.compile(r"^/(?:usr/src/app|usr/local/app|srv/www|home/[^/]{1,60}|srv|app|code|opt|src|workspace)/")
 # Values of these details are names, shown as they are; all others are generalised.
 _NAMES = frozenset("name names module user database task command signal state what host port size overflow timeout reason type library revision table side limit path".split())
@@ -93,7 +93,8 @@ def last_words(lines: Iterable[str], mask: Mask) -> dict[str, Any] | None:
 def fingerprint(cause: Cause) -> str:
     """What makes two events the same one: the cause and whom it names; of an unknown exception its type and place; else the message without its values."""
     if cause.specific:
-        named = ["%s=%s" % (key, cause.detail[key]) for key in ("host", "port", "user", "database", "name", "module", "task", "reason", "side") if cause.detail.get(key)]
+        keys = ("host", "port", "user", "database", "name", "module", "task", "side", "reason" if cause.about == "broker" else "")
+        named = ["%s=%s" % (key, cause.detail[key]) for key in keys if cause.detail.get(key)]
         return " ".join([cause.kind, *named])[:200]
     if cause.raised is not None:
         place = where(cause.raised)
