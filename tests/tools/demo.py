@@ -19,6 +19,7 @@ BIN = Path(sys.executable).parent
 CTL = ROOT / "tests" / "stack" / "ctl.py"
 GAMEDAY = ROOT / "tests" / "tools" / "gameday.py"
 REPORTS = ROOT / "reports"
+LEFT = ROOT / "tests" / "output" / "gameday"  # what gameday.py keeps of a stack while it is broken
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +67,8 @@ def down(stack: str) -> int:
     heal(stack)
     status = run([sys.executable, CTL, "down", stack])
     remove_images(stack)
-    shutil.rmtree(REPORTS / stack, ignore_errors=True)
+    for folder in (REPORTS / stack, LEFT / stack):
+        shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         REPORTS.rmdir()
     if status == 0:
@@ -79,8 +81,9 @@ def diagnose(stack: str, *options: str) -> int:
 
 
 def heal(stack: str) -> None:
-    """Faults that an earlier demo-break left; where there is none, nothing happens."""
-    if GAMEDAY.exists():
+    """Take back what an earlier demo-break left; its journal tells whether there is anything."""
+    if (LEFT / stack / "journal.json").exists():
+        say("taking back the fault that is in %s" % stack)
         run([sys.executable, GAMEDAY, "--heal-all", "--stack", stack], stdout=subprocess.DEVNULL)
 
 
