@@ -204,7 +204,9 @@ def _root(seen: dict[str, Any], place: int, items: list[dict[str, Any]], causes:
                     step = parent[step]
                 path.append("%s: %s" % (items[place]["component"], items[place]["title"]))
                 consequences.append({key: items[effect][key] for key in ("key", "id", "component", "title", "severity")} | {"path": path})
-    return {**items[place], "consequences": consequences, "changed": _changes(seen, items[place]["component"])}
+    # A cause is as grave as the gravest of what it causes: a lock of a minute that takes the api down is no warning.
+    severity = min([items[place]["severity"]] + [consequence["severity"] for consequence in consequences], key=SEVERITIES.index)
+    return {**items[place], "severity": severity, "consequences": consequences, "changed": _changes(seen, items[place]["component"])}
 
 
 def _changes(seen: dict[str, Any], component: str) -> list[dict[str, Any]]:

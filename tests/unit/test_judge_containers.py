@@ -78,3 +78,22 @@ def test_memory_near_limit(used, expected):
 def test_memory_that_could_not_be_read_is_said():
     seen = stack(component("api", "api", instance(memory={"unseen": {"reason": "no answer", "kind": "timeout", "fix": ""}})))
     assert [answer.id for answer in judge_domain(containers.DOMAIN, seen, Limits()) if type(answer).__name__ == "Unseen"] == ["container.memory_near_limit"]
+
+
+def said(kind: str) -> dict[str, object]:
+    signature = {"kind": kind, "about": None, "count": 1, "first": NOW - 3, "last": NOW - 3, "sample": "ModuleNotFoundError", "detail": {}}
+    return {"component": "api", "now": NOW, "signatures": [signature]}
+
+
+YOUNG = {"started_at": NOW - 5}
+FIRST_LIFE = [
+    ("nothing said yet", instance(**YOUNG), "exception", []),
+    ("an error that it cannot survive, before it ended once", instance(**YOUNG), "import_error", [("container.crashed", "api")]),
+    ("it came up all the same", instance(**YOUNG, listening=[8000]) | {"listening": [8000]}, "import_error", []),
+    ("long ago", instance(started_at=NOW - 300), "import_error", []),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "kind", "expected"), FIRST_LIFE, ids=[case[0] for case in FIRST_LIFE])
+def test_a_start_that_fails_is_told_before_the_first_end(what, one, kind, expected):
+    assert found(judge_domain(containers.DOMAIN, stack(component("api", "api", one, logs=said(kind))), Limits())) == expected

@@ -39,9 +39,10 @@ def missing(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         name = component["component"]
         present = {setting["name"] for setting in component["settings"] if setting["set"]}
         for one in view.instances(component):
-            if one["state"] == "running" and not view.is_looping(seen, name, one):
+            starting = view.failing_start(seen, name, one)
+            if one["state"] == "running" and not starting and not view.is_looping(seen, name, one):
                 continue
-            words = one.get("last_words") or {}
+            words = starting or one.get("last_words") or {}
             wanted = (words.get("detail") or {}).get("name", "")
             if words.get("kind") == "setting_missing" and wanted and wanted.upper() not in {setting.upper() for setting in present}:
                 twin = _twin_with(seen, component, one, wanted)

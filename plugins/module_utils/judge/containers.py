@@ -10,7 +10,7 @@ from typing import Any, Iterator
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 DOMAIN = "containers"
 # The engine's own words when a command cannot be run at all.
@@ -40,6 +40,11 @@ def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         looping = [one for one in copies if view.is_looping(seen, name, one)]
         alive = [one for one in view.running(component) if one not in looping]
         broken = looping or [one for one in copies if one["state"] != "running"]
+        for one in alive:
+            words = view.failing_start(seen, name, one)
+            if words:
+                evidence = {"instance": one["name"], "state": "starting", "exit_code": "-", "restarts": one["restarts"], "command": one["command"]}
+                yield Finding("container.crashed", name, CRITICAL, {**evidence, **_last_words(words)}, MEDIUM)
         if alive and not looping:
             yield from _children_killed(seen, name, alive)
             yield Clear("container.not_running", name, {"running": len(alive), "of": len(copies), "seconds": round(min(view.age(seen, one) for one in alive))})
@@ -61,7 +66,7 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
         evidence["seconds"] = round(max(0.0, seen["now"] - one["finished_at"]))
     words = one.get("last_words")
     if isinstance(words, dict) and "unseen" not in words:
-        evidence.update({"failure_kind": words.get("kind", ""), "failure_about": words.get("about") or "", "last_words": words.get("sample", "")})
+        evidence.update(_last_words(words))
     if state == "paused":
         return Finding("container.paused", name, CRITICAL, evidence)
     if component["role"] in view.FINITE and state == "exited" and code == 0:
@@ -81,6 +86,10 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
     if code == KILLED:
         return Finding("container.killed", name, CRITICAL, evidence)
     return Finding("container.crashed", name, CRITICAL, evidence)
+
+
+def _last_words(words: dict[str, Any]) -> dict[str, Any]:
+    return {"failure_kind": words.get("kind", ""), "failure_about": words.get("about") or "", "last_words": words.get("sample", "")}
 
 
 def _stopped(seen: dict[str, Any], name: str, component: dict[str, Any], evidence: dict[str, Any], stop: dict[str, Any] | None) -> Answer | None:

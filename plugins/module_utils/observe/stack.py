@@ -545,6 +545,8 @@ class StackObserver:
             domain, component = name.split(":", 1)
             if domain in ("postgres", "redis", "celery", "http"):
                 document[domain][component] = facts if "unseen" not in facts else {"component": component, "answers": facts}
+        for facts in document["postgres"].values():
+            self._name_clients(facts)
         for component in self.components:
             if component.role == "api" and component.id not in document["http"]:
                 document["http"][component.id] = {"component": component.id, "answers": unseen("no instance of it runs", kind="not_running")}
@@ -554,6 +556,18 @@ class StackObserver:
         document["timing"] = {"probes": dict(self.probes.seconds), "total_seconds": round(time.time() - self.started, 3)}
         document["finished_at"] = time.time()
         return document
+
+    def _name_clients(self, facts: dict[str, Any]) -> None:
+        """Say from which component each session comes; an address that is nobody's stays an address."""
+        addresses = self._addresses()
+        for key in ("sessions", "others", "holders"):
+            found = facts.get(key)
+            for session in found if isinstance(found, list) else []:
+                session["client"] = addresses.get(str(session.get("client_addr")), "")
+
+    def _addresses(self) -> dict[str, str]:
+        """Component by address."""
+        return {seat["address"]: component.id for component in self.components for one in component.instances for seat in one.networks.values() if seat["address"]}
 
     @staticmethod
     def _named(name: str, fact: dict[str, Any]) -> dict[str, Any]:
@@ -626,7 +640,7 @@ class StackObserver:
     def _edges(self) -> list[dict[str, Any]]:
         """Who uses whom: by the settings of the program, then by the connections that are open."""
         edges: dict[tuple[str, str, str], dict[str, Any]] = {}
-        addresses = {seat["address"]: component.id for component in self.components for one in component.instances for seat in one.networks.values() if seat["address"]}
+        addresses = self._addresses()
         for component in self.components:
             for target in self.targets.get(component.id, []):
                 if target.malformed:
