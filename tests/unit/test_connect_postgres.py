@@ -1,3 +1,5 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Database URLs, the meaning of refusals, and passwords and pg_hba.conf judged without a login: one row a case."""
 
 from __future__ import annotations
@@ -211,7 +213,7 @@ PASSWORDS = [
     ("scram, empty", scram(b"hunter2"), "", False),
     ("scram, other rounds", scram(b"hunter2", rounds=100), "hunter2", True),
     ("scram, SASLprep maps a soft hyphen away", scram(b"IX"), "I\u00adX", True),
-    ("scram, SASLprep normalizes", scram("a".encode()), "\u00aa", True),
+    ("scram, SASLprep normalizes", scram(b"a"), "\u00aa", True),
     ("scram, letters beyond ASCII", scram("paßwörd".encode()), "paßwörd", True),
     ("md5, right", MD5, "hunter2", True),
     ("md5, wrong", MD5, "hunter3", False),

@@ -1,3 +1,5 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Judgements on one PostgreSQL server: one row a case."""
 
 from __future__ import annotations

@@ -67,6 +67,10 @@ FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND (datid IS NOT NULL OR backend_type = 'walsender')
 ORDER BY state = 'idle', xact_start NULLS LAST, pid"""
 
+SAME_ENCODING_SQL = """
+    CASE WHEN (SELECT d.encoding FROM pg_database d WHERE d.oid = datid) = (SELECT d.encoding FROM pg_database d WHERE d.datname = current_database())
+         THEN left(query, 1000) END"""
+
 # pg_blocking_pids() takes the lock manager for itself: it is asked for those that wait, and for no more than 200.
 LOCKS_SQL = """
 WITH held AS (SELECT * FROM pg_locks),
@@ -252,8 +256,8 @@ class Reader:
         except StackError as error:
             if error.kind not in ("encoding", "query"):
                 raise
-            # A query text in another database's encoding makes the whole answer unreadable.
-            rows = self.connection.rows(SESSIONS_SQL.format(query="NULL::text"))
+            # A text in another database's encoding makes the whole answer unreadable: only those in our own, then.
+            rows = self.connection.rows(SESSIONS_SQL.format(query=SAME_ENCODING_SQL))
         for row in rows:
             # Without the right to see it, a session has no type; only clients (and their parallel workers) have both user and database.
             row["is_client"] = row["backend_type"] == "client backend" or (row["backend_type"] is None and row.pop("has_user_and_database"))
