@@ -22,8 +22,9 @@ CASES = [
     ("killed from outside", component("api", "api", instance(exit_code=137, **ENDED)), [], [("container.killed", "api")]),
     ("out of memory", component("api", "api", instance(exit_code=137, oom_killed=True, **ENDED)), [], [("container.oom_killed", "api")]),
     ("out of memory by the engine's event", component("api", "api", instance("a", exit_code=137, **ENDED)), [event("api", "oom", 61, "a")], [("container.oom_killed", "api")]),
-    ("a child out of memory", component("api", "api"), [event("api", "oom", 30)], [("container.oom_killed", "api")]),
-    ("a child out of memory long ago", component("api", "api"), [event("api", "oom", 900)], []),
+    ("a child out of memory", component("api", "api", instance("a")), [event("api", "oom", 30, "a")], [("container.oom_killed", "api")]),
+    ("a child out of memory long ago", component("api", "api", instance("a")), [event("api", "oom", 900, "a")], []),
+    ("out of memory before it was made anew", component("api", "api", instance("b")), [event("api", "oom", 30, "a")], []),
     ("command not found", component("api", "api", instance(exit_code=127, **ENDED)), [], [("container.bad_command", "api")]),
     (
         "never started: no such program",

@@ -71,7 +71,7 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
         return Finding("container.paused", name, CRITICAL, evidence)
     if component["role"] in view.FINITE and state == "exited" and code == 0:
         return None
-    if one["oom_killed"] or _oom_event(seen, name, one["started_at"] - 120):
+    if one["oom_killed"] or _oom_event(seen, one, one["started_at"] - 120):
         return Finding("container.oom_killed", name, CRITICAL, {**evidence, "memory_limit": one["memory_limit"]})
     if code in (126, 127) or (state in ("created", "exited") and NO_COMMAND.search(one["error"])):
         return Finding("container.bad_command", name, CRITICAL, {**evidence, "error": one["error"]})
@@ -100,15 +100,18 @@ def _stopped(seen: dict[str, Any], name: str, component: dict[str, Any], evidenc
     return Finding("container.not_running", name, severity, {**evidence, "stopped_by": stop["action"] if stop else ""})
 
 
-def _oom_event(seen: dict[str, Any], name: str, since: float) -> bool:
+def _oom_event(seen: dict[str, Any], one: dict[str, Any], since: float) -> bool:
+    """Of this very instance: one that was made anew since is another."""
     events = seen.get("events")
-    return not why_unseen(events) and any(event["component"] == name and event["action"] == "oom" and event["time"] >= since for event in events or [])
+    return not why_unseen(events) and any(event["instance"] == one["id"] and event["action"] == "oom" and event["time"] >= since for event in events or [])
 
 
 def _children_killed(seen: dict[str, Any], name: str, alive: list[dict[str, Any]]) -> Iterator[Answer]:
     """The kernel kills a child and the container lives on: only the engine's events show it (the last two minutes count)."""
-    if _oom_event(seen, name, seen["now"] - 120):
-        yield Finding("container.oom_killed", name, CRITICAL, {"instance": alive[0]["name"], "state": "running", "exit_code": KILLED, "restarts": alive[0]["restarts"], "memory_limit": alive[0]["memory_limit"]})
+    hit = next((one for one in alive if _oom_event(seen, one, seen["now"] - 120)), None)
+    if hit:
+        evidence = {"instance": hit["name"], "state": "running", "exit_code": KILLED, "restarts": hit["restarts"], "memory_limit": hit["memory_limit"]}
+        yield Finding("container.oom_killed", name, CRITICAL, evidence)
     else:
         yield Clear("container.oom_killed", name, {"minutes": 2})
 
