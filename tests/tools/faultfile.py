@@ -20,7 +20,7 @@ VERDICTS = ("healthy", "degraded", "down", "unknown")
 # What may stand in a file. The step kinds must equal those that bench.py can do: a unit test compares them.
 STEPS = frozenset(
     "stop kill start pause restart recreate override setting unset unpublish add_memory_limit break_code exec "
-    "sql sql_session open_sessions drop_app_sessions rotate_database_password "
+    "sql seed sql_session open_sessions drop_app_sessions rotate_database_password "
     "redis redis_password redis_fill redis_save_fails network_disconnect signal send enqueue traffic stray_container wait wait_ready".split()
 )
 SYMPTOMS = frozenset("request container event log sql redis task".split())

@@ -235,7 +235,18 @@ def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any]) -> str:
     if problem:
         return "; ".join([*problems, "still unwell: %s" % problem])
     after = bench.settings()
-    return "; ".join([*problems, *("%s differs" % key for key in sorted({*before, *after}) if before.get(key) != after.get(key))])
+    return "; ".join([*problems, *differences(before, after)])
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Where two views of a stack's settings differ, without the values: there are secrets among them."""
+    found = []
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if old != new:
+            inside = [part for part in sorted({*old, *new}) if old.get(part) != new.get(part)] if isinstance(old, dict) and isinstance(new, dict) else []
+            found.append("%s differs%s" % (key, " in %s" % ", ".join(inside) if inside else ""))
+    return found
 
 
 def break_it(bench: Any, fault: Fault, names: Mapping[str, Any], clock: Clock) -> None:
@@ -385,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="the cases, without running them")
     parser.add_argument("--record", default="", metavar="FILE", help="write the coverage record after the run, or, alone, from the last results")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _act(options, list(arguments if arguments is not None else sys.argv[1:]))
     except FaultError as error:

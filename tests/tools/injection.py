@@ -116,8 +116,9 @@ class Bench:
         return json.loads(self.stack.compose("config", "--format", "json"))
 
     def compose_up(self, *services: str, force: bool = False) -> None:
-        """Services as the files and the overrides that now lie in our folder want them; a start that fails is the fault's own affair."""
-        extra = [word for path in sorted(self.folder.glob("override-*.yml")) for word in ("-f", str(path))]
+        """Services as the files and those of our overrides that are about them want them; a start that fails is the fault's own affair."""
+        overrides = [path for path in sorted(self.folder.glob("override-*.yml")) if set(path.stem.split(".")[1:]) & set(services)]
+        extra = [word for path in overrides for word in ("-f", str(path))]
         command = ["docker", "compose", "-p", self.stack.project, "-f", str(self.stack.folder / "compose.yml"), *extra,
                    "up", "-d", "--no-deps", "--no-build", "--pull", "never", "--timeout", "3", *(["--force-recreate"] if force else []), *services]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -375,16 +376,16 @@ def override(bench: Bench, services: dict[str, Any]) -> None:
 
 def _override(bench: Bench, content: Any, services: list[str]) -> None:
     number = len(list(bench.folder.glob("override-*.yml"))) + 1
-    path = bench.folder / ("override-%d.yml" % number)
+    path = bench.folder / ("override-%d.%s.yml" % (number, ".".join(services)))
     bench.later("override", path=str(path), services=services)
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
-    bench.compose_up(*services)
+    bench.compose_up(*services, force=True)  # another secret alone would not be noticed
 
 
 @undo
 def undo_override(bench: Bench, path: str, services: list[str]) -> None:
     Path(path).unlink(missing_ok=True)
-    bench.compose_up(*services)
+    bench.compose_up(*services, force=True)
     if bench.said:
         raise FaultError(bench.said)
 
@@ -569,6 +570,21 @@ def undo_remove_container(bench: Bench, name: str) -> None:
 @step
 def sql(bench: Bench, text: str) -> None:
     bench.psql(text)
+
+
+@step
+def seed(bench: Bench, rows: int) -> None:
+    """So many more rows in the busiest table."""
+    table = bench.spec["postgres"]["busiest_table"]
+    highest = int(bench.psql("SELECT coalesce(max(id), 0) FROM %s" % table))
+    bench.later("seed", table=table, after=highest, rows=rows)
+    ctl.seed(bench.stack, rows)
+
+
+@undo
+def undo_seed(bench: Bench, table: str, after: int, rows: int) -> None:
+    bench.psql("DELETE FROM %s WHERE id > %d AND id <= %d" % (table, after, after + rows))
+    bench.psql("VACUUM ANALYZE %s" % table)
 
 
 def _sessions(bench: Bench, **order: Any) -> None:

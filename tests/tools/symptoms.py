@@ -127,13 +127,14 @@ def sees_task(bench: Bench, order: dict[str, Any]) -> tuple[bool, str]:
 
 
 def wait_for(bench: Bench, symptoms: Any) -> None:
-    """Wait for every symptom in turn; each has its own within_seconds (30)."""
+    """Wait for every symptom in turn; each has its own within_seconds (30), and for_seconds (0) during which it must stay."""
     for order in symptoms:
         kind = next(kind for kind in SYMPTOM if kind in order)
-        end = time.monotonic() + order.get("within_seconds", 30)
+        end, since = time.monotonic() + order.get("within_seconds", 30), None
         while True:
             there, seen = SYMPTOM[kind](bench, order)
-            if there:
+            since = (since or time.monotonic()) if there else None
+            if since and time.monotonic() - since >= order.get("for_seconds", 0):
                 break
             if time.monotonic() > end:
                 raise FaultError("the symptom did not come: %s%s" % (seen, " (%s)" % bench.said if bench.said else ""))
