@@ -111,7 +111,7 @@ facts:
   type: dict
 """
 
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -149,7 +149,9 @@ def main() -> None:
         mask.learn(value.rpartition(" ")[2])
     target = HttpTarget(given["url"], given["address"] or "", headers, given["validate_certs"], given["ca_path"] or "")
     try:
-        mask.learn(urlsplit(given["url"]).password)
+        password = target.password
+        mask.learn(password)
+        module.no_log_values.update({password, quote(password, safe="")} - {""})
         seen = observe_http(target.place()[1], target, mask, given["timeout"], tuple(given["routes"]), sample=max(0.0, given["sample"]))
         answers = list(judge_domain(_http.DOMAIN, seen, Limits(given["limits"], routes=given["route_limits"])))
     except StackError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import http as _judges  # noqa: F401  registers
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
@@ -26,8 +27,13 @@ def facts(*routes, answers=True, metrics=None, after=None):
     paths = ("/health", "/ready", "/metrics", "/docs")
     given = dict(zip(paths, routes))
     return {
-        "component": "api", "url": "http://api:8000", "address": "", "answers": answers, "routes": given,
-        "metrics": metrics or unseen("no metrics"), "metrics_after": after or unseen("read once"),
+        "component": "api",
+        "url": "http://api:8000",
+        "address": "",
+        "answers": answers,
+        "routes": given,
+        "metrics": metrics or unseen("no metrics"),
+        "metrics_after": after or unseen("read once"),
     }
 
 
@@ -46,7 +52,9 @@ def test_healthy_gives_no_finding_and_says_what_was_looked_at():
     assert isinstance(answers["http.errors"], Unseen)
 
 
-@pytest.mark.parametrize("kind,phase", [("refused", "connect"), ("timeout", "connect"), ("reset", "first_byte"), ("dns", "dns"), ("tls", "tls"), ("unreachable", "connect")])
+@pytest.mark.parametrize(
+    "kind,phase", [("refused", "connect"), ("timeout", "connect"), ("reset", "first_byte"), ("dns", "dns"), ("tls", "tls"), ("unreachable", "connect")]
+)
 def test_unreachable(kind, phase):
     seen = facts(*(lost(path, kind, phase) for path in ("/health", "/ready", "/metrics", "/docs")), answers=unseen("it is " + kind, kind=kind))
     answers = judged(seen)
@@ -80,14 +88,17 @@ def test_not_ready_names_what_fails():
     assert answer.evidence["failing"] == ["database"]
 
 
-@pytest.mark.parametrize("health,kind", [
-    (route("/health", 500), Finding),
-    (route("/health", 200, state="fail"), Finding),
-    (route("/health", 404), Unseen),
-    (route("/health", 401), Unseen),
-    (route("/health", 307, location="/health/"), Unseen),
-    (route("/health", 204), Clear),
-])
+@pytest.mark.parametrize(
+    "health,kind",
+    [
+        (route("/health", 500), Finding),
+        (route("/health", 200, state="fail"), Finding),
+        (route("/health", 404), Unseen),
+        (route("/health", 401), Unseen),
+        (route("/health", 307, location="/health/"), Unseen),
+        (route("/health", 204), Clear),
+    ],
+)
 def test_health(health, kind):
     assert isinstance(judged(facts(health))["http.unhealthy"], kind)
 
@@ -98,13 +109,16 @@ def test_what_is_not_offered_is_no_illness():
     assert isinstance(answers["http.not_ready"], Unseen)
 
 
-@pytest.mark.parametrize("seconds,limits,severity", [
-    (0.999, {}, None),
-    (1.0, {}, "warning"),
-    (5.0, {}, "critical"),
-    (2.0, {"routes": {"/health": {"http_slow_ms_warning": 3000}}}, None),
-    (2.0, {"components": {"api": {"http_slow_ms_warning": 3000}}}, None),
-])
+@pytest.mark.parametrize(
+    "seconds,limits,severity",
+    [
+        (0.999, {}, None),
+        (1.0, {}, "warning"),
+        (5.0, {}, "critical"),
+        (2.0, {"routes": {"/health": {"http_slow_ms_warning": 3000}}}, None),
+        (2.0, {"components": {"api": {"http_slow_ms_warning": 3000}}}, None),
+    ],
+)
 def test_slow_probe(seconds, limits, severity):
     answer = judged(facts(route("/health", seconds=seconds)), **limits)["http.slow"]
     assert (answer.severity if isinstance(answer, Finding) else None) == severity
@@ -132,7 +146,9 @@ process_start_time_seconds 1.7e+09
 
 def exposition(slow=0, failed=0, served=0, start="1.7e+09"):
     text = EXPOSITION.replace('le="0.1"} 90', 'le="0.1"} %d' % (90 + served)).replace('le="1.0"} 95', 'le="1.0"} %d' % (95 + served))
-    text = text.replace('le="10.0"} 100', 'le="10.0"} %d' % (100 + served + slow)).replace('route="/api/v1/items",le="+Inf"} 100', 'route="/api/v1/items",le="+Inf"} %d' % (100 + served + slow))
+    text = text.replace('le="10.0"} 100', 'le="10.0"} %d' % (100 + served + slow)).replace(
+        'route="/api/v1/items",le="+Inf"} 100', 'route="/api/v1/items",le="+Inf"} %d' % (100 + served + slow)
+    )
     text = text.replace('_count{method="GET",route="/api/v1/items"} 100', '_count{method="GET",route="/api/v1/items"} %d' % (100 + served + slow))
     text = text.replace('status="500"} 3', 'status="500"} %d' % (3 + failed)).replace("1.7e+09", start)
     return read_metrics(text, ("/health", "/metrics"), Mask())
@@ -153,13 +169,27 @@ def test_no_exposition():
     assert read_metrics("<!doctype html><html><body>app</body></html>", (), Mask()) is None
 
 
-@pytest.mark.parametrize("line", ["http_request_duration_seconds_bucket{le=", "}{", "a{b=\"c\\", "x " * 5000, "a{" + "b=\"c\"," * 3000 + "} 1", "\x00", "http_requests_total{status=\"200\"} NaN"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "http_request_duration_seconds_bucket{le=",
+        "}{",
+        'a{b="c\\',
+        "x " * 5000,
+        "a{" + 'b="c",' * 3000 + "} 1",
+        "\x00",
+        'http_requests_total{status="200"} NaN',
+    ],
+)
 def test_hostile_exposition(line):
     read_metrics(line + "\n" + EXPOSITION, (), Mask())
 
 
 def test_milliseconds():
-    text = 'http_server_request_duration_milliseconds_bucket{http_route="/a",le="100"} 1\nhttp_server_request_duration_milliseconds_bucket{http_route="/a",le="+Inf"} 1\n'
+    text = (
+        'http_server_request_duration_milliseconds_bucket{http_route="/a",le="100"} '
+        '1\nhttp_server_request_duration_milliseconds_bucket{http_route="/a",le="+Inf"} 1\n'
+    )
     text += 'http_server_request_duration_milliseconds_count{http_route="/a"} 1\nhttp_server_request_duration_milliseconds_sum{http_route="/a"} 80\n'
     assert read_metrics(text, (), Mask())["routes"]["/a"]["sum"] == 0.08
 
@@ -206,34 +236,40 @@ def test_a_5xx_to_our_own_request():
     assert isinstance(answer, Finding) and answer.severity == "warning"
 
 
-@pytest.mark.parametrize("bounds,share,wanted", [
-    ([], 0.95, None),
-    ([[0.1, 0], [None, 0]], 0.95, None),
-    ([[0.1, 100], [None, 100]], 0.5, 0.05),
-    ([[0.1, 50], [None, 100]], 0.95, 0.1),
-])
+@pytest.mark.parametrize(
+    "bounds,share,wanted",
+    [
+        ([], 0.95, None),
+        ([[0.1, 0], [None, 0]], 0.95, None),
+        ([[0.1, 100], [None, 100]], 0.5, 0.05),
+        ([[0.1, 50], [None, 100]], 0.95, 0.1),
+    ],
+)
 def test_quantile(bounds, share, wanted):
     assert quantile(bounds, share) == wanted
 
 
-@pytest.mark.parametrize("body,state,checks", [
-    ({"status": "ok"}, "ok", {}),
-    ({"status": "healthy", "version": "1.2", "environment": "production", "debug": False}, "ok", {}),
-    ({"status": "not ready", "checks": {"database": {"status": "down"}, "redis": {"status": "up"}}}, "fail", {"database": "fail", "redis": "ok"}),
-    ({"status": "error", "database": "error: connection refused", "redis": "ok"}, "fail", {"database": "fail", "redis": "ok"}),
-    ({"ready": False, "checks": {"postgres": False, "redis": True}}, "fail", {"postgres": "fail", "redis": "ok"}),
-    ({"database": True, "cache": False}, None, {"database": "ok", "cache": "fail"}),
-    ({"status": "UP", "components": {"db": {"status": "UP", "details": {"database": "PostgreSQL"}}}}, "ok", {"db": "ok"}),
-    ({"status": "pass", "checks": {"postgres:responseTime": [{"status": "pass", "observedValue": 3}]}}, "ok", {"postgres:responseTime": "ok"}),
-    ({"checks": [{"name": "redis", "status": "unhealthy", "error": "timeout"}]}, None, {"redis": "fail"}),
-    ({"detail": {"status": "not_ready", "checks": {"database": "fail"}}}, "fail", {"database": "fail"}),
-    ({"detail": "Service Unavailable"}, None, {}),
-    ({"status": "degraded", "llm": "degraded"}, None, {}),
-    (True, "ok", {}),
-    ("ok", "ok", {}),
-    ([1, 2], None, {}),
-    (None, None, {}),
-])
+@pytest.mark.parametrize(
+    "body,state,checks",
+    [
+        ({"status": "ok"}, "ok", {}),
+        ({"status": "healthy", "version": "1.2", "environment": "production", "debug": False}, "ok", {}),
+        ({"status": "not ready", "checks": {"database": {"status": "down"}, "redis": {"status": "up"}}}, "fail", {"database": "fail", "redis": "ok"}),
+        ({"status": "error", "database": "error: connection refused", "redis": "ok"}, "fail", {"database": "fail", "redis": "ok"}),
+        ({"ready": False, "checks": {"postgres": False, "redis": True}}, "fail", {"postgres": "fail", "redis": "ok"}),
+        ({"database": True, "cache": False}, None, {"database": "ok", "cache": "fail"}),
+        ({"status": "UP", "components": {"db": {"status": "UP", "details": {"database": "PostgreSQL"}}}}, "ok", {"db": "ok"}),
+        ({"status": "pass", "checks": {"postgres:responseTime": [{"status": "pass", "observedValue": 3}]}}, "ok", {"postgres:responseTime": "ok"}),
+        ({"checks": [{"name": "redis", "status": "unhealthy", "error": "timeout"}]}, None, {"redis": "fail"}),
+        ({"detail": {"status": "not_ready", "checks": {"database": "fail"}}}, "fail", {"database": "fail"}),
+        ({"detail": "Service Unavailable"}, None, {}),
+        ({"status": "degraded", "llm": "degraded"}, None, {}),
+        (True, "ok", {}),
+        ("ok", "ok", {}),
+        ([1, 2], None, {}),
+        (None, None, {}),
+    ],
+)
 def test_checks_by_shape(body, state, checks):
     said = read_checks(json.dumps(body).encode(), Mask())
     assert (said["state"], said["checks"]) == (state, checks)

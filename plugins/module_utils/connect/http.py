@@ -54,6 +54,11 @@ class HttpTarget:
         parts = urlsplit(self.url)
         return "%s://%s%s" % (parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))
 
+    @property
+    def password(self) -> str:
+        """The password in the URL, decoded; "" when there is none."""
+        return unquote(urlsplit(self.url).netloc.rpartition("@")[0].partition(":")[2])
+
     def place(self) -> tuple[bool, str, int]:
         """(TLS or not, host, port); StackError when the URL is none."""
         try:
@@ -131,8 +136,13 @@ class _Request:
 
     def _error(self, text: str, kind: str, **details: Any) -> StackError:
         self.seconds["total"] = round(time.monotonic() - self.started, 4)
-        return StackError("%s%s: %s" % (self.target.shown, self.path[len(self.parts.path.rstrip("/")) :], text), kind=kind, phase=self.phase,
-                          seconds=dict(self.seconds), **details)
+        return StackError(
+            "%s%s: %s" % (self.target.shown, self.path[len(self.parts.path.rstrip("/")) :], text),
+            kind=kind,
+            phase=self.phase,
+            seconds=dict(self.seconds),
+            **details,
+        )
 
     def _left(self) -> float:
         left = self.started + self.timeout - time.monotonic()
@@ -234,7 +244,13 @@ class _Request:
         return HttpAnswer(response.status, headers, body[: self.limit], dict(self.seconds), len(body) > self.limit)
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Host": self.parts.netloc.rpartition("@")[2], "User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+        headers = {
+            "Host": self.parts.netloc.rpartition("@")[2],
+            "User-Agent": USER_AGENT,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
         if self.parts.username:
             pair = "%s:%s" % (unquote(self.parts.username), unquote(self.parts.password or ""))
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")

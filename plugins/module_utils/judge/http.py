@@ -31,11 +31,18 @@ def unreachable(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     component, routes = seen["component"], _routes(seen)
     why = why_unseen(seen.get("answers"))
     if not why:
-        yield Clear("http.unreachable", component, {"url": seen["url"], "answered": len([1 for _path, answer in routes if answer["status"]]), "asked": len(routes)})
+        yield Clear(
+            "http.unreachable", component, {"url": seen["url"], "answered": len([1 for _path, answer in routes if answer["status"]]), "asked": len(routes)}
+        )
         return
     if not routes:
         if why["kind"] == "refused":
-            yield Finding("http.unreachable", component, CRITICAL, {"url": seen.get("url", ""), "address": "", "kind": "refused", "kinds": ["refused"], "reason": why["reason"], "routes": []})
+            yield Finding(
+                "http.unreachable",
+                component,
+                CRITICAL,
+                {"url": seen.get("url", ""), "address": "", "kind": "refused", "kinds": ["refused"], "reason": why["reason"], "routes": []},
+            )
         else:
             yield Unseen("http.unreachable", component, why["reason"], why["fix"])
         return
@@ -43,8 +50,17 @@ def unreachable(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     if lost:
         kinds = sorted({answer["error"]["kind"] for _path, answer in lost if answer["error"]})
         yield Finding(
-            "http.unreachable", component, CRITICAL,
-            {"url": seen["url"], "address": seen.get("address", ""), "kind": why["kind"], "kinds": kinds, "reason": why["reason"], "routes": [path for path, _answer in lost]},
+            "http.unreachable",
+            component,
+            CRITICAL,
+            {
+                "url": seen["url"],
+                "address": seen.get("address", ""),
+                "kind": why["kind"],
+                "kinds": kinds,
+                "reason": why["reason"],
+                "routes": [path for path, _answer in lost],
+            },
         )
     else:
         yield Clear("http.unreachable", component, {"url": seen["url"], "answered": 0, "asked": len(routes), "connects": True})
@@ -60,8 +76,16 @@ def hung(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         important = any(answer["kind"] in ("health", "ready", "other") for _path, answer in hangs)
         path, answer = next(((path, answer) for path, answer in hangs if answer["kind"] in ("health", "ready", "other")), hangs[0])
         yield Finding(
-            "http.hung", component, CRITICAL if important else WARNING,
-            {"url": seen["url"], "route": path, "seconds": round(answer["seconds"], 1), "routes": [some for some, _answer in hangs], "answered": [some for some, _answer in answered]},
+            "http.hung",
+            component,
+            CRITICAL if important else WARNING,
+            {
+                "url": seen["url"],
+                "route": path,
+                "seconds": round(answer["seconds"], 1),
+                "routes": [some for some, _answer in hangs],
+                "answered": [some for some, _answer in answered],
+            },
         )
     elif answered:
         path, answer = max(answered, key=lambda item: item[1]["seconds"])
@@ -104,14 +128,29 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         took = int(round(some["p95"] * 1000))
         level = limits.grade("http_route_p95_ms", took, component, route)
         if level:
-            found.append((level, {"route": route, "ms": took, "limit_ms": limits.get("http_route_p95_ms", level, component, route), "by": "p95", "count": int(some["count"])}))
+            found.append(
+                (
+                    level,
+                    {
+                        "route": route,
+                        "ms": took,
+                        "limit_ms": limits.get("http_route_p95_ms", level, component, route),
+                        "by": "p95",
+                        "count": int(some["count"]),
+                    },
+                )
+            )
     if found:
         found.sort(key=lambda item: (item[0] != CRITICAL, -item[1]["ms"]))
         level, worst = found[0]
         yield Finding("http.slow", component, level, {"url": seen["url"], **worst, "routes": [evidence for _level, evidence in found[:10]]})
         return
     path, took = max(timed, key=lambda item: item[1])
-    yield Clear("http.slow", component, {"url": seen["url"], "route": path, "ms": took, "limit_ms": limits.get("http_slow_ms", WARNING, component, path), "watched": watched})
+    yield Clear(
+        "http.slow",
+        component,
+        {"url": seen["url"], "route": path, "ms": took, "limit_ms": limits.get("http_slow_ms", WARNING, component, path), "watched": watched},
+    )
 
 
 @judges("http.errors", domain="http", needs=["answers"])
@@ -139,8 +178,10 @@ def errors(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             figures = {"percent": round(100.0 * len(failed) / asked, 1), "errors": len(failed), "requests": asked}
         routes = sorted(worst, key=lambda route: -worst[route])[:10] or [path for path, _status in failed]
         yield Finding(
-            "http.errors", component, level or WARNING,
-            {"url": seen["url"], **figures, "routes": routes, "route": routes[0], "statuses": {path: status for path, status in failed}},
+            "http.errors",
+            component,
+            level or WARNING,
+            {"url": seen["url"], **figures, "routes": routes, "route": routes[0], "statuses": dict(failed)},
         )
     elif recent is None:
         why = why_unseen(seen.get("metrics")) or why_unseen(seen.get("metrics_after")) or {"reason": "not observed", "kind": "absent", "fix": ""}
@@ -169,7 +210,9 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
         elif not 200 <= status < 300 or failing or answer.get("state") == "fail":
             whole = not 200 <= status < 300 or answer.get("state") == "fail"
             yield Finding(
-                finding_id, component, CRITICAL if whole else WARNING,
+                finding_id,
+                component,
+                CRITICAL if whole else WARNING,
                 {**evidence, "failing": failing, "details": answer.get("details") or {}, "text": answer.get("text", ""), "said": _said(status, failing)},
                 confidence=MEDIUM if status in (400, 405, 406, 429) else "high",
             )

@@ -29,11 +29,25 @@ def error_burst(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             bursts.append((level, count, some))
     for level, count, some in sorted(bursts, key=lambda burst: -burst[1]):
         yield Finding(
-            "logs.error_burst", component, level,
-            {"count": count, "seconds": int(window), "fingerprint": some["fingerprint"], "sample": some["sample"], "where": some["detail"].get("where", ""), "first": some["first"], "last": some["last"]},
+            "logs.error_burst",
+            component,
+            level,
+            {
+                "count": count,
+                "seconds": int(window),
+                "fingerprint": some["fingerprint"],
+                "sample": some["sample"],
+                "where": some["detail"].get("where", ""),
+                "first": some["first"],
+                "last": some["last"],
+            },
         )
     if not bursts:
-        yield Clear("logs.error_burst", component, {"count": most, "seconds": int(window), "lines": seen.get("lines", 0), "limit": limits.get("logs_errors_in_window", WARNING, component)})
+        yield Clear(
+            "logs.error_burst",
+            component,
+            {"count": most, "seconds": int(window), "lines": seen.get("lines", 0), "limit": limits.get("logs_errors_in_window", WARNING, component)},
+        )
 
 
 def recent(signature: dict[str, Any], now: float, window: float) -> int:

@@ -39,7 +39,7 @@ def read_metrics(text: str, own: tuple[str, ...], mask: Mask) -> dict[str, Any] 
     skip = {_plain(path) for path in own}
     for line in text.split("\n"):
         if not line or line[0] == "#":
-            lines += line.startswith("# TYPE ") or line.startswith("# HELP ")
+            lines += line.startswith(("# TYPE ", "# HELP "))
             continue
         match = _LINE.match(line[:4096])
         if not match:
@@ -52,7 +52,14 @@ def read_metrics(text: str, own: tuple[str, ...], mask: Mask) -> dict[str, Any] 
             process[_PROCESS[name]] = value
         elif name.endswith(("_bucket", "_count", "_sum")) and _DURATION.match(name):
             base, _dot, part = name.rpartition("_")
-            _add_duration(histograms.setdefault(base, {}), part, dict(_LABEL.findall(labels or "")), value, skip, 0.001 if "milli" in base or base.endswith("_ms") else 1.0)
+            _add_duration(
+                histograms.setdefault(base, {}),
+                part,
+                dict(_LABEL.findall(labels or "")),
+                value,
+                skip,
+                0.001 if "milli" in base or base.endswith("_ms") else 1.0,
+            )
         elif _COUNTER.match(name):
             _add_count(counters.setdefault(name, {}), dict(_LABEL.findall(labels or "")), value, skip)
     if not lines:
@@ -90,7 +97,7 @@ def between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str
         count = late["count"] - early["count"]
         if count <= 0:
             continue
-        edges = dict((edge, number) for edge, number in early["buckets"])
+        edges = dict(map(tuple, early["buckets"]))
         buckets = [[edge, number - edges.get(edge, 0)] for edge, number in late["buckets"]]
         classes = {name: number - early["classes"].get(name, 0) for name, number in late["classes"].items() if number > early["classes"].get(name, 0)}
         routes[route] = _figures(count, late["sum"] - early["sum"], buckets, classes)
@@ -114,8 +121,15 @@ def quantile(buckets: list[list[Any]], share: float) -> float | None:
 
 
 def _figures(count: float, total: float, buckets: list[list[Any]], classes: dict[str, float]) -> dict[str, Any]:
-    return {"count": count, "sum": round(total, 6), "p50": quantile(buckets, 0.5), "p95": quantile(buckets, 0.95), "p99": quantile(buckets, 0.99),
-            "buckets": buckets, "classes": classes}
+    return {
+        "count": count,
+        "sum": round(total, 6),
+        "p50": quantile(buckets, 0.5),
+        "p95": quantile(buckets, 0.95),
+        "p99": quantile(buckets, 0.99),
+        "buckets": buckets,
+        "classes": classes,
+    }
 
 
 def _add_duration(routes: dict[str, dict[str, Any]], part: str, labels: dict[str, str], value: float, skip: set[str], unit: float) -> None:
@@ -161,7 +175,11 @@ def _told(some: dict[str, Any]) -> dict[str, Any]:
 
 def _worth(routes: dict[str, dict[str, Any]]) -> tuple[int, int, float]:
     """A histogram that knows routes is better than one that does not, one with buckets better than a summary."""
-    return (sum(1 for route in routes if route != "*"), max((len(some["edges"]) for some in routes.values()), default=0), sum(some["count"] for some in routes.values()))
+    return (
+        sum(1 for route in routes if route != "*"),
+        max((len(some["edges"]) for some in routes.values()), default=0),
+        sum(some["count"] for some in routes.values()),
+    )
 
 
 def _route(labels: dict[str, str]) -> str:

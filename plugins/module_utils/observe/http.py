@@ -29,15 +29,19 @@ _KINDS = (
 # When every route fails, the failure that says most comes first.
 _TELLING = ("tls", "protocol", "reset", "refused", "unreachable", "dns", "timeout")
 
-_OK = re.compile(r"(?:ok|okay|up|healthy|pass|passed|true|yes|ready|connected|alive|live|available|success|running|good|green|online|active|reachable)\b", re.IGNORECASE)
+_OK = re.compile(
+    r"(?:ok|okay|up|healthy|pass|passed|true|yes|ready|connected|alive|live|available|success|running|good|green|online|active|reachable)\b", re.IGNORECASE
+)
 _FAIL = re.compile(
-    r"(?:fail|failed|failing|failure|down|error|err|false|no|not[ _-]?(?:ready|ok|connected|available|reachable)|unhealthy|unavailable|disconnected|unreachable|"
+    r"(?:fail|failed|failing|failure|down|error|err|false|no|not[ _-]?(?:ready|ok|connected|available|reachable)|unhealthy|unavailable|disconnected|"
+    r"unreachable|"
     r"time[d]?[ _-]?out|refused|critical|red|offline|exception|dead|broken|missing|lost|ko|cannot|could not|can't|"
     r"[A-Za-z_.]{0,80}(?:Error|Exception|Timeout|Refused)(?=$|[:( ])|connection (?:refused|failed|to|timed)|authentication failed|invalid|\[Errno)(?!\w)",
     re.IGNORECASE,
 )
 _DEPENDENCY = re.compile(
-    r"^(?:db|database|postgres(?:ql)?|pg|sql|redis|cache|broker|celery|queue|workers?|rabbitmq|llm|openai|anthropic|storage|s3|kafka|migrations?|search|mail|smtp)(?:$|[_.: -])",
+    r"^(?:db|database|postgres(?:ql)?|pg|sql|redis|cache|broker|celery|queue|workers?|rabbitmq|llm|openai|anthropic|storage|s3|kafka|migrations?|search|"
+    r"mail|smtp)(?:$|[_.: -])",
     re.IGNORECASE,
 )
 _WHOLE = frozenset(("status", "state", "health", "healthy", "ready", "ok", "result", "overall", "success"))
@@ -79,7 +83,12 @@ def observe_http(
         answer = found[path]
         why = why_unseen(answer)
         if why:
-            answer = {"kind": kind_of(path), "status": None, "seconds": probes.seconds.get(path, timeout), "error": _failure(why["reason"], why["kind"], "first_byte")}
+            answer = {
+                "kind": kind_of(path),
+                "status": None,
+                "seconds": probes.seconds.get(path, timeout),
+                "error": _failure(why["reason"], why["kind"], "first_byte"),
+            }
         measured = answer.pop("metrics", None)
         seen["routes"][path] = answer
         if answer["kind"] == "metrics":
@@ -121,8 +130,18 @@ def read_checks(body: bytes, mask: Mask) -> dict[str, Any]:
 
 def _ask(target: HttpTarget, path: str, mask: Mask, timeout: float, routes: tuple[str, ...], sample: float) -> dict[str, Any]:
     kind = kind_of(path)
-    answer: dict[str, Any] = {"kind": kind, "status": None, "seconds": 0.0, "phases": {}, "content_type": "", "location": None, "error": None,
-                              "state": None, "checks": {}, "details": {}}
+    answer: dict[str, Any] = {
+        "kind": kind,
+        "status": None,
+        "seconds": 0.0,
+        "phases": {},
+        "content_type": "",
+        "location": None,
+        "error": None,
+        "state": None,
+        "checks": {},
+        "details": {},
+    }
     began = time.monotonic()
     try:
         got = get(target, path, timeout, METRICS_LIMIT if kind == "metrics" else 1 << 20)
@@ -131,7 +150,9 @@ def _ask(target: HttpTarget, path: str, mask: Mask, timeout: float, routes: tupl
         answer["phases"] = error.details.get("seconds", {})
         answer["error"] = _failure(mask.text(error.message), error.kind, error.details.get("phase", ""))
         return answer
-    answer.update(status=got.status, seconds=got.seconds["total"], phases=got.seconds, content_type=got.headers.get("content-type", "").split(";")[0].strip()[:60])
+    answer.update(
+        status=got.status, seconds=got.seconds["total"], phases=got.seconds, content_type=got.headers.get("content-type", "").split(";")[0].strip()[:60]
+    )
     if "location" in got.headers:
         answer["location"] = mask.text(got.headers["location"])[:200]
     if kind in ("health", "ready", "other"):
@@ -142,12 +163,15 @@ def _ask(target: HttpTarget, path: str, mask: Mask, timeout: float, routes: tupl
     return answer
 
 
-def _measure(target: HttpTarget, path: str, mask: Mask, timeout: float, routes: tuple[str, ...], sample: float, got: HttpAnswer, began: float) -> dict[str, Any]:
+def _measure(
+    target: HttpTarget, path: str, mask: Mask, timeout: float, routes: tuple[str, ...], sample: float, got: HttpAnswer, began: float
+) -> dict[str, Any]:
     """The metrics now, and again after `sample` seconds from the same process.
 
     Where each worker process keeps metrics of its own, an answer is that of one of them, by chance: up to three are asked for
     the one that answered first, and that they differ is noted.
     """
+
     def read(answer: HttpAnswer) -> dict[str, Any] | None:
         some = read_metrics(answer.body.decode("utf-8", "replace"), routes, mask) if answer.status == 200 else None
         if some is not None:
@@ -174,7 +198,10 @@ def _measure(target: HttpTarget, path: str, mask: Mask, timeout: float, routes: 
             break
         why = differs
     before["multiprocess"] = {"suspicious": bool(why), "why": why}
-    return {"metrics": before, "metrics_after": after or unseen("no second answer of the same process: %s" % (why or "the route stopped answering"), kind="multiprocess")}
+    return {
+        "metrics": before,
+        "metrics_after": after or unseen("no second answer of the same process: %s" % (why or "the route stopped answering"), kind="multiprocess"),
+    }
 
 
 def _answers(routes: dict[str, dict[str, Any]]) -> Any:

@@ -45,52 +45,101 @@ def _says(kind: str, pattern: str) -> Says:
 
 # What PostgreSQL and its clients say, after the preludes.
 POSTGRES = (
-    _says("postgres_auth", r"password authentication failed for user [\"'](?P<user>[^\"']{1,63})[\"']|no password supplied|(?:Peer|Ident|SCRAM|GSSAPI) authentication failed"),
-    _says("postgres_hba", r"(?:no )?pg_hba\.conf (?:entry for|rejects connection for) host \"[^\"]{1,64}\", user \"(?P<user>[^\"]{1,63})\", database \"(?P<database>[^\"]{1,63})\""),
-    _says("postgres_too_many_clients", r"sorry, too many clients already|remaining connection slots are reserved|too many connections for (?:role|database) |no more connections allowed"),
-    _says("postgres_starting_up", r"the database system is (?P<state>starting up|shutting down|in recovery mode|not yet accepting connections|not accepting connections)"),
+    _says(
+        "postgres_auth",
+        r"password authentication failed for user [\"'](?P<user>[^\"']{1,63})[\"']|no password supplied|(?:Peer|Ident|SCRAM|GSSAPI) authentication failed",
+    ),
+    _says(
+        "postgres_hba",
+        r"(?:no )?pg_hba\.conf (?:entry for|"
+        r"rejects connection for) host \"[^\"]{1,64}\", user \"(?P<user>[^\"]{1,63})\", database \"(?P<database>[^\"]{1,63})\"",
+    ),
+    _says(
+        "postgres_too_many_clients",
+        r"sorry, too many clients already|remaining connection slots are reserved|too many connections for (?:role|database) |no more connections allowed",
+    ),
+    _says(
+        "postgres_starting_up",
+        r"the database system is (?P<state>starting up|shutting down|in recovery mode|not yet accepting connections|not accepting connections)",
+    ),
     _says("postgres_role_missing", r"role \"(?P<user>[^\"]{1,63})\" does not exist"),
     _says("postgres_database_missing", r"database \"(?P<database>[^\"]{1,63})\" does not exist"),
-    _says("postgres_dns", r"could not translate host name \"(?P<host>[^\"]{1,253})\" to address|failed to resolve host '(?P<host2>[^']{1,253})'|\[Errno -[2-5]\] "),
+    _says(
+        "postgres_dns", r"could not translate host name \"(?P<host>[^\"]{1,253})\" to address|failed to resolve host '(?P<host2>[^']{1,253})'|\[Errno -[2-5]\] "
+    ),
     _says("postgres_refused", r"Connection refused|\[Errno 111\] |Multiple exceptions: \[Errno 111\]"),
     _says("postgres_unreachable", r"No route to host|Network is unreachable|Host is unreachable|\[Errno 1(?:01|13)\] "),
-    _says("postgres_timeout", r"(?:connection )?timeout expired|Connection timed out|Operation timed out|\[Errno 110\] |could not receive data from server: Connection timed out"),
-    _says("postgres_pool_exhausted", r"QueuePool limit of size (?P<size>\d{1,6}) overflow (?P<overflow>-?\d{1,6}) reached, connection timed out, timeout (?P<timeout>[\d.]{1,12})"),
+    _says(
+        "postgres_timeout",
+        r"(?:connection )?timeout expired|Connection timed out|Operation timed out|\[Errno 110\] |could not receive data from server: Connection timed out",
+    ),
+    _says(
+        "postgres_pool_exhausted",
+        r"QueuePool limit of size (?P<size>\d{1,6}) overflow (?P<overflow>-?\d{1,6}) reached, connection timed out, timeout (?P<timeout>[\d.]{1,12})",
+    ),
     _says("postgres_pool_exhausted", r"couldn't get a connection after (?P<timeout>[\d.]{1,12}) sec"),
     _says("postgres_idle_terminated", r"terminating connection due to idle-in-transaction timeout|terminating connection due to idle-session timeout"),
-    _says("postgres_lost", r"server closed the connection unexpectedly|terminating connection (?:due to administrator command|because of crash)|"
-          r"SSL connection has been closed unexpectedly|(?:the )?connection (?:already |is )closed|connection was closed in the middle of operation|"
-          r"could not (?:receive data from|send data to) server|consuming input failed|connection is lost|cursor already closed|SSL SYSCALL error"),
-    _says("postgres_relation_missing", r"(?P<what>relation|table|type|function|schema) \"?(?P<name>[\w.]{1,130})\"?(?:\([^)]{0,200}\))? does not exist|column (?:reference )?\"?(?P<name2>[\w.]{1,130})\"?(?: of relation \"(?P<table>[\w.]{1,130})\")? does not exist"),
-    _says("postgres_permission", r"permission denied for (?P<what>[a-z ]{4,20}) (?P<name>\"?[\w.]{1,130}\"?)|must be owner of (?P<what2>[a-z ]{4,20}) (?P<name2>\"?[\w.]{1,130}\"?)"),
+    _says(
+        "postgres_lost",
+        r"server closed the connection unexpectedly|terminating connection (?:due to administrator command|because of crash)|"
+        r"SSL connection has been closed unexpectedly|(?:the )?connection (?:already |is )closed|connection was closed in the middle of operation|"
+        r"could not (?:receive data from|send data to) server|consuming input failed|connection is lost|cursor already closed|SSL SYSCALL error",
+    ),
+    _says(
+        "postgres_relation_missing",
+        r"(?P<what>relation|table|type|function|schema) \"?(?P<name>[\w.]{1,130})\"?(?:\([^)]{0,200}\))? does not exist|"
+        r"column (?:reference )?\"?(?P<name2>[\w.]{1,130})\"?(?: of relation \"(?P<table>[\w.]{1,130})\")? does not exist",
+    ),
+    _says(
+        "postgres_permission",
+        r"permission denied for (?P<what>[a-z ]{4,20}) (?P<name>\"?[\w.]{1,130}\"?)|must be owner of (?P<what2>[a-z ]{4,20}) (?P<name2>\"?[\w.]{1,130}\"?)",
+    ),
     _says("postgres_lock_timeout", r"canceling statement due to lock timeout|could not obtain lock on "),
     _says("postgres_statement_timeout", r"canceling statement due to statement timeout"),
     _says("postgres_deadlock", r"deadlock detected"),
     _says("postgres_readonly", r"cannot execute [A-Z ]{3,40} in a read-only transaction"),
     _says("disk_full", r"could not (?:extend|write|create|open) [^:]{1,300}: No space left on device|.{0,200}No space left on device"),
-    _says("postgres_malformed_url", r"invalid dsn: |invalid connection option \"|invalid port number: |invalid integer value \"|missing \"=\" after \"|invalid URI |"
-          r"unexpected spaces found in \"|Could not parse (?:SQLAlchemy|rfc1738) URL|Expected string or URL object|Can't load plugin: sqlalchemy\.dialects|invalid sslmode value|invalid DSN"),
+    _says(
+        "postgres_malformed_url",
+        r"invalid dsn: |invalid connection option \"|invalid port number: |invalid integer value \"|missing \"=\" after \"|invalid URI |"
+        r"unexpected spaces found in \"|Could not parse (?:SQLAlchemy|rfc1738) URL|Expected string or URL object|Can't load plugin: sqlalchemy\.dialects|"
+        r"invalid sslmode value|invalid DSN",
+    ),
     _says("tls", r"server does not support SSL|SSL error: |root certificate file \"|certificate verify failed|received invalid response to SSL negotiation"),
 )
 
 # What Redis and its clients say, after the preludes.
 _TO = r"connecting to (?P<host>[\w.-]{1,253}):(?P<port>\d{1,5})\b"
 REDIS = (
-    _says("redis_auth", r"NOAUTH |WRONGPASS |Authentication required\.?|invalid username-password pair|AUTH (?:<password>|called)|HELLO must be called with the client already authenticated|"
-          r"invalid password$|(?:ERR )?Client sent AUTH, but no password is set|ERR AUTH "),
+    _says(
+        "redis_auth",
+        r"NOAUTH |WRONGPASS |Authentication required\.?|invalid username-password pair|AUTH (?:<password>|called)|"
+        r"HELLO must be called with the client already authenticated|"
+        r"invalid password$|(?:ERR )?Client sent AUTH, but no password is set|ERR AUTH ",
+    ),
     _says("redis_permission", r"NOPERM |(?:this user|User \S{1,80}) has no permissions"),
     _says("redis_dns", r"Error -[2-5] " + _TO),
-    _says("redis_timeout", r"Timeout connecting to (?:server|(?P<host>[\w.-]{1,253}):(?P<port>\d{1,5}))|Timeout reading from |Error 110 connecting to (?P<host2>[\w.-]{1,253}):(?P<port2>\d{1,5})"),
+    _says(
+        "redis_timeout",
+        r"Timeout connecting to (?:server|(?P<host>[\w.-]{1,253}):(?P<port>\d{1,5}))|Timeout reading from |"
+        r"Error 110 connecting to (?P<host2>[\w.-]{1,253}):(?P<port2>\d{1,5})",
+    ),
     _says("redis_unreachable", r"Error 1(?:01|13) " + _TO),
-    _says("redis_refused", r"Error 111 " + _TO + r"|Error Multiple exceptions: \[Errno 111\].{0,300}? connecting to (?P<host2>[\w.-]{1,253}):(?P<port2>\d{1,5})"),
+    _says(
+        "redis_refused", r"Error 111 " + _TO + r"|Error Multiple exceptions: \[Errno 111\].{0,300}? connecting to (?P<host2>[\w.-]{1,253}):(?P<port2>\d{1,5})"
+    ),
     _says("redis_oom", r"(?:OOM )?command not allowed when used memory"),
     _says("redis_misconf", r"MISCONF "),
     _says("redis_readonly", r"READONLY |You can't write against a read only (?:replica|slave)"),
     _says("redis_loading", r"(?:LOADING )?Redis is loading the dataset in memory"),
     _says("redis_maxclients", r"(?:ERR )?max number of clients reached"),
     _says("redis_pool_exhausted", r"Too many connections$|No connection available\."),
-    _says("redis_lost", r"Connection closed by server|Error while reading from |Error 104 |Error 32 while writing|Connection reset by peer|Connection lost|Connection to Redis lost|"
-          r"Retry limit exceeded while trying to reconnect to the Celery redis"),
+    _says(
+        "redis_lost",
+        r"Connection closed by server|Error while reading from |Error 104 |Error 32 while writing|Connection reset by peer|Connection lost|"
+        r"Connection to Redis lost|"
+        r"Retry limit exceeded while trying to reconnect to the Celery redis",
+    ),
     _says("redis_malformed_url", r"Redis URL must specify one of the following schemes|Port could not be cast to integer value"),
     _says("tls", r"\[SSL|.{0,40}certificate verify failed"),
 )
@@ -99,28 +148,61 @@ REDIS = (
 POSTGRES_SERVER = (
     _says("port_in_use", r"(?:LOG|FATAL):  could not (?:bind|create any TCP/IP sockets)"),
     _says("disk_full", r"(?:LOG|ERROR|FATAL|PANIC):  .{0,400}No space left on device"),
-    _says("out_of_memory", r"(?:LOG|ERROR|FATAL):  (?:out of memory|could not fork .{0,60}: Cannot allocate memory|.{0,40}could not resize shared memory segment)|"
-          r"LOG:  (?:server|background worker|client backend) .{0,60}\(PID \d{1,9}\) was terminated by signal 9"),
+    _says(
+        "out_of_memory",
+        r"(?:LOG|ERROR|FATAL):  (?:out of memory|could not fork .{0,60}: Cannot allocate memory|.{0,40}could not resize shared memory segment)|"
+        r"LOG:  (?:server|background worker|client backend) .{0,60}\(PID \d{1,9}\) was terminated by signal 9",
+    ),
     _says("postgres_crashed", r"LOG:  .{0,80}\(PID \d{1,9}\) was terminated by signal (?P<signal>\d{1,2})|PANIC:  "),
-    _says("permission_denied", r"(?:FATAL|PANIC|ERROR|LOG):  (?:could not (?:open|create|access|read|stat) [^:]{1,300}: Permission denied|data directory \"[^\"]{1,200}\" has (?:wrong ownership|invalid permissions))"),
+    _says(
+        "permission_denied",
+        r"(?:FATAL|PANIC|ERROR|LOG):  (?:could not (?:open|create|access|read|stat) [^:]{1,300}: Permission denied|"
+        r"data directory \"[^\"]{1,200}\" has (?:wrong ownership|invalid permissions))",
+    ),
     _says("postgres_incompatible", r"FATAL:  database files are incompatible with server"),
-    _says("setting_invalid", r"FATAL:  (?:configuration file \"[^\"]{1,200}\" contains errors|invalid value for parameter \"(?P<name>[\w.]{1,80})\"|unrecognized configuration parameter \"(?P<name2>[\w.]{1,80})\")"),
+    _says(
+        "setting_invalid",
+        r"FATAL:  (?:configuration file \"[^\"]{1,200}\" contains errors|invalid value for parameter \"(?P<name>[\w.]{1,80})\"|"
+        r"unrecognized configuration parameter \"(?P<name2>[\w.]{1,80})\")",
+    ),
     _says("postgres_role_missing", r"DETAIL:  Role \"(?P<user>[^\"]{1,63})\" does not exist\.$"),
 )
 # Only what the server itself refuses; a wrong statement's text is the client's.
-_SERVER_TELLS = frozenset((
-    "postgres_auth", "postgres_hba", "postgres_too_many_clients", "postgres_starting_up", "postgres_role_missing", "postgres_database_missing", "postgres_relation_missing",
-    "postgres_permission", "postgres_lock_timeout", "postgres_statement_timeout", "postgres_deadlock", "postgres_readonly", "postgres_idle_terminated", "postgres_lost", "disk_full",
-))
+_SERVER_TELLS = frozenset(
+    (
+        "postgres_auth",
+        "postgres_hba",
+        "postgres_too_many_clients",
+        "postgres_starting_up",
+        "postgres_role_missing",
+        "postgres_database_missing",
+        "postgres_relation_missing",
+        "postgres_permission",
+        "postgres_lock_timeout",
+        "postgres_statement_timeout",
+        "postgres_deadlock",
+        "postgres_readonly",
+        "postgres_idle_terminated",
+        "postgres_lost",
+        "disk_full",
+    )
+)
 
 # What Redis's own log says; it has no level above its warning (#).
 REDIS_SERVER = (
-    _says("redis_misconf", r"Failed opening the (?:temp )?RDB file .{0,300}for saving: (?P<reason>[A-Za-z -]{1,80})|Background saving error|Can't save in background: (?P<reason2>[\w: ]{1,80})|"
-          r"Write error (?:saving DB|while saving) .{0,40}: (?P<reason3>[A-Za-z ]{1,80})|Error moving temp DB file|Background AOF rewrite terminated with error"),
+    _says(
+        "redis_misconf",
+        r"Failed opening the (?:temp )?RDB file .{0,300}for saving: (?P<reason>[A-Za-z -]{1,80})|Background saving error|"
+        r"Can't save in background: (?P<reason2>[\w: ]{1,80})|"
+        r"Write error (?:saving DB|while saving) .{0,40}: (?P<reason3>[A-Za-z ]{1,80})|Error moving temp DB file|Background AOF rewrite terminated with error",
+    ),
     _says("disk_full", r"Error writing to the AOF file: No space left on device|Short write while writing to the AOF file|.{0,80}No space left on device"),
     _says("port_in_use", r"(?:Warning: )?Could not create server TCP listening socket .{0,80}: bind: Address already in use"),
     _says("permission_denied", r"(?:Fatal error loading the DB|Can't open the (?:append-only|log) file|Can't chdir to .{0,200}): Permission denied"),
-    _says("redis_data_damaged", r"(?:Bad file format reading the append only file|Short read or OOM loading DB|Wrong signature trying to load DB|Internal error in RDB reading)"),
+    _says(
+        "redis_data_damaged",
+        r"(?:Bad file format reading the append only file|Short read or OOM loading DB|Wrong signature trying to load DB|Internal error in RDB reading)",
+    ),
     _says("redis_maxclients", r"Error accepting a client connection|Accepting client connection: .{0,40}Too many open files"),
     _says("out_of_memory", r"Out Of Memory allocating "),
 )
@@ -149,8 +231,11 @@ CELERY = (
     _says("broker_unreachable", r"(?:consumer: )?Cannot connect to (?P<url>[\w+]{2,20}://\S{0,300}?): (?P<why>.{0,600}?)\.?$"),
     _says("broker_lost", r"(?:consumer: )?Connection to broker lost"),
     _says("task_unregistered", r"Received unregistered task of type '?(?P<task>[\w.-]{1,160})'?"),
-    _says("worker_lost", r"Task handler raised error: WorkerLostError\([\"'].{0,60}?(?P<signal>signal \d{1,2} \(\w{1,10}\)|exitcode \d{1,3})|"
-          r"Process '[\w-]{1,60}' pid:\d{1,9} exited with '(?P<signal2>signal \d{1,2} \(\w{1,10}\)|exitcode \d{1,3})'"),
+    _says(
+        "worker_lost",
+        r"Task handler raised error: WorkerLostError\([\"'].{0,60}?(?P<signal>signal \d{1,2} \(\w{1,10}\)|exitcode \d{1,3})|"
+        r"Process '[\w-]{1,60}' pid:\d{1,9} exited with '(?P<signal2>signal \d{1,2} \(\w{1,10}\)|exitcode \d{1,3})'",
+    ),
     _says("task_timeout", r"(?:Soft|Hard) time limit \((?P<limit>[\d.]{1,10})s?\) exceeded for (?P<task>[\w.-]{1,160})\["),
     _says("redis_lost", r"Connection to Redis lost: Retry|Retry limit exceeded while trying to reconnect to the Celery redis"),
 )
@@ -159,16 +244,25 @@ _TASK = re.compile(r"Task (?P<task>[\w.-]{1,160})\[[0-9a-fA-F-]{8,36}\] ")
 # Messages at the start of an ERROR line, whoever writes it (gunicorn, uvicorn, alembic, the application).
 _ENV = r"[A-Z][A-Z0-9]*_[A-Z0-9_]{1,60}"
 _MISSING = (
-    r"(?:(?:the |required |mandatory )*(?:environment variable|env(?:ironment)? var|env|setting|variable|configuration)s? )?[\"'`]?(?P<name>" + _ENV + r")[\"'`]?"
-    r"(?: (?:environment variable|env var|setting|variable))? (?:is |must be |has |was |has not been |needs to be )?(?:not (?:been )?(?:set|defined|configured|found)|required|missing|unset|undefined|set$|set\b|empty)\b|"
-    r"(?:(?:missing|required|undefined|no|unset|please set|set|you must set|must set)(?: the| a| required| mandatory){0,2}(?: environment variable| env(?:ironment)? var(?:iable)?| setting| variable| configuration)?s?:? )[\"'`]?(?P<name2>" + _ENV + r")\b|"
-    r"(?i:(?:missing|required|undefined|unset) (?:required )?(?:environment variable|env(?:ironment)? var(?:iable)?|setting|variable)s?):? [\"'`]?(?P<name3>[A-Z][A-Z0-9_]{1,60})\b"
+    r"(?:(?:the |required |mandatory )*(?:environment variable|env(?:ironment)? var|env|setting|variable|configuration)s? )?[\"'`]?(?P<name>"
+    + _ENV
+    + r")[\"'`]?"
+    r"(?: (?:environment variable|env var|setting|variable))? (?:is |must be |has |was |has not been |needs to be )?(?:not (?:been )?(?:set|defined|"
+    r"configured|found)|required|missing|unset|undefined|set$|set\b|empty)\b|"
+    r"(?:(?:missing|required|undefined|no|unset|please set|set|you must set|must set)(?: the| a| required| mandatory){0,2}(?: environment variable|"
+    r" env(?:ironment)? var(?:iable)?| setting| variable| configuration)?s?:? )[\"'`]?(?P<name2>" + _ENV + r")\b|"
+    r"(?i:(?:missing|required|undefined|unset) (?:required )?(?:environment variable|env(?:ironment)? var(?:iable)?|setting|"
+    r"variable)s?):? [\"'`]?(?P<name3>[A-Z][A-Z0-9_]{1,60})\b"
 )
 LINES = (
     _says("worker_timeout", r"WORKER TIMEOUT \(pid:\d{1,9}\)"),
     _says("out_of_memory", r"Worker \(pid:\d{1,9}\) was sent SIGKILL! Perhaps out of memory\?"),
     _says("port_in_use", r"(?:\[Errno 98\] |Connection in use: \(|connection to \([^)]{1,80}\) failed: \[Errno 98\]|bind\(\) to \S{1,80} failed \(98)"),
-    _says("import_error", r"Error loading ASGI app\. Could not import module \"(?P<module>[\w.]{1,160})\"|Error loading ASGI app\. Attribute \"(?P<name>[\w.]{1,160})\" not found in module \"(?P<module2>[\w.]{1,160})\""),
+    _says(
+        "import_error",
+        r"Error loading ASGI app\. Could not import module \"(?P<module>[\w.]{1,160})\"|"
+        r"Error loading ASGI app\. Attribute \"(?P<name>[\w.]{1,160})\" not found in module \"(?P<module2>[\w.]{1,160})\"",
+    ),
     _says("migration_unknown_revision", r"Can't locate revision identified by '(?P<revision>\w{1,64})'"),
     _says("migration_multiple_heads", r"Multiple head revisions are present"),
     _says("setting_missing", _MISSING),
@@ -176,22 +270,38 @@ LINES = (
 
 # Whole lines that programs write as they die, before any logging.
 BARE = (
-    _says("command_not_found", r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?:exec: )?(?P<command>[\w./+-]{1,200}): (?:command )?not found$|"
-          r"(?:/\S{1,200}: line \d{1,6}: |/\S{1,200}: \d{1,6}: )(?:exec: )?(?P<command2>[\w./+-]{1,200}): (?:command )?not found$|"
-          r"(?:/\S{1,120}/)?env: [\"'‘]?(?P<command3>[\w./+-]{1,200})[\"'’]?: No such file or directory$|"
-          r"exec (?P<command4>/[\w./+-]{1,200}): (?:no such file or directory|exec format error)$|"
-          r"(?:/\S{1,120}/)?\w{0,5}sh: \d{1,6}: cannot open (?P<command5>[\w./+-]{1,200}): No such file|"
-          r"(?:/\S{1,120}/)?\w{0,5}sh: (?P<command6>[\w./+-]{1,200}): (?:No such file or directory|not found)$"),
+    _says(
+        "command_not_found",
+        r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?:exec: )?(?P<command>[\w./+-]{1,200}): (?:command )?not found$|"
+        r"(?:/\S{1,200}: line \d{1,6}: |/\S{1,200}: \d{1,6}: )(?:exec: )?(?P<command2>[\w./+-]{1,200}): (?:command )?not found$|"
+        r"(?:/\S{1,120}/)?env: [\"'‘]?(?P<command3>[\w./+-]{1,200})[\"'’]?: No such file or directory$|"
+        r"exec (?P<command4>/[\w./+-]{1,200}): (?:no such file or directory|exec format error)$|"
+        r"(?:/\S{1,120}/)?\w{0,5}sh: \d{1,6}: cannot open (?P<command5>[\w./+-]{1,200}): No such file|"
+        r"(?:/\S{1,120}/)?\w{0,5}sh: (?P<command6>[\w./+-]{1,200}): (?:No such file or directory|not found)$",
+    ),
     _says("file_missing", r"(?:/\S{1,120}/)?python[\d.]{0,5}: can't open file '(?P<path>[^']{1,200})': \[Errno 2\]"),
-    _says("permission_denied", r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?:exec: )?(?P<path>[\w./+-]{1,200}): (?:cannot execute: )?Permission denied$|exec (?P<path2>/[\w./+-]{1,200}): permission denied$|"
-          r"(?:/\S{1,200}: line \d{1,6}: |/\S{1,200}: \d{1,6}: )(?:exec: )?(?P<path3>[\w./+-]{1,200}): Permission denied$"),
-    _says("import_error", r"(?:/\S{1,120}/)?python[\d.]{0,5}: No module named '?(?P<module>[\w.]{1,160})'?$|The module (?P<module2>[\w.]{1,160}) was not found\.$|"
-          r"Failed to find attribute '(?P<name>[\w.]{1,160})' in '(?P<module3>[\w.]{1,160})'\.$"),
-    _says("setting_missing", r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?P<name>[A-Z][A-Z0-9_]{1,60}): (?:parameter (?:not set|null or not set)|unbound variable)|"
-          r"/\S{1,200}: (?:line )?\d{1,6}: (?P<name2>[A-Z][A-Z0-9_]{1,60}): (?:parameter (?:not set|null or not set)|unbound variable)|"
-          r"Error: Database is uninitialized and superuser password is not specified"),
-    _says("bad_arguments", r"Error: (?:No such (?:command|option)[: ]{1,2}'?(?P<name>[\w-]{1,80})|Invalid value for |Got unexpected extra argument|Missing (?:option|argument))|"
-          r"\w[\w.-]{0,60}: error: (?:unrecognized arguments|argument |the following arguments are required|invalid choice)"),
+    _says(
+        "permission_denied",
+        r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?:exec: )?(?P<path>[\w./+-]{1,200}): (?:cannot execute: )?Permission denied$|"
+        r"exec (?P<path2>/[\w./+-]{1,200}): permission denied$|"
+        r"(?:/\S{1,200}: line \d{1,6}: |/\S{1,200}: \d{1,6}: )(?:exec: )?(?P<path3>[\w./+-]{1,200}): Permission denied$",
+    ),
+    _says(
+        "import_error",
+        r"(?:/\S{1,120}/)?python[\d.]{0,5}: No module named '?(?P<module>[\w.]{1,160})'?$|The module (?P<module2>[\w.]{1,160}) was not found\.$|"
+        r"Failed to find attribute '(?P<name>[\w.]{1,160})' in '(?P<module3>[\w.]{1,160})'\.$",
+    ),
+    _says(
+        "setting_missing",
+        r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?P<name>[A-Z][A-Z0-9_]{1,60}): (?:parameter (?:not set|null or not set)|unbound variable)|"
+        r"/\S{1,200}: (?:line )?\d{1,6}: (?P<name2>[A-Z][A-Z0-9_]{1,60}): (?:parameter (?:not set|null or not set)|unbound variable)|"
+        r"Error: Database is uninitialized and superuser password is not specified",
+    ),
+    _says(
+        "bad_arguments",
+        r"Error: (?:No such (?:command|option)[: ]{1,2}'?(?P<name>[\w-]{1,80})|Invalid value for |Got unexpected extra argument|Missing (?:option|argument))|"
+        r"\w[\w.-]{0,60}: error: (?:unrecognized arguments|argument |the following arguments are required|invalid choice)",
+    ),
     _says("migration_unknown_revision", r"FAILED: Can't locate revision identified by '(?P<revision>\w{1,64})'"),
     _says("migration_multiple_heads", r"FAILED: Multiple head revisions are present"),
     _says("out_of_memory", r"Killed$|Out of memory$|MemoryError$"),
@@ -204,7 +314,14 @@ BARE = (
 # Exceptions known by their type: (suffix of the type, kind, pattern of the text or "").
 _TYPES = (
     ("ModuleNotFoundError", _says("import_error", r"No module named '(?P<module>[\w.]{1,160})'|")),
-    ("ImportError", _says("import_error", r"cannot import name '(?P<name>\w{1,120})' from (?:partially initialized module )?'(?P<module>[\w.]{1,160})'|(?P<library>lib[\w.+-]{1,80}): cannot open shared object|")),
+    (
+        "ImportError",
+        _says(
+            "import_error",
+            r"cannot import name '(?P<name>\w{1,120})' from (?:partially initialized module )?'(?P<module>[\w.]{1,160})'|"
+            r"(?P<library>lib[\w.+-]{1,80}): cannot open shared object|",
+        ),
+    ),
     ("SyntaxError", _says("syntax_error", r"")),
     ("IndentationError", _says("syntax_error", r"")),
     ("TabError", _says("syntax_error", r"")),
@@ -229,7 +346,10 @@ _SYSTEM = (
     _says("file_missing", r"\[Errno 2\] [^:]{1,60}(?:: '(?P<path>[^']{1,200})')?"),
 )
 LLM = (
-    _says("llm_quota", r"Error code: 4(?:29|02|00|03) - .{0,300}(?:insufficient_quota|exceeded your current quota|credit balance is too low)|You exceeded your current quota"),
+    _says(
+        "llm_quota",
+        r"Error code: 4(?:29|02|00|03) - .{0,300}(?:insufficient_quota|exceeded your current quota|credit balance is too low)|You exceeded your current quota",
+    ),
     _says("llm_rate_limited", r"Error code: 429\b|Rate limit reached"),
     _says("llm_invalid_key", r"Error code: 401\b|Incorrect API key provided|invalid x-api-key"),
     _says("llm_permission", r"Error code: 403\b"),
@@ -240,17 +360,33 @@ LLM = (
     _says("llm_error", r"Error code: 5\d\d\b"),
 )
 _LLM_TYPES = {
-    "RateLimitError": "llm_rate_limited", "AuthenticationError": "llm_invalid_key", "PermissionDeniedError": "llm_permission", "NotFoundError": "llm_model_missing",
-    "APITimeoutError": "llm_timeout", "Timeout": "llm_timeout", "APIConnectionError": "llm_unreachable", "OverloadedError": "llm_overloaded",
-    "ServiceUnavailableError": "llm_overloaded", "InternalServerError": "llm_error",
+    "RateLimitError": "llm_rate_limited",
+    "AuthenticationError": "llm_invalid_key",
+    "PermissionDeniedError": "llm_permission",
+    "NotFoundError": "llm_model_missing",
+    "APITimeoutError": "llm_timeout",
+    "Timeout": "llm_timeout",
+    "APIConnectionError": "llm_unreachable",
+    "OverloadedError": "llm_overloaded",
+    "ServiceUnavailableError": "llm_overloaded",
+    "InternalServerError": "llm_error",
 }
 
 _ERRNOS = (("refused", "[Errno 111]"), ("dns", "[Errno -"), ("unreachable", "[Errno 113]"), ("unreachable", "[Errno 101]"), ("tls", "[SSL"))
 _ABOUT = {"postgres": "postgres", "redis": "redis", "broker": "broker", "llm": "llm"}
 # A broker that cannot be reached is one kind, whatever the reason.
 _BROKER_REASONS = {
-    "redis_refused": "refused", "redis_dns": "dns", "redis_timeout": "timeout", "redis_auth": "auth", "redis_unreachable": "unreachable", "redis_lost": "lost",
-    "redis_permission": "permission", "redis_malformed_url": "malformed_url", "tls": "tls", "redis_maxclients": "maxclients", "redis_pool_exhausted": "pool_exhausted",
+    "redis_refused": "refused",
+    "redis_dns": "dns",
+    "redis_timeout": "timeout",
+    "redis_auth": "auth",
+    "redis_unreachable": "unreachable",
+    "redis_lost": "lost",
+    "redis_permission": "permission",
+    "redis_malformed_url": "malformed_url",
+    "tls": "tls",
+    "redis_maxclients": "maxclients",
+    "redis_pool_exhausted": "pool_exhausted",
 }
 # Lines that only repeat that something has failed before.
 _ECHO = re.compile(
@@ -264,12 +400,18 @@ _POSTGRES_PRELUDE = re.compile(
     r"(?:connection to server (?:at \"(?P<host>[^\"\s]{1,253})\"(?: \([^)]{1,64}\))?, port (?P<port>\d{1,5})|on socket \"[^\"]{1,120}\") failed: )?"
     r"(?:could not connect to server: )?(?:(?:FATAL|ERROR|PANIC):\s{1,2})?(?:fe_sendauth: )?"
 )
-_REDIS_PRELUDE = re.compile(r"(?:Command # ?\d{1,6} \([^)]{0,300}\) of pipeline caused error: )?(?:Error while reading from (?P<host>[\w.-]{1,253}):(?P<port>\d{1,5}) ?: (?=\())?")
+_REDIS_PRELUDE = re.compile(
+    r"(?:Command # ?\d{1,6} \([^)]{0,300}\) of pipeline caused error: )?(?:Error while reading from (?P<host>[\w.-]{1,253}):(?P<port>\d{1,5}) ?: (?=\())?"
+)
 _LIBRARY = re.compile(
-    r"(?P<postgres>\((?:psycopg2?|sqlalchemy\.dialects\.postgresql)[\w.]{0,80}\) |connection (?:failed: connection )?to server (?:at|on socket) \"|could not translate host name \"|"
-    r"failed to resolve host '|QueuePool limit of size |(?:psycopg2?|asyncpg)\.[\w.]{1,80}: |FATAL:  |Could not parse SQLAlchemy URL|couldn't get a connection after )|"
-    r"(?P<redis>Error (?:-\d|1\d\d) connecting to |Error Multiple exceptions: |(?:redis|aioredis)\.exceptions\.\w{1,40}: |NOAUTH |WRONGPASS |MISCONF |OOM command |READONLY You|"
-    r"LOADING Redis|invalid username-password pair|Redis is loading the dataset|(?P<vague>Timeout connecting to server|Timeout reading from |Authentication required|max number of clients reached|Connection closed by server))|"
+    r"(?P<postgres>\((?:psycopg2?|sqlalchemy\.dialects\.postgresql)[\w.]{0,80}\) |connection (?:failed: connection )?to server (?:at|on socket) \"|"
+    r"could not translate host name \"|"
+    r"failed to resolve host '|QueuePool limit of size |(?:psycopg2?|asyncpg)\.[\w.]{1,80}: |FATAL:  |Could not parse SQLAlchemy URL|"
+    r"couldn't get a connection after )|"
+    r"(?P<redis>Error (?:-\d|1\d\d) connecting to |Error Multiple exceptions: |(?:redis|aioredis)\.exceptions\.\w{1,40}: |NOAUTH |WRONGPASS |MISCONF |"
+    r"OOM command |READONLY You|"
+    r"LOADING Redis|invalid username-password pair|Redis is loading the dataset|(?P<vague>Timeout connecting to server|Timeout reading from |"
+    r"Authentication required|max number of clients reached|Connection closed by server))|"
     r"(?P<broker>kombu\.exceptions\.\w{1,40}: )|"
     r"(?P<llm>Error code: \d{3} - |(?:openai|anthropic)\.\w{1,40}: )"
 )
@@ -277,7 +419,11 @@ _TYPE_HEAD = re.compile(r"(?:psycopg2?|asyncpg|redis|aioredis|kombu|openai|anthr
 # Where a library's text may begin within a message: behind a separator, or as the argument of an exception's repr.
 _SEPARATED = re.compile(r"(?:[:|>–—][ \t]{0,3}| - |[(\[][ \t]?)$")
 _REPR = re.compile(r"\w(?:Error|Exception|Exc|Timeout|Refused)\([\"']$|\b(?:error|err|exc|exception|reason|cause)=[\"']?$")
-_SOMEBODY_SAID = re.compile(r"\b(?:users?|said|says|wrote|input|prompts?|payload|body|content|comment|text|title|name|query|request|subject|description|instructions?|previous)\b[^:]{0,40}[:=(\[|>-]\s{0,3}[\"']?$", re.IGNORECASE)
+_SOMEBODY_SAID = re.compile(
+    r"\b(?:users?|said|says|wrote|input|prompts?|payload|body|content|comment|text|title|name|query|request|subject|description|instructions?|"
+    r"previous)\b[^:]{0,40}[:=(\[|>-]\s{0,3}[\"']?$",
+    re.IGNORECASE,
+)
 _ABOUT_REDIS = re.compile(r"redis|broker|celery|cache|queue", re.IGNORECASE)
 _SETTINGS_CLASS = re.compile(r"\d{1,4} validation errors? for (\w{0,80}(?i:settings?|config|conf|env|environment)\w{0,40})\b")
 _ENVIRON = re.compile(r"environ|\benv\[|getenv")
@@ -417,7 +563,10 @@ def _of_exception(raised: Raised, event: Event) -> Cause | None:
         found = _of_redis(text)
         if found is None and short == "ConnectionError" and family == "redis":
             found = Cause("redis_lost", "redis")
-        if found and (family == "broker" or (any("/kombu/" in file for file, _function, _line in raised.frames) and not any("/celery/backends/" in file for file, _f, _l in raised.frames))):
+        if found and (
+            family == "broker"
+            or (any("/kombu/" in file for file, _function, _line in raised.frames) and not any("/celery/backends/" in file for file, _f, _l in raised.frames))
+        ):
             found = _as_broker(found)
     elif family == "llm":
         found = _first(LLM, text, "llm")
@@ -481,8 +630,14 @@ def _of_postgres(text: str) -> Cause | None:
 
 
 def _by_type(short: str) -> Cause | None:
-    kinds = {"InvalidPasswordError": "postgres_auth", "TooManyConnectionsError": "postgres_too_many_clients", "CannotConnectNowError": "postgres_starting_up",
-             "ConnectionDoesNotExistError": "postgres_lost", "PoolTimeout": "postgres_pool_exhausted", "AdminShutdown": "postgres_lost"}
+    kinds = {
+        "InvalidPasswordError": "postgres_auth",
+        "TooManyConnectionsError": "postgres_too_many_clients",
+        "CannotConnectNowError": "postgres_starting_up",
+        "ConnectionDoesNotExistError": "postgres_lost",
+        "PoolTimeout": "postgres_pool_exhausted",
+        "AdminShutdown": "postgres_lost",
+    }
     return Cause(kinds[short], "postgres") if short in kinds else None
 
 
@@ -516,7 +671,23 @@ def _of_settings(raised: Raised, short: str) -> Cause | None:
         return None
     if short == "ValidationError":
         return _of_pydantic(raised)
-    if short in ("RuntimeError", "ValueError", "Exception", "SystemExit", "ImproperlyConfigured", "EnvironmentError", "OSError", "AssertionError", "EnvError", "LookupError") or "Config" in short or "Setting" in short:
+    if (
+        short
+        in (
+            "RuntimeError",
+            "ValueError",
+            "Exception",
+            "SystemExit",
+            "ImproperlyConfigured",
+            "EnvironmentError",
+            "OSError",
+            "AssertionError",
+            "EnvError",
+            "LookupError",
+        )
+        or "Config" in short
+        or "Setting" in short
+    ):
         return _setting(raised.text)
     return None
 
@@ -531,7 +702,9 @@ def _setting(text: str) -> Cause | None:
 
 def _of_pydantic(raised: Raised) -> Cause | None:
     lines = raised.text.split("\n")
-    if not _SETTINGS_CLASS.match(lines[0]) and not any("pydantic_settings" in file or file.endswith("pydantic/env_settings.py") for file, _function, _line in raised.frames):
+    if not _SETTINGS_CLASS.match(lines[0]) and not any(
+        "pydantic_settings" in file or file.endswith("pydantic/env_settings.py") for file, _function, _line in raised.frames
+    ):
         return None
     missing: list[str] = []
     wrong: list[tuple[str, str]] = []
@@ -615,7 +788,7 @@ def _in_quotes(prefix: str) -> bool:
         if quote:
             if letter == quote:
                 quote = ""
-        elif letter in "\"`“" or (letter == "'" and not before.isalnum()):
+        elif letter in '"`“' or (letter == "'" and not before.isalnum()):
             quote = "”" if letter == "“" else letter
         before = letter
     return bool(quote)

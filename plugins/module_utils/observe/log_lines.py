@@ -23,9 +23,27 @@ MOST_FRAMES = 60
 DEBUG, NOTE, WARN, ERROR, FATAL = 10, 20, 30, 40, 50
 LEVEL_NAMES = {DEBUG: "debug", NOTE: "info", WARN: "warning", ERROR: "error", FATAL: "critical"}
 _LEVELS = {
-    "trace": DEBUG, "debug": DEBUG, "verbose": DEBUG, "info": NOTE, "information": NOTE, "notice": NOTE, "success": NOTE, "log": NOTE,
-    "warn": WARN, "warning": WARN, "error": ERROR, "err": ERROR, "exception": ERROR, "severe": ERROR,
-    "critical": FATAL, "crit": FATAL, "fatal": FATAL, "panic": FATAL, "emerg": FATAL, "alert": FATAL, "emergency": FATAL,
+    "trace": DEBUG,
+    "debug": DEBUG,
+    "verbose": DEBUG,
+    "info": NOTE,
+    "information": NOTE,
+    "notice": NOTE,
+    "success": NOTE,
+    "log": NOTE,
+    "warn": WARN,
+    "warning": WARN,
+    "error": ERROR,
+    "err": ERROR,
+    "exception": ERROR,
+    "severe": ERROR,
+    "critical": FATAL,
+    "crit": FATAL,
+    "fatal": FATAL,
+    "panic": FATAL,
+    "emerg": FATAL,
+    "alert": FATAL,
+    "emergency": FATAL,
 }
 
 
@@ -74,16 +92,24 @@ _POSTGRES = re.compile(
 )
 _REDIS = re.compile(r"\d{1,9}:[A-Z] \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3} (?P<level>[#*.-]) (?P<text>.*)")
 _NGINX = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(?P<level>[a-z]{3,6})\] \d{1,9}#\d{1,9}: (?:\*\d{1,12} )?(?P<text>.*)")
-_ACCESS = re.compile(r"[\w.:-]{2,64} - (?:\S{1,100} (?:- )?)?(?:\[[^\]]{1,40}\] )?\"[A-Z]{3,10} |[\w.:\[\]-]{2,64}:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] ")
+_ACCESS = re.compile(
+    r"[\w.:-]{2,64} - (?:\S{1,100} (?:- )?)?(?:\[[^\]]{1,40}\] )?\"[A-Z]{3,10} |[\w.:\[\]-]{2,64}:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] "
+)
 _LEVEL_FIRST = re.compile(
     r"(?:\[(?P<boxed>(?i:" + _LOWER + r"))\s{0,6}\]|(?P<level>" + _UPPER + r"))(?P<after>:\s{0,6}(?:[A-Za-z_][\w.]{0,80}:)?|\s{1,8}[-|]?|$)\s{0,4}"
     r"(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?\]?\s{0,4}[-|:]?\s{0,4})?(?P<text>.*)"
 )
-_TIME_FIRST = re.compile(r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<rest>.*)")
+_TIME_FIRST = re.compile(
+    r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<rest>.*)"
+)
 _BOX = r"(?:\[[^\]\[]{0,60}\][ \t]{0,4}(?:[-|:][ \t]{1,4})?)"
 _AFTER_TIME = re.compile(
     _BOX + r"{0,2}?(?:[A-Za-z_][\w./:@-]{0,80}[ \t]{0,20}(?:[-|:][ \t]{1,4}|[ \t]))??" + _BOX + r"{0,2}?(?:\d{1,9} )?"
-    r"(?:[\[(<]?[ ]{0,2}(?P<level>" + _UPPER + r")[ ]{0,9}[\])>]?|\[(?P<boxed>" + _LOWER + r")[ ]{0,9}\])(?=[ \t:|\]-]|$)[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<text>.*)"
+    r"(?:[\[(<]?[ ]{0,2}(?P<level>"
+    + _UPPER
+    + r")[ ]{0,9}[\])>]?|\[(?P<boxed>"
+    + _LOWER
+    + r")[ ]{0,9}\])(?=[ \t:|\]-]|$)[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<text>.*)"
 )
 # The logger's name, where it stands behind the level.
 _AFTER_LEVEL = re.compile(r"\[[\w.:/-]{1,80}\][ \t]{1,4}(?:[-|:][ \t]{1,4})?|[A-Za-z_]\w{0,40}(?:\.\w{1,40}){0,8} [-|] ")
@@ -99,7 +125,19 @@ _LINKS = {
     "During handling of the above exception, another exception occurred:": "context",
     '"""': "cause",
 }
-_MORE = ("[SQL:", "[parameters:", "[cached since", "(Background on this error", "LINE ", "DETAIL:  ", "HINT:  ", "CONTEXT:  ", "connection to server ", "- host: ", "Multiple connection")
+_MORE = (
+    "[SQL:",
+    "[parameters:",
+    "[cached since",
+    "(Background on this error",
+    "LINE ",
+    "DETAIL:  ",
+    "HINT:  ",
+    "CONTEXT:  ",
+    "connection to server ",
+    "- host: ",
+    "Multiple connection",
+)
 _FIELD = re.compile(r"[A-Za-z_][\w.\[\]-]{0,100}$")
 _GROUP = re.compile(r"\s{0,40}\+ Exception Group Traceback \(most recent call last\):")
 _GROUP_LINE = re.compile(r"\s{0,40}[|+][ -]?")
@@ -142,7 +180,7 @@ class Reader:
                 trace = None
             if not line.strip():
                 continue
-            start = line.startswith(_TRACEBACK) or line.startswith("  File \"") or (line[0] in " +" and _GROUP.match(line) is not None)
+            start = line.startswith((_TRACEBACK, '  File "')) or (line[0] in " +" and _GROUP.match(line) is not None)
             if start:
                 if now is None or now.raised or now.level in (DEBUG, NOTE) or now.form in ("access", "postgres", "redis", "nginx"):
                     if now is not None:
@@ -384,7 +422,17 @@ def _level(word: Any) -> int | None:
 
 
 def _postgres_level(word: str) -> int | None:
-    return {"ERROR": ERROR, "FATAL": ERROR, "PANIC": FATAL, "WARNING": WARN, "DETAIL": DEBUG, "HINT": DEBUG, "STATEMENT": DEBUG, "CONTEXT": DEBUG, "QUERY": DEBUG}.get(word, NOTE)
+    return {
+        "ERROR": ERROR,
+        "FATAL": ERROR,
+        "PANIC": FATAL,
+        "WARNING": WARN,
+        "DETAIL": DEBUG,
+        "HINT": DEBUG,
+        "STATEMENT": DEBUG,
+        "CONTEXT": DEBUG,
+        "QUERY": DEBUG,
+    }.get(word, NOTE)
 
 
 def _postgres_text(word: str, text: str) -> str:
@@ -471,12 +519,16 @@ def _raised_of(value: Any) -> list[Raised]:
     if isinstance(value, list):
         for some in value[:12]:
             if isinstance(some, dict) and isinstance(some.get("exc_type"), str):
-                frames = [(str(frame.get("filename", "")), str(frame.get("name", "")), str(frame.get("line", "")))
-                          for frame in (some.get("frames") or [])[-MOST_FRAMES:] if isinstance(frame, dict)]
+                frames = [
+                    (str(frame.get("filename", "")), str(frame.get("name", "")), str(frame.get("line", "")))
+                    for frame in (some.get("frames") or [])[-MOST_FRAMES:]
+                    if isinstance(frame, dict)
+                ]
                 raised.append(Raised(some["exc_type"][:160], str(some.get("exc_value") or "")[:2000], frames))
         raised.reverse()
     elif isinstance(value, dict) and isinstance(value.get("type") or value.get("class") or value.get("exc_type"), str):
         text = value.get("message") or value.get("value") or value.get("exc_value") or ""
         raised = _raised_of(value.get("stacktrace") or value.get("traceback") or value.get("stack")) or [
-            Raised(str(value.get("type") or value.get("class") or value.get("exc_type"))[:160], str(text)[:2000])]
+            Raised(str(value.get("type") or value.get("class") or value.get("exc_type"))[:160], str(text)[:2000])
+        ]
     return raised

@@ -30,7 +30,9 @@ _PLAIN = re.compile(r"[A-Za-z_][\w.:/-]{0,60}$")
 _LIBRARY_PATH = re.compile(r"/(?:site|dist)-packages/|/lib/python\d|^<|/\.pyenv/")
 _ROOTS = re.compile(r"^/(?:usr/src/app|usr/local/app|srv/www|home/[^/]{1,60}|srv|app|code|opt|src|workspace)/")
 # Values of these details are names, shown as they are; all others are generalised.
-_NAMES = frozenset("name names module user database task command signal state what host port size overflow timeout reason type library revision table side limit path".split())
+_NAMES = frozenset(
+    "name names module user database task command signal state what host port size overflow timeout reason type library revision table side limit path".split()
+)
 _NUMBERS = ("size", "overflow", "timeout", "port", "limit")
 
 
@@ -63,8 +65,15 @@ def read_logs(lines: Iterable[str], mask: Mask, now: float) -> dict[str, Any]:
     for some in found.values():
         some["slots"] = [[slot, count] for slot, count in sorted(some["slots"].items())[-MOST_SLOTS:]]
     return {
-        "now": now, "lines": reader.lines, "unparsed": reader.unparsed, "errors": errors, "first": reader.first, "last": reader.last, "levels": reader.levels,
-        "signatures": sorted(found.values(), key=lambda some: (-some["count"], some["fingerprint"])), "dropped": dropped,
+        "now": now,
+        "lines": reader.lines,
+        "unparsed": reader.unparsed,
+        "errors": errors,
+        "first": reader.first,
+        "last": reader.last,
+        "levels": reader.levels,
+        "signatures": sorted(found.values(), key=lambda some: (-some["count"], some["fingerprint"])),
+        "dropped": dropped,
     }
 
 
@@ -86,8 +95,14 @@ def last_words(lines: Iterable[str], mask: Mask) -> dict[str, Any] | None:
     event, cause = best
     if event.at and reader.last and reader.last - event.at > LAST_BREATH_SECONDS:
         return None
-    return {"kind": cause.kind, "about": cause.about, "exception": mask.text(cause.raised.type) if cause.raised else None, "sample": generalise(cause.text, mask),
-            "detail": _detail(cause, mask), "at": event.at}
+    return {
+        "kind": cause.kind,
+        "about": cause.about,
+        "exception": mask.text(cause.raised.type) if cause.raised else None,
+        "sample": generalise(cause.text, mask),
+        "detail": _detail(cause, mask),
+        "at": event.at,
+    }
 
 
 def fingerprint(cause: Cause) -> str:
@@ -149,8 +164,17 @@ def _without_values(text: str) -> str:
 
 
 def _signature(cause: Cause, mark: str, event: Event, mask: Mask) -> dict[str, Any]:
-    return {"kind": cause.kind, "about": cause.about, "count": 0, "first": event.at, "last": event.at, "sample": generalise(cause.text, mask), "fingerprint": mask.text(mark),
-            "detail": _detail(cause, mask), "slots": {}}
+    return {
+        "kind": cause.kind,
+        "about": cause.about,
+        "count": 0,
+        "first": event.at,
+        "last": event.at,
+        "sample": generalise(cause.text, mask),
+        "fingerprint": mask.text(mark),
+        "detail": _detail(cause, mask),
+        "slots": {},
+    }
 
 
 def _detail(cause: Cause, mask: Mask) -> dict[str, Any]:
