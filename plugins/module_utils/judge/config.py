@@ -32,6 +32,15 @@ def malformed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Clear("config.url_malformed", component["component"], {"setting": target["setting"], "host": target["host"], "port": target["port"]})
 
 
+@judges("celery.no_worker", domain="stack")
+def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A broker that is no Redis: its queues and workers are not looked at, and nobody may think they were."""
+    for component in view.components(seen):
+        for target in component["targets"]:
+            if target["kind"] == "other_broker":
+                yield Unseen("celery.no_worker", component["component"], "%s names a broker of the kind %s, which is not supported" % (target["setting"], target["scheme"]))
+
+
 @judges("config.setting_missing", domain="stack")
 def missing(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A component that does not start names a setting that it has not got, or lacks a connection that its twins (same image) have."""

@@ -19,8 +19,9 @@ SECTIONS = ("now", "server", "memory", "persistence", "clients", "stats", "repli
 SETTINGS = ("stop-writes-on-bgsave-error", "save", "maxclients", "maxmemory", "maxmemory-policy", "databases", "appendonly", "slowlog-log-slower-than")
 PING_SAMPLES = 20
 PING_BUDGET_SECONDS = 0.8
-# A sample during which this process itself had to wait longer than this says nothing about the server.
+# A sample around which this process itself had to wait for longer than this, and for more than this share of it, says nothing.
 BUSY_MS = 1.5
+BUSY_SHARE = 0.2
 SLOWLOG_ENTRIES = 32
 CLIENTS_LISTED = 2000
 BROKER_KEYS = ("_kombu.binding.celery", "_kombu.binding.celery.pidbox", "unacked_index", "unacked")
@@ -57,13 +58,14 @@ class _Look:
         started = time.monotonic()
         info = self._ask(lambda: self.client.info("all"))
         why = why_unseen(info)
-        if why and why["kind"] in ("timeout", "reset", "loading", "auth_required"):
+        if why and why["kind"] in ("timeout", "reset", "loading", "busy", "auth_required"):
             raise StackError(why["reason"], kind=why["kind"])
         if not why and info.get("loading"):
             raise StackError("%s is still loading its data into memory" % self.target.shown, kind="loading")
         now = self._ask(lambda: self.client.time()[0])
         settings = self._ask(self._settings)
-        latency = self._latency(now)
+        # PING is refused where a save has failed.
+        latency = self._latency(now, "TIME" if not why and "err" in (info.get("rdb_last_bgsave_status"), info.get("aof_last_write_status")) else "PING")
         listed = self._ask(lambda: self._listed(info))
         keyspace = self._keyspace(info)
         broker = self._ask(lambda: self._broker_databases(info))
@@ -121,30 +123,30 @@ class _Look:
         clients = self.client.client_list()
         return {"own": sum(1 for one in clients if one.get("name") == connect_redis.CLIENT_NAME)}
 
-    def _latency(self, now: Any) -> dict[str, Any]:
-        seen = self._ask(self._pings)
+    def _latency(self, now: Any, command: str) -> dict[str, Any]:
+        seen = self._ask(lambda: self._pings(command))
         if why_unseen(seen):
             return seen
         seen["slowlog"] = self._ask(lambda: self._slowlog(now))
         seen["events"] = self._ask(self._events)
         return seen
 
-    def _pings(self) -> dict[str, Any]:
+    def _pings(self, command: str) -> dict[str, Any]:
         good: list[float] = []
         all_ms: list[float] = []
         started = time.monotonic()
         before = _own_delay()
         while len(good) < PING_SAMPLES and (time.monotonic() - started < PING_BUDGET_SECONDS or len(all_ms) < 3) and time.monotonic() < self.deadline:
             since = time.perf_counter()
-            self.client.execute_command("PING")
+            self.client.execute_command(command)
             took = (time.perf_counter() - since) * 1000
             after = _own_delay()
             all_ms.append(took)
-            if max(before, after) < BUSY_MS:
-                good.append(took)
+            own = max(before, after)
+            if own < max(BUSY_MS, took * BUSY_SHARE):
+                good.append(max(0.0, took - own))
             before = after
         if len(good) < 3:
-            # A server that is slow is slow in every sample; only a busy machine of ours has none to use.
             return {"p50_ms": None, "p99_ms": None, "samples": 0, "over": [], "dropped": len(all_ms), "slowest_seen_ms": round(max(all_ms), 2)}
         good.sort()
         return {

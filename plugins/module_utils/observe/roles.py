@@ -17,9 +17,10 @@ BY_COMMAND = [
     ("pgbouncer", re.compile(r"(^|/|\s)pgbouncer\b")),
     ("postgres", re.compile(r"(^|/|\s)(postgres|postmaster)(\s|:|$)")),
     ("redis", re.compile(r"(^|/|\s)(redis-server|valkey-server|keydb-server|dragonfly)\b")),
-    ("migration", re.compile(r"\balembic\b.*\b(upgrade|downgrade|stamp)\b")),
     ("proxy", re.compile(r"(^|/|\s)(nginx|haproxy|traefik|caddy|envoy|httpd|apache2)\b")),
     ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b")),
+    # Last: a start script that migrates first and then serves is caught migrating while it is young or fails.
+    ("migration", re.compile(r"\balembic\b.*\b(upgrade|downgrade|stamp)\b")),
 ]
 BY_IMAGE = [
     ("postgres", re.compile(r"(^|[/_-])(postgres|postgresql|postgis|timescaledb|pgvector)([:@_-]|$)")),
@@ -44,31 +45,32 @@ FINITE = frozenset(["migration"])
 def find_role(component: Component, read_script: Callable[[Instance, str], str]) -> tuple[str, str]:
     """(role, source of that knowledge). read_script gives the text of a start script inside an instance, "" when there is none."""
     instances = [one for one in component.instances if not one.one_off] or component.instances
-    for instance in instances:
-        for process in instance.processes:
-            # The first process may be a shell around the program; the program itself decides.
-            role = match(BY_COMMAND, [process.command])
-            if role:
-                return role, "process"
-    for instance in instances:
-        role = match(BY_COMMAND, [" ".join(instance.command)])
-        if role:
-            return role, "command"
-    for instance in instances:
-        role = match(BY_IMAGE, [instance.image])
-        if role:
-            return role, "image"
-    for instance in instances:
-        if {"POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"} & set(instance.environment):
-            return "postgres", "environment"
-        for port, role in ((5432, "postgres"), (6379, "redis")):
-            if port in instance.exposed:
-                return role, "port"
-    for instance in instances:
-        for path in scripts_in(instance.command):
-            role = match(BY_COMMAND, read_script(instance, path).splitlines())
-            if role:
+    evidence = [
+        ("process", BY_COMMAND, [process.command for one in instances for process in one.processes]),
+        ("command", BY_COMMAND, [" ".join(one.command) for one in instances]),
+    ]
+    passing = ""
+    for source, table, texts in evidence:
+        role = match(table, texts)
+        if role and role not in FINITE:
+            return role, source
+        passing = passing or (source if role else "")
+    for one in instances[:1]:
+        for path in scripts_in(one.command):
+            role = match(BY_COMMAND, read_script(one, path).splitlines())
+            if role and (role not in FINITE or not passing):
                 return role, "file"
+    if passing:
+        return "migration", passing
+    role = match(BY_IMAGE, [one.image for one in instances])
+    if role:
+        return role, "image"
+    for one in instances:
+        if {"POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"} & set(one.environment):
+            return "postgres", "environment"
+        for port, server in ((5432, "postgres"), (6379, "redis")):
+            if port in one.exposed:
+                return server, "port"
     role = match(BY_NAME, [component.id.lower()])
     return (role, "name") if role else ("unknown", "")
 

@@ -28,6 +28,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 SERVERS = ("postgres", "redis")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
 SAMPLE_SECONDS = 0.7
 
@@ -186,7 +187,7 @@ class StackObserver:
 
     def _component_at(self, client: str, host: str) -> Component | None:
         """The component of this stack that a host name or address means for a client."""
-        if host in ("localhost", "127.0.0.1", "::1"):
+        if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
         for component in self.components:
             for one in component.instances:
@@ -431,10 +432,13 @@ class StackObserver:
     def _reach_probes(self) -> dict[str, Callable[[], Any]]:
         probes = {}
         for component in self.components:
-            for one in component.running:
+            if component.role in FINITE:
+                continue
+            # One that cannot stay up is asked for, too: where its settings lead is seen from the host, by what is known of its networks.
+            for one in component.running or [one for one in component.instances if not one.one_off][:1]:
                 asked = set()
                 for target in self.targets.get(component.id, []):
-                    if target.malformed or not target.host or (target.host, target.port) in asked:
+                    if target.malformed or not target.host or not target.port or (target.host, target.port) in asked:
                         continue
                     asked.add((target.host, target.port))
                     probes["reach:%s:%s:%d" % (one.id, target.host, target.port)] = lambda one=one, component=component, target=target: self._reach(component, one, target)
@@ -449,6 +453,10 @@ class StackObserver:
         fact["inside"] = enter is not None
         if enter is not None:
             enter()
+        elif target.host in LOOPBACK:
+            if one.running:
+                return {**fact, "resolves": unseen("what stands at %s inside the container cannot be seen from here" % target.host, kind="denied", fix="run as root")}
+            return {**fact, "resolves": True, "addresses": [target.host], "connects": False, "error": "refused", "seconds": 0.0}
         try:
             addresses = self.platform.resolve(one, target.host, self.options.timeout / 2, inside=enter is not None)
         except StackError as error:

@@ -37,7 +37,7 @@ PLAIN = re.compile(
 class Target:
     """One place that a component is told to connect to.
 
-    kind: postgres, redis, broker, results, cache, llm, http. malformed: why the setting cannot be understood, "" when it can.
+    kind: postgres, redis, broker, results, cache, llm, http, other_broker (one that we do not speak to). malformed: why the setting cannot be understood, "" when it can.
     password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
     """
 
@@ -124,6 +124,9 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         target.database, target.tls, target.scheme = str(seen_redis.database), seen_redis.tls, value.split(":", 1)[0]
         target.options = seen_redis
         return target
+    if OTHER_BROKER.match(value):
+        parts = urlsplit(value)
+        return Target(component, name, source, "other_broker", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
     if HTTP_SCHEME.match(value):
         try:
             parts = urlsplit(value)

@@ -1,0 +1,46 @@
+"""What a component is taken for: one row a case."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Process
+
+SCRIPTS = {
+    "/srv/start.sh": "#!/bin/sh\nalembic upgrade head\nexec gunicorn -c conf.py app:app\n",
+    "/srv/jobs.sh": "#!/bin/sh\n# not uvicorn\nexec celery -A app worker -Q mails\n",
+}
+
+
+def part(name="x", processes=(), **changes):
+    one = Instance(id="1", name=name, state="running", processes=[Process(number, 0, "S", command) for number, command in enumerate(processes)], **changes)
+    return Component(id=name, instances=[one])
+
+
+CASES = [
+    (part(processes=["/bin/sh /srv/jobs.sh", "python3 /usr/bin/celery -A app worker"]), ("worker", "process")),
+    (part(processes=["[celeryd: celery@a:MainProcess] -active- (-A app)"]), ("worker", "process")),
+    (part(processes=["python -m celery -A app worker -B"]), ("worker", "process")),
+    (part(processes=["celery -A app beat"]), ("beat", "process")),
+    (part(processes=["postgres: checkpointer"]), ("postgres", "process")),
+    (part(processes=["/usr/lib/postgresql/15/bin/postgres -D /data"]), ("postgres", "process")),
+    (part(processes=["redis-server *:6379"]), ("redis", "process")),
+    (part(processes=["nginx: master process nginx -g daemon off;"]), ("proxy", "process")),
+    (part(processes=["/venv/bin/python /venv/bin/uvicorn app:app"]), ("api", "process")),
+    (part(processes=["/bin/sh /srv/start.sh", "alembic upgrade head"], command=["/srv/start.sh"]), ("api", "file")),
+    (part(processes=["alembic upgrade head"], command=["alembic", "upgrade", "head"]), ("migration", "process")),
+    (part(command=["alembic", "upgrade", "head"]), ("migration", "command")),
+    (part(command=["/srv/jobs.sh"]), ("worker", "file")),
+    (part(image="registry.example/library/postgres:16"), ("postgres", "image")),
+    (part(image="valkey/valkey:8"), ("redis", "image")),
+    (part(environment={"PGDATA": "/x"}), ("postgres", "environment")),
+    (part(exposed=[6379]), ("redis", "port")),
+    (part("backend"), ("api", "name")),
+    (part("mystery", processes=["python3 main.py"]), ("unknown", "")),
+]
+
+
+@pytest.mark.parametrize(("component", "expected"), CASES, ids=["%s-%s" % case[1] + str(number) for number, case in enumerate(CASES)])
+def test_find_role(component, expected):
+    assert find_role(component, lambda _instance, path: SCRIPTS.get(path, "")) == expected
