@@ -105,6 +105,7 @@ ERRORS = library.exceptions
         (ERRORS.AuthenticationError("Client sent AUTH, but no password is set"), "auth"),
         (ERRORS.BusyLoadingError("Redis is loading the dataset in memory"), "loading"),
         (ERRORS.ConnectionError("max number of clients reached"), "maxclients"),
+        (ERRORS.ResponseError("BUSY Redis is busy running a script. You can only call SCRIPT KILL"), "busy"),
         (ERRORS.ResponseError("DB index is out of range"), "database"),
         (ERRORS.ConnectionError("Connection closed by server."), "reset"),
         (ERRORS.ResponseError("DENIED Redis is running in protected mode because"), "denied"),

@@ -137,7 +137,7 @@ def target_from_params(params: Mapping[str, Any]) -> RedisTarget:
 def connect(target: RedisTarget, timeout: float) -> Any:
     """A redis.Redis whose pool is one connection, open already; close it by close().
 
-    StackError kinds: refused, timeout, dns, unreachable, reset, tls, auth_required, auth, denied, loading, maxclients, database,
+    StackError kinds: refused, timeout, dns, unreachable, reset, tls, auth_required, auth, denied, loading, busy, maxclients, database,
     protocol, missing_library.
     """
     if redis is None:
@@ -145,7 +145,7 @@ def connect(target: RedisTarget, timeout: float) -> Any:
     try:
         return _open(target, timeout, CLIENT_NAME)
     except redis.exceptions.NoPermissionError:
-        # An account that may not name its connection is still welcome to look.
+        # An account that may name its connection or ask for the time as little as that is still welcome to look.
         try:
             return _open(target, timeout, None)
         except (redis.exceptions.RedisError, OSError) as error:
@@ -183,7 +183,9 @@ def explain(error: BaseException, target: RedisTarget, timeout: float) -> StackE
         if isinstance(cause, ssl.SSLCertVerificationError):
             return StackError("%s: its certificate is not trusted: %s" % (place, cause.verify_message), kind="tls", fix="give the authority's certificate")
         if isinstance(cause, ssl.SSLError):
-            return StackError("%s: no TLS connection: %s" % (place, (getattr(cause, "reason", None) or "handshake failed").replace("_", " ").lower()), kind="tls")
+            return StackError(
+                "%s: no TLS connection: %s" % (place, (getattr(cause, "reason", None) or "handshake failed").replace("_", " ").lower()), kind="tls"
+            )
         if isinstance(cause, ConnectionRefusedError):
             return StackError("%s refuses connections: nothing listens there" % place, kind="refused")
         if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
@@ -208,6 +210,8 @@ def _explain_text(text: str, error: BaseException, place: str, target: RedisTarg
         return StackError("%s is still loading its data into memory" % place, kind="loading")
     if "MAX NUMBER OF CLIENTS" in upper:
         return StackError("%s has as many clients as it may and turns us away" % place, kind="maxclients")
+    if upper.startswith("BUSY ") or "BUSY RUNNING A SCRIPT" in upper:
+        return StackError("%s is busy with a script and refuses everything else" % place, kind="busy", fix="SCRIPT KILL, or FUNCTION KILL")
     if "DB INDEX" in upper or "INVALID DATABASE" in upper:
         return StackError("%s has no database number %d" % (place, target.database), kind="database")
     if "PROTECTED MODE" in upper:
@@ -282,8 +286,12 @@ def _open(target: RedisTarget, timeout: float, client_name: str | None) -> Any:
     pool = redis.ConnectionPool(connection_class=kind, max_connections=1, **arguments)
     try:
         client = redis.Redis(connection_pool=pool)
-        # A server without a password for this account says so only to the first command.
-        client.execute_command("PING")
+        # A server that wants a password says so only to the first command. Not PING: that is refused where a save has failed.
+        client.execute_command("TIME")
+        return client
+    except redis.exceptions.NoPermissionError:
+        if client_name:
+            raise
         return client
     except BaseException:
         pool.disconnect()

@@ -12,7 +12,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 DOMAIN = "redis"
-DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol")
+DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol", "busy")
 # From this share of maxmemory on, an OOM reply since the start speaks of now.
 FULL_PERCENT = 99.0
 # One slow answer of twenty is an accident; so many are a slow server.
