@@ -230,7 +230,7 @@ class _Request:
     def _exchange(self, sock: socket.socket) -> HttpAnswer:
         since = time.monotonic()
         connection = http.client.HTTPConnection(self.host, self.port)
-        connection.sock = _Deadlined(sock, self._left)  # type: ignore[assignment]
+        connection.sock = _Deadlined(sock, self._left)
         connection.putrequest("GET", self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self._headers().items():
             connection.putheader(name, value)

@@ -240,8 +240,8 @@ def _routes(seen: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _hung(answer: dict[str, Any]) -> bool:
-    error = answer.get("error")
-    return bool(error) and error["kind"] == "timeout" and error["phase"] in _CONNECTED
+    error = answer.get("error") or {}
+    return error.get("kind") == "timeout" and error.get("phase") in _CONNECTED
 
 
 def _ms(answer: dict[str, Any]) -> int:
