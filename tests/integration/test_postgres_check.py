@@ -509,9 +509,8 @@ def test_a_server_that_was_set_read_only(server):
 
 
 def test_transactions_that_were_not_frozen(server):
-    server.run(
-        "CREATE PROCEDURE burn(count int) LANGUAGE plpgsql AS 'BEGIN FOR n IN 1..count LOOP PERFORM txid_current(); COMMIT; END LOOP; END'", "CALL burn(60000)"
-    )
+    body = "BEGIN FOR n IN 1..count LOOP PERFORM txid_current(); COMMIT; END LOOP; END"
+    server.run("CREATE PROCEDURE burn(count int) LANGUAGE plpgsql AS '%s'" % body, "CALL burn(60000)")
     assert found(check(server)) == []
     result = check(server, limits={"postgres_freeze_age_percent_warning": 50})
     assert found(result) == [("wraparound_near", "warning")]

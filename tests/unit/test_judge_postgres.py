@@ -259,6 +259,12 @@ def test_the_evidence_of_a_lock():
     ]
 
 
+def test_the_component_that_a_session_comes_from_is_named():
+    holder = {**HOLDER, "client": "worker"}
+    assert evidence(facts(holder, waiting=[waits(11, 70.0, 8)]), "lock_held")["from"] == "api (worker)"
+    assert evidence(facts(idle_in_transaction(1, 61.0, application_name="", client="")), "idle_in_transaction")["from"] == "app (172.18.0.5)"
+
+
 def test_a_note_leaves_the_lock_cleared():
     answers = judged(facts(HOLDER, waiting=[waits(11, 30.0, 8)]))
     assert [one.evidence for one in answers if isinstance(one, Clear) and one.id == "postgres.lock_held"] == [{"waiting": 1, "longest_seconds": 30.0}]
