@@ -9,7 +9,7 @@ SETUP  := tests/tools/setup.sh
 STACK ?= reference
 FAULT ?= pg-lock-held
 
-.PHONY: help setup venv demo demo-break demo-down unit lint docs test gameday bench clean
+.PHONY: help setup venv demo demo-break demo-down unit lint format docs test gameday bench clean
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ unit: venv ## judgement tables and other unit tests, in seconds
 lint: venv ## ruff, mypy, ansible-lint, antsibull, ansible-test sanity
 	@$(SETUP) lint-tools
 	@$(PYTHON) tests/tools/run_tests.py lint
+
+format: venv ## let ruff lay out the Python files
+	@$(CACHE)/venv/bin/ruff check -q --fix-only . && $(CACHE)/venv/bin/ruff format -q .
 
 docs: venv ## write docs/coverage.md from the catalogue
 	@$(PYTHON) tests/tools/coverage_table.py

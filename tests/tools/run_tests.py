@@ -145,8 +145,8 @@ def part_lint() -> Result:
     tree = copy_of_checkout()
     collection = tree / "ansible_collections" / "aiops" / "runbook"
     cache = CACHE / "lint"
-    silent(result, "ruff", [BIN / "ruff", "check", "--cache-dir", cache / "ruff", "."], collection)
-    silent(result, "ruff format", [BIN / "ruff", "format", "--check", "--cache-dir", cache / "ruff", "."], collection)
+    silent(result, "ruff", [BIN / "ruff", "check", "--output-format", "concise", "--cache-dir", cache / "ruff", "."], collection)
+    silent(result, "ruff format", [BIN / "ruff", "format", "--check", "--output-format", "concise", "--cache-dir", cache / "ruff", "."], collection)
     # mypy's cache keeps what another configuration said of an import.
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:8]
     # module_utils and modules run on managed hosts (3.9), plugin_utils on the controller (3.11).

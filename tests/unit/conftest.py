@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import ansible_collections.aiops.runbook.plugins.module_utils.model as model
+from ansible_collections.aiops.runbook.plugins.module_utils import model
 
 ROOT = Path(__file__).resolve().parents[2]
 
