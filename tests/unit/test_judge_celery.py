@@ -194,6 +194,16 @@ def test_the_broker_s_silence_is_not_the_workers():
     assert {answer.id for answer in answers} == IDS and all(isinstance(answer, Unseen) for answer in answers)
 
 
+def test_queues_that_may_be_hidden_are_not_clear():
+    answers = {answer.id: answer for answer in judged(facts(scan={"keys": 10**7, "complete": False, "bindings_complete": False}))}
+    assert isinstance(answers["celery.queue_without_consumer"], Unseen) and not findings(facts(scan={"keys": 9, "complete": True, "bindings_complete": True}))
+
+
+def test_an_empty_broker_is_well():
+    seen = facts(workers=[], queues=[], expected=[], worker_components=[], listening=0, poppers=0)
+    assert all(isinstance(answer, Clear) for answer in judged(seen))
+
+
 def test_limits_are_options():
     assert findings(facts(unacked={"count": 1, "oldest_seconds": 3500}), Limits({"celery_oldest_unacked_seconds_warning": 60}))
     assert not findings(facts(workers=[worker(active=4)], queues=[queue(length=150)], samples=SLOW), Limits({"celery_queue_length_warning": 1000}))

@@ -52,7 +52,7 @@ def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
 def queue_without_consumer(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """Messages wait in a queue that no answering worker consumes, while workers answer: the routing and the workers' -Q do not fit."""
     component = worker_component(seen)
-    if not seen["workers"]:
+    if not seen["workers"] and any(queue["length"] for queue in seen["queues"]):
         yield Unseen("celery.queue_without_consumer", component, "no worker answered, so it is not known what they consume")
         return
     silent = [worker["name"] for worker in seen["workers"] if worker["queues"] is None]
@@ -67,9 +67,15 @@ def queue_without_consumer(seen: dict[str, Any], _limits: Limits) -> Iterator[An
         evidence["tasks"] = _heads(seen, queue["name"])
         # A worker that is silent may be the one that consumes it.
         yield Finding("celery.queue_without_consumer", component, CRITICAL, evidence, confidence=MEDIUM if missing else "high")
-    if not lost:
-        evidence = {"queues": [queue["name"] for queue in seen["queues"]], "consumed": consumed, "workers": len(seen["workers"])}
-        yield Clear("celery.queue_without_consumer", component, evidence)
+    if lost:
+        return
+    scan = seen.get("scan")
+    if isinstance(scan, dict) and scan.get("bindings_complete") is False:
+        reason = "the broker's database has %d keys, too many to find every queue in the time given" % scan["keys"]
+        yield Unseen("celery.queue_without_consumer", component, reason, "give the broker a database of its own, or a longer timeout")
+        return
+    evidence = {"queues": [queue["name"] for queue in seen["queues"]], "consumed": consumed, "workers": len(seen["workers"])}
+    yield Clear("celery.queue_without_consumer", component, evidence)
 
 
 @judges("celery.worker_not_responding", domain=DOMAIN, needs=["workers"])

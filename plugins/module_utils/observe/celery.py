@@ -23,11 +23,10 @@ PRIORITY_STEPS = (0, 3, 6, 9)
 SEPARATOR = connect_celery.SEPARATOR
 BINDING = "_kombu.binding."
 RESULT = "celery-task-meta-"
-# A keyspace of so many keys is looked through as a whole; of a larger one only what MATCH finds in so many steps.
+# A keyspace of so many keys is looked through as a whole; of a larger one only what MATCH finds in this time, in steps that nobody feels.
 SMALL_KEYSPACE = 20000
-SCAN_STEP = 1000
-SCAN_STEPS = 100
-SCAN_SECONDS = 0.5
+SCAN_STEP = 2000
+SCAN_SHARE = 0.2
 TYPED_KEYS = 300
 RESULTS_SAMPLED = 50
 HEADS = 5
@@ -138,12 +137,11 @@ class _Look:
         total = self.client.dbsize()
         small = total <= SMALL_KEYSPACE
         match = None if small else "*" + BINDING + "*"
-        cursor, steps, started = 0, 0, time.monotonic()
+        cursor, started = 0, time.monotonic()
         complete = False
-        while steps < SCAN_STEPS and time.monotonic() - started < SCAN_SECONDS:
+        while time.monotonic() - started < self.timeout * SCAN_SHARE:
             cursor, found = self.client.scan(cursor, match=match, count=SCAN_STEP)
             self.keys += found
-            steps += 1
             if int(cursor) == 0:
                 complete = True
                 break
