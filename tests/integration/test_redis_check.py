@@ -16,6 +16,10 @@ import time
 import pytest
 from brokers import cleared, found, free_port, redis_server, run_module, wait_until
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.redis import RedisTarget
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
 PASSWORD = "Ent3r-Plan3t-7731"
 
 
@@ -229,3 +233,34 @@ def test_replica(server, tmp_path):
         assert found(check(replica, expects_writes=True)) == {"redis.is_replica": "critical"}
         assert found(check(replica)) == {}
         assert found(check(server, expects_writes=True)) == {}
+
+
+def test_tls_with_the_application_s_own_trust(tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+        "-days",
+        "2",
+        "-subj",
+        "/CN=cache.internal",
+    ]
+    subprocess.run([*words, "-addext", "subjectAltName=DNS:cache.internal"], check=True, capture_output=True)
+    port = free_port()
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no")
+    with redis_server(tmp_path / "redis", "--tls-port", str(port), *files):
+        target = RedisTarget(host="cache.internal", address="127.0.0.1", port=port, tls=True, ca=str(certificate))
+        assert observe_redis("redis", target, Mask(), 3.0)["answers"] is True
+        target.host = "other.internal"
+        assert observe_redis("redis", target, Mask(), 3.0)["answers"]["unseen"]["kind"] == "tls"
+        answer = run_module("redis_check", url="rediss://127.0.0.1:%d" % port)
+        assert not answer["findings"] and answer["verdict"] == "unknown" and "certificate" in answer["unknown"][0]["reason"]
+        assert found(run_module("redis_check", url="rediss://127.0.0.1:%d?ssl_cert_reqs=none" % port)) == {}
