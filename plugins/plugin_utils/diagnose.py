@@ -77,7 +77,7 @@ class Graph:
 
 def can_cause(graph: Graph, cause: Finding, effect: Finding) -> bool:
     """Whether the catalogue says that this finding explains that one, here."""
-    if cause is effect or cause.severity == INFO:
+    if cause is effect or (cause.severity == INFO and not catalogue().get(cause.id, {}).get("explains_as_info")):
         return False
     for rule in catalogue().get(cause.id, {}).get("explains") or []:
         if not fnmatch.fnmatchcase(effect.id, rule["finding"]):
@@ -100,13 +100,19 @@ def distinct(findings: Iterable[Finding]) -> list[Finding]:
     """One finding for each illness, the gravest first: two judges may see the same one."""
     best: dict[tuple[Any, ...], Finding] = {}
     for finding in sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.id, one.component)):
-        best.setdefault((finding.id, finding.component, finding.about, finding.evidence.get("pid"), finding.evidence.get("queue"), finding.evidence.get("route")), finding)
+        best.setdefault(
+            (finding.id, finding.component, finding.about, finding.evidence.get("pid"), finding.evidence.get("queue"), finding.evidence.get("route")), finding
+        )
     return list(best.values())
 
 
 def find_causes(findings: list[Finding], graph: Graph) -> dict[int, list[int]]:
     """For each finding (by place) those that can have caused it; a circle is broken at its gravest member."""
     causes = {place: [other for other, cause in enumerate(findings) if can_cause(graph, cause, effect)] for place, effect in enumerate(findings)}
+    for place, found in causes.items():
+        # A slight illness stands for a grave symptom only where nothing graver does.
+        grave = [other for other in found if findings[other].severity != INFO]
+        causes[place] = grave or (found if findings[place].severity == CRITICAL else [])
     explained = set()
     roots = deque(place for place, found in causes.items() if not found)
     while True:
@@ -132,7 +138,8 @@ def diagnose(seen: dict[str, Any], answers: Iterable[Answer], lang: str = "en") 
     items = [_item(seen, finding, keys[place], lang) for place, finding in enumerate(findings)]
     for place, item in enumerate(items):
         item["caused_by"] = [keys[cause] for cause in causes[place]]
-        item["is_root"] = not causes[place] and findings[place].severity != INFO
+        leads = any(place in found for found in causes.values())
+        item["is_root"] = not causes[place] and (findings[place].severity != INFO or leads)
     roots = [_root(seen, place, items, causes, lang) for place, item in enumerate(items) if item["is_root"]]
     roots.sort(key=lambda root: (SEVERITIES.index(root["severity"]), -len(root["consequences"]), root["key"]))
     unknown = _unknown(answers, findings, lang)
@@ -215,7 +222,9 @@ def _changes(seen: dict[str, Any], component: str) -> list[dict[str, Any]]:
     if why_unseen(events):
         return []
     recent = [
-        event for event in events or [] if event["component"] == component and seen["now"] - event["time"] <= RECENT_SECONDS and event["action"] not in NOT_A_CHANGE
+        event
+        for event in events or []
+        if event["component"] == component and seen["now"] - event["time"] <= RECENT_SECONDS and event["action"] not in NOT_A_CHANGE
     ]
     return [
         {"time": event["time"], "what": " ".join([event["action"]] + ["%s=%s" % pair for pair in sorted(event["detail"].items())])}
@@ -288,11 +297,28 @@ def _topology(seen: dict[str, Any]) -> dict[str, Any]:
                 "role_source": component["role_source"],
                 "state": _state(component),
                 "instances": [
-                    {key: one.get(key) for key in ("id", "name", "state", "exit_code", "restarts", "started_at", "health", "image", "image_id", "published", "networks", "memory")}
+                    {
+                        key: one.get(key)
+                        for key in (
+                            "id",
+                            "name",
+                            "state",
+                            "exit_code",
+                            "restarts",
+                            "started_at",
+                            "health",
+                            "image",
+                            "image_id",
+                            "published",
+                            "networks",
+                            "memory",
+                        )
+                    }
                     for one in component["instances"]
                 ],
                 "settings": [
-                    {key: target[key] for key in ("setting", "source", "kind", "host", "port", "database", "user", "malformed")} for target in component["targets"]
+                    {key: target[key] for key in ("setting", "source", "kind", "host", "port", "database", "user", "malformed")}
+                    for target in component["targets"]
                 ],
             }
             for name, component in sorted(seen.get("components", {}).items())

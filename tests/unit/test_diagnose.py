@@ -55,6 +55,15 @@ def test_a_crash_is_explained_only_by_what_it_names():
     assert sorted(root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [other, down])["root_causes"]) == ["container.crashed", "container.not_running"]
 
 
+def test_a_slight_cause_stands_only_for_a_grave_symptom_without_a_graver_one():
+    slight = finding("postgres.lock_held@db", INFO, pid=1)
+    roots = [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [slight, finding("http.hung@api")])["root_causes"]]
+    assert roots == ["postgres.lock_held"]
+    assert diagnose(stack(*SHOP, edges=EDGES), [slight])["root_causes"] == []
+    roots = [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [slight, finding("http.hung@api"), finding("container.paused@redis")])["root_causes"]]
+    assert roots == ["container.paused"]
+
+
 def test_the_path_leads_from_the_effect_to_the_cause():
     model = diagnose(stack(*SHOP, edges=EDGES), [finding("container.not_running@db", state="exited", exit_code=0), finding("http.not_ready@api", failing=["postgres"])])
     (consequence,) = model["root_causes"][0]["consequences"]

@@ -38,7 +38,11 @@ def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     for component in view.components(seen):
         for target in component["targets"]:
             if target["kind"] == "other_broker":
-                yield Unseen("celery.no_worker", component["component"], "%s names a broker of the kind %s, which is not supported" % (target["setting"], target["scheme"]))
+                yield Unseen(
+                    "celery.no_worker",
+                    component["component"],
+                    "%s names a broker of the kind %s, which is not supported" % (target["setting"], target["scheme"]),
+                )
 
 
 @judges("config.setting_missing", domain="stack")
@@ -55,11 +59,19 @@ def missing(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             wanted = (words.get("detail") or {}).get("name", "")
             if words.get("kind") == "setting_missing" and wanted and wanted.upper() not in {setting.upper() for setting in present}:
                 twin = _twin_with(seen, component, one, wanted)
-                yield Finding("config.setting_missing", name, CRITICAL, {"setting": wanted, "instance": one["name"], "twin": twin, "last_words": words.get("sample", "")})
+                yield Finding(
+                    "config.setting_missing", name, CRITICAL, {"setting": wanted, "instance": one["name"], "twin": twin, "last_words": words.get("sample", "")}
+                )
                 break
             lacking = _lacking(seen, component, one)
             if lacking and one["exit_code"] not in (0, 126, 127, 137, 143):
-                yield Finding("config.setting_missing", name, CRITICAL, {"setting": lacking[0], "instance": one["name"], "twin": lacking[1], "last_words": words.get("sample", "")}, confidence=MEDIUM)
+                yield Finding(
+                    "config.setting_missing",
+                    name,
+                    CRITICAL,
+                    {"setting": lacking[0], "instance": one["name"], "twin": lacking[1], "last_words": words.get("sample", "")},
+                    confidence=MEDIUM,
+                )
                 break
 
 
@@ -108,7 +120,9 @@ def reach(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     for fact in seen.get("reach", []):
         why = why_unseen(fact)
         if why or "from" not in fact:
-            yield Unseen("network.unreachable", fact.get("probe", "stack").split(":")[-2] if fact.get("probe") else "stack", (why or {}).get("reason", "not observed"))
+            yield Unseen(
+                "network.unreachable", fact.get("probe", "stack").split(":")[-2] if fact.get("probe") else "stack", (why or {}).get("reason", "not observed")
+            )
             continue
         answer = _judge_reach(seen, fact, limits)
         if answer is None:

@@ -23,7 +23,12 @@ def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         for component in doors:
             lost = (drift or {}).get(component["component"], {}).get("ports_missing", [])
             if lost:
-                yield Finding("network.port_not_published", component["component"], CRITICAL, {"ports": [port["inside"] for port in lost], "wanted_by": "the project's files"})
+                yield Finding(
+                    "network.port_not_published",
+                    component["component"],
+                    CRITICAL,
+                    {"ports": [port["inside"] for port in lost], "wanted_by": "the project's files"},
+                )
                 return
     if not any(component["role"] == "api" for component in doors):
         return
@@ -85,6 +90,6 @@ def shape(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         yield Unseen("stack.unknown_shape", "stack", "no component was recognised as the api", "name it: roles: {<component>: api}")
     for component in view.components(seen):
         if component["role"] == "unknown" and view.running(component):
-            yield Unseen("stack.unknown_shape", component["component"], "what this component does was not recognised", "name it: roles: {%s: …}" % component["component"])
-
-
+            yield Unseen(
+                "stack.unknown_shape", component["component"], "what this component does was not recognised", "name it: roles: {%s: …}" % component["component"]
+            )

@@ -15,7 +15,18 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding
 DOMAINS = (celery, config, containers, http, logs, network, pools, postgres, redis)
 SERVER_DOMAINS = ("postgres", "redis", "celery", "http")
 # What a component that has just been started cannot be blamed for yet.
-NOT_YET = ("http.", "celery.worker_not_responding", "celery.no_worker", "celery.queue_without_consumer", "network.outside_unreachable", "container.unhealthy", "postgres.starting_up", "postgres.not_answering", "redis.loading", "redis.not_answering")
+NOT_YET = (
+    "http.",
+    "celery.worker_not_responding",
+    "celery.no_worker",
+    "celery.queue_without_consumer",
+    "network.outside_unreachable",
+    "container.unhealthy",
+    "postgres.starting_up",
+    "postgres.not_answering",
+    "redis.loading",
+    "redis.not_answering",
+)
 
 
 def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
@@ -50,19 +61,23 @@ def _not_yet(seen: dict[str, Any], answer: Answer, limits: Limits) -> Answer:
     young = sorted(name for name in concerned if view.is_starting(seen, name, limits))
     if not young:
         return answer
-    return Unseen(answer.id, answer.component, "%s was started less than %d s ago" % (", ".join(young), limits.get("startup_grace_seconds", component=young[0]) or 0), "run it again in a moment")
+    return Unseen(
+        answer.id,
+        answer.component,
+        "%s was started less than %d s ago" % (", ".join(young), limits.get("startup_grace_seconds", component=young[0]) or 0),
+        "run it again in a moment",
+    )
 
 
 def pools_view(seen: dict[str, Any]) -> dict[str, Any]:
     """What the judges of connection pools are handed: the pool of each client and the slots of each server."""
     pools, servers = [], {}
     for server, facts in sorted(seen.get("postgres", {}).items()):
-        if why_unseen(facts.get("answers")) or why_unseen(facts.get("sessions")) or why_unseen(facts.get("server")):
+        if why_unseen(facts.get("answers")) or any(why_unseen(facts.get(key)) for key in ("sessions", "session_counts", "server")):
             continue
         sessions = facts["sessions"]
         settings = facts["server"]
-        usable = settings["max_connections"] - settings.get("superuser_reserved", 0) - settings.get("reserved", 0)
-        servers[server] = {"usable": usable, "used": len(sessions)}
+        servers[server] = {"usable": settings["usable"], "used": facts["session_counts"]["total"]}
         for client in facts.get("used_by", []):
             component = seen["components"].get(client)
             if component and view.running(component):
@@ -114,7 +129,11 @@ def _pool_settings(component: dict[str, Any]) -> dict[str, int]:
 
 def _processes(role: str, one: dict[str, Any]) -> int:
     """The processes of an instance that hold a pool of their own: the program's leaves, helpers left out."""
-    programs = [process for process in one["processes"] if "resource_tracker" not in process["command"] and process["command"].split(" ")[0].rsplit("/", 1)[-1] not in ("sh", "bash", "tini", "dumb-init")]
+    programs = [
+        process
+        for process in one["processes"]
+        if "resource_tracker" not in process["command"] and process["command"].split(" ")[0].rsplit("/", 1)[-1] not in ("sh", "bash", "tini", "dumb-init")
+    ]
     parents = {process["parent"] for process in programs}
     return len([process for process in programs if process["pid"] not in parents])
 

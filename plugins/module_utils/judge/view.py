@@ -79,13 +79,19 @@ def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
     if one["state"] != "running" or not one["restarts"]:
         return False
     ends = [event for event in deaths(seen, name, 600) if event["instance"] == one["id"]]
-    starts = [event["time"] for event in seen["events"] if event["component"] == name and event["action"] == "start" and event["time"] < ends[-1]["time"]] if ends else []
+    starts = (
+        [event["time"] for event in seen["events"] if event["component"] == name and event["action"] == "start" and event["time"] < ends[-1]["time"]]
+        if ends
+        else []
+    )
     life = ends[-1]["time"] - starts[-1] if starts else 0.0
     return age(seen, one) <= max(15.0, 1.5 * life)
 
 
 # Log signatures after which a program does not come up, whatever time it is given.
-FATAL_AT_START = frozenset(["import_error", "syntax_error", "setting_missing", "command_not_found", "permission_denied", "port_in_use", "postgres_malformed_url"])
+FATAL_AT_START = frozenset(
+    ["import_error", "syntax_error", "setting_missing", "command_not_found", "permission_denied", "port_in_use", "postgres_malformed_url"]
+)
 
 
 def failing_start(seen: dict[str, Any], name: str, one: dict[str, Any]) -> dict[str, Any] | None:
@@ -96,7 +102,9 @@ def failing_start(seen: dict[str, Any], name: str, one: dict[str, Any]) -> dict[
     component = seen["components"][name]
     if component["role"] != "api" or one["state"] != "running" or age(seen, one) > 30 or one["listening"] != [] or why_unseen(component["logs"]):
         return None
-    return next((signature for signature in component["logs"]["signatures"] if signature["kind"] in FATAL_AT_START and signature["last"] >= one["started_at"]), None)
+    return next(
+        (signature for signature in component["logs"]["signatures"] if signature["kind"] in FATAL_AT_START and signature["last"] >= one["started_at"]), None
+    )
 
 
 def is_starting(seen: dict[str, Any], name: str, limits: Limits) -> bool:
@@ -107,5 +115,10 @@ def is_starting(seen: dict[str, Any], name: str, limits: Limits) -> bool:
     grace = limits.get("startup_grace_seconds", component=name) or 0
     alive = running(component)
     return bool(alive) and all(
-        age(seen, one) < grace and not one["restarts"] and not is_looping(seen, name, one) and not failing_start(seen, name, one) and (one["health"] or {}).get("status") != "healthy" for one in alive
+        age(seen, one) < grace
+        and not one["restarts"]
+        and not is_looping(seen, name, one)
+        and not failing_start(seen, name, one)
+        and (one["health"] or {}).get("status") != "healthy"
+        for one in alive
     )

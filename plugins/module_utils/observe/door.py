@@ -9,7 +9,8 @@ from typing import Any, Mapping
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import limits_spec
 from ansible_collections.aiops.runbook.plugins.module_utils.model import SEVERITIES, WARNING
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import Options, observe_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 

@@ -29,7 +29,8 @@ POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL".split(
 REDIS_WORDS = frozenset("REDIS VALKEY CACHE QUEUE BROKER CELERY KV".split())
 # Settings whose values tell how the application behaves and hold nothing secret.
 PLAIN = re.compile(
-    r"(POOL|OVERFLOW|WORKERS|CONCURRENCY|TIMEOUT|LOG_?LEVEL|DEBUG|RATE_LIMIT|PROVIDER|_MODEL$|RETR(Y|IES)|PORT$|QUEUES?$|MAX_|_MINUTES$|ENVIRONMENT$)", re.IGNORECASE
+    r"(POOL|OVERFLOW|WORKERS|CONCURRENCY|TIMEOUT|LOG_?LEVEL|DEBUG|RATE_LIMIT|PROVIDER|_MODEL$|RETR(Y|IES)|PORT$|QUEUES?$|MAX_|_MINUTES$|ENVIRONMENT$)",
+    re.IGNORECASE,
 )
 
 
@@ -111,7 +112,11 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         target.host, target.port, target.user, target.password, target.database = seen.host, seen.port, seen.user, seen.password, seen.database
         target.options, target.scheme = seen, value.split(":", 1)[0]
         return target
-    if REDIS_SCHEME.match(value) and "/" in value or (REDIS_URL_NAME.search(name) and name.upper().endswith(("URL", "URI", "DSN", "BACKEND")) and not OTHER_BROKER.match(value)):
+    if (
+        REDIS_SCHEME.match(value)
+        and "/" in value
+        or (REDIS_URL_NAME.search(name) and name.upper().endswith(("URL", "URI", "DSN", "BACKEND")) and not OTHER_BROKER.match(value))
+    ):
         target = Target(component, name, source, redis_use(name), url=value, password_setting=name)
         if re.match(r"^(db\+|django-db|rpc|file|cache\+|https?:)", value):
             return None
@@ -134,7 +139,18 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         except ValueError as error:
             return Target(component, name, source, "llm" if LLM_NAME.search(name) else "http", malformed="not a URL: %s" % error)
         kind = "llm" if LLM_NAME.search(name) else "http"
-        return Target(component, name, source, kind, host=parts.hostname or "", port=port, tls=parts.scheme == "https", scheme=parts.scheme, password=parts.password or "", url=value)
+        return Target(
+            component,
+            name,
+            source,
+            kind,
+            host=parts.hostname or "",
+            port=port,
+            tls=parts.scheme == "https",
+            scheme=parts.scheme,
+            password=parts.password or "",
+            url=value,
+        )
     return None
 
 

@@ -270,7 +270,11 @@ def read_instance(detail: dict[str, Any]) -> Instance:
         for binding in bindings or []:
             live = ((detail.get("NetworkSettings") or {}).get("Ports") or {}).get(inside) or [binding]
             published.append(
-                {"inside": int(inside.split("/")[0]), "host": binding.get("HostIp") or "0.0.0.0", "outside": int(live[0].get("HostPort") or binding.get("HostPort") or 0)}
+                {
+                    "inside": int(inside.split("/")[0]),
+                    "host": binding.get("HostIp") or "0.0.0.0",
+                    "outside": int(live[0].get("HostPort") or binding.get("HostPort") or 0),
+                }
             )
     return Instance(
         id=detail["Id"],
@@ -299,7 +303,9 @@ def read_instance(detail: dict[str, Any]) -> Instance:
             for name, seat in seats.items()
         },
         home_network=host.get("NetworkMode", ""),
-        mounts=[{"source": mount.get("Source", ""), "target": mount.get("Destination", ""), "kind": mount.get("Type", "")} for mount in detail.get("Mounts") or []],
+        mounts=[
+            {"source": mount.get("Source", ""), "target": mount.get("Destination", ""), "kind": mount.get("Type", "")} for mount in detail.get("Mounts") or []
+        ],
         memory_limit=host.get("Memory", 0),
         log_driver=(host.get("LogConfig") or {}).get("Type", ""),
         config_hash=labels.get(LABEL + "config-hash", ""),

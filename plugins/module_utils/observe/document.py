@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Write down what was seen, as JSON and without a secret: from here on there is nothing raw any more."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from typing import Any, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import settings_fact
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
+
+
+class Document:
+    """The writer of one scene's observations."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def write(self, servers: list[Server], answers: dict[str, Any], background: dict[str, Any]) -> dict[str, Any]:
+        """The document of docs/architecture.md. background: the answers about the whole stack and its memory."""
+        document: dict[str, Any] = {
+            "schema": 1,
+            "stack": self.scene.options.stack,
+            "platform": self.scene.platform.name,
+            "started_at": self.scene.started,
+            "now": self.scene.started,
+            "identity": background["identity"],
+            "components": {component.id: self._component_fact(component, background) for component in self.scene.components},
+            "edges": self._edges(),
+            "reach": [self._named(name, fact) for name, fact in answers.items() if name.startswith("reach:")],
+            "outside": [self._named(name, fact) for name, fact in answers.items() if name.startswith("outside:")],
+            "outsiders": background["outsiders"],
+            "events": background["events"],
+            "drift": self._drift(background["wanted"]),
+            "postgres": {},
+            "redis": {},
+            "celery": {},
+            "http": {},
+        }
+        for name, facts in answers.items():
+            domain, component = name.split(":", 1)
+            if domain in ("postgres", "redis", "celery", "http"):
+                document[domain][component] = facts if "unseen" not in facts else {"component": component, "answers": facts}
+        for facts in document["postgres"].values():
+            self._name_clients(facts)
+        for component in self.scene.components:
+            if component.role == "api" and component.id not in document["http"]:
+                document["http"][component.id] = {"component": component.id, "answers": unseen("no instance of it runs", kind="not_running")}
+        for server in servers:
+            facts = document[server.kind].setdefault(
+                server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")}
+            )
+            facts["used_by"] = sorted({target.component for target in server.clients})
+        document["timing"] = {"probes": dict(self.scene.probes.seconds), "total_seconds": round(time.time() - self.scene.started, 3)}
+        document["finished_at"] = time.time()
+        return document
+
+    def _name_clients(self, facts: dict[str, Any]) -> None:
+        """Say from which component each session comes; an address that is nobody's stays an address."""
+        addresses = self.scene.addresses()
+        for key in ("sessions", "others", "holders"):
+            found = facts.get(key)
+            for session in found if isinstance(found, list) else []:
+                session["client"] = addresses.get(str(session.get("client_addr")), "")
+
+    @staticmethod
+    def _named(name: str, fact: dict[str, Any]) -> dict[str, Any]:
+        return {**fact, "probe": name} if "unseen" in fact else fact
+
+    def _component_fact(self, component: Component, background: dict[str, Any]) -> dict[str, Any]:
+        instance = next(iter(component.running or component.instances), None)
+        environment, source = self.scene.environment(instance) if instance else ({}, "")
+        return {
+            "component": component.id,
+            "role": component.role,
+            "role_source": component.role_source,
+            "depends_on": component.depends_on,
+            "instances": [self._instance_fact(one, background) for one in component.instances],
+            "settings": settings_fact(environment, source, self.scene.mask),
+            "targets": [target.as_fact(self.scene.mask) for target in self.scene.targets.get(component.id, [])],
+            "logs": self._log_fact(component),
+        }
+
+    def _log_fact(self, component: Component) -> dict[str, Any]:
+        """The signatures of all running instances together; what an ended one said last stands with the instance."""
+        running = component.running
+        if not running:
+            return unseen("no instance of it runs", kind="not_running")
+        lines: list[str] = []
+        for one in running:
+            why = why_unseen(self.scene.logs.get(one.id))
+            if why:
+                return {"unseen": why}
+            # What an earlier life of the container said is not about now.
+            lines += [line for line in self.scene.lines(one) if line_time(line) >= one.started_at - 1]
+        return {"component": component.id, "now": self.scene.started, **read_logs(lines, self.scene.mask, self.scene.started)}
+
+    def _instance_fact(self, one: Instance, background: dict[str, Any]) -> dict[str, Any]:
+        sockets = self.scene.sockets.get(one.id)
+        fact: dict[str, Any] = {
+            "id": one.id[:12],
+            "name": one.name,
+            "state": one.state,
+            "one_off": one.one_off,
+            "exit_code": one.exit_code,
+            "oom_killed": one.oom_killed,
+            "error": self.scene.mask.text(one.error),
+            "restarts": one.restarts,
+            "restart_policy": one.restart_policy,
+            "created_at": one.created_at,
+            "started_at": one.started_at,
+            "finished_at": one.finished_at,
+            "health": {**one.health, "output": self.scene.mask.text(one.health["output"])} if one.health else None,
+            "health_test": [self.scene.mask.text(word) for word in one.health_test],
+            "command": self.scene.mask.text(" ".join(one.command)),
+            "image": one.image,
+            "image_id": one.image_id.replace("sha256:", "")[:12],
+            "published": one.published,
+            "networks": {name: seat["address"] for name, seat in one.networks.items()},
+            "home_network": one.home_network,
+            "memory_limit": one.memory_limit,
+            "environment_hashes": {name: self.scene.mask.digest(value) for name, value in sorted(one.environment.items())},
+            "memory": background.get("memory:" + one.id) or unseen("it does not run", kind="not_running"),
+            "processes": [
+                {"pid": process.pid, "parent": process.parent, "state": process.state, "command": self.scene.mask.text(process.command)[:160]}
+                for process in one.processes
+            ],
+            "listening": sorted({socket["port"] for socket in sockets["listening"]}) if sockets else None,
+            "log_driver": one.log_driver,
+        }
+        lines = self.scene.lines(one)
+        if (not one.running or one.restarts) and lines:
+            fact["last_words"] = last_words(lines[-200:], self.scene.mask)
+        return fact
+
+    def _edges(self) -> list[dict[str, Any]]:
+        """Who uses whom: by the settings of the program, then by the connections that are open."""
+        edges: dict[tuple[str, str, str], dict[str, Any]] = {}
+        addresses = self.scene.addresses()
+        for component in self.scene.components:
+            for target in self.scene.targets.get(component.id, []):
+                if target.malformed:
+                    continue
+                other = self.scene.component_at(component.id, target.host)
+                name = other.id if other else ("%s:%d" % (target.host, target.port) if "." in target.host else "")
+                if name and name != component.id:
+                    edges.setdefault(
+                        (component.id, name, target.kind),
+                        {
+                            "from": component.id,
+                            "to": name,
+                            "kind": target.kind,
+                            "setting": target.setting,
+                            "source": target.source,
+                            "host": target.host,
+                            "port": target.port,
+                        },
+                    )
+            for one in component.running:
+                listening = {socket["port"] for socket in (self.scene.sockets.get(one.id) or {"listening": []})["listening"]}
+                for peer in (self.scene.sockets.get(one.id) or {"peers": []})["peers"]:
+                    other_id = addresses.get(peer["address"])
+                    if other_id and other_id != component.id and peer["local_port"] not in listening:
+                        if not any(edge[0] == component.id and edge[1] == other_id for edge in edges):
+                            edges[(component.id, other_id, "peer")] = {
+                                "from": component.id,
+                                "to": other_id,
+                                "kind": "peer",
+                                "setting": "",
+                                "source": "peers",
+                                "host": "",
+                                "port": peer["port"],
+                            }
+        self._proxy_edges(edges)
+        return list(edges.values())
+
+    def _proxy_edges(self, edges: dict[tuple[str, str, str], dict[str, Any]]) -> None:
+        """A proxy that is connected to nobody just now stands before the api that it was made to wait for, or before the only one."""
+        apis = [component.id for component in self.scene.components if component.role == "api"]
+        for component in self.scene.components:
+            if component.role != "proxy" or any(edge[0] == component.id and edge[1] in apis for edge in edges):
+                continue
+            behind = [name for name in component.depends_on if name in apis] or (apis if len(apis) == 1 else [])
+            for name in behind:
+                edges[(component.id, name, "http")] = {
+                    "from": component.id,
+                    "to": name,
+                    "kind": "http",
+                    "setting": "",
+                    "source": "depends_on",
+                    "host": name,
+                    "port": 0,
+                }
+
+    def _drift(self, wanted: dict[str, Any]) -> Any:
+        """Where the running containers differ from what the platform's files ask for now: {component: {"settings", "networks", "ports", …}}."""
+        why = wanted.get("unseen")
+        if why:
+            return {"unseen": {**why, "reason": self.scene.mask.text(why["reason"])}}
+        drift: dict[str, Any] = {}
+        for component in self.scene.components:
+            want = wanted.get(component.id)
+            instance = next(iter(component.running or component.instances), None)
+            if want is None or instance is None:
+                continue
+            changed = sorted(name for name, value in want["environment"].items() if instance.environment.get(name) != str(value))
+            found = {
+                "settings": changed,
+                "accepted_after_restart": self._new_passwords(component.id, want["environment"], changed),
+                "networks_missing": sorted(set(want["networks"]) - set(instance.networks)) if instance.running else [],
+                "ports_missing": [port for port in want["ports"] if port["inside"] not in [mapping["inside"] for mapping in instance.published]],
+            }
+            if any(found.values()):
+                drift[component.id] = found
+        return drift
+
+    def _new_passwords(self, component: str, environment: dict[str, str], changed: Iterable[str]) -> list[str]:
+        """The connection settings whose value in the files differs from the one that the program was started with."""
+        return [target.setting for target in self.scene.targets.get(component, []) if target.setting in changed or target.password_setting in changed]
+
+
+def line_time(line: str) -> float:
+    """The UNIX time at the beginning of a log line (RFC 3339, UTC); 0 when there is none."""
+    match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?", line)
+    if not match:
+        return 0.0
+    return calendar.timegm(tuple(int(match.group(part)) for part in range(1, 7)) + (0, 0, 0)) + float(match.group(7) or 0)

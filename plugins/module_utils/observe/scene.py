@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What stands there: the parts of a stack, their processes and logs, their roles, and where each is told to connect."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Callable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, find_targets
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
+from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
+SERVERS = ("postgres", "redis")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass
+class Options:
+    """How to look.
+
+    timeout: seconds for one probe. log_window: seconds of log that still speak of now. log_lines: lines read for one instance.
+    http_routes: paths that are asked. http_url: where users reach the stack, when the published ports do not tell.
+    roles: {component: role} that overrides what is found. accounts: {"postgres": {"user", "password", "database"}, "redis": {…}}
+    that are preferred to the application's own. ask_servers: False looks at the parts only, and connects to nothing.
+    """
+
+    stack: str = ""
+    timeout: float = 5.0
+    log_window: float = 600.0
+    log_lines: int = 2000
+    http_routes: tuple[str, ...] = ("/health", "/ready", "/metrics", "/docs")
+    http_url: str = ""
+    roles: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, dict[str, str]] = field(default_factory=dict)
+    ask_servers: bool = True
+
+
+class Scene:
+    """A stack as it was met: everything here is raw, holds secrets, and lives as long as the look.
+
+    logs: the lines of each instance by its id, or an unseen entry. sockets: those of each running instance, or None.
+    """
+
+    def __init__(self, platform: Platform, mask: Mask, options: Options) -> None:
+        self.platform = platform
+        self.mask = mask
+        self.options = options
+        self.probes = Probes(timeout=options.timeout)
+        self.started = time.time()
+        self.components: list[Component] = platform.components()
+        self.targets: dict[str, list[Target]] = {}
+        self.logs: dict[str, Any] = {}
+        self.sockets: dict[str, Any] = {}
+
+    def discover(self) -> None:
+        """Fill in what takes asking."""
+        self._look_at_instances()
+        self._find_roles()
+        self._find_targets()
+        self._roles_by_use()
+
+    def _look_at_instances(self) -> None:
+        probes: dict[str, Callable[[], Any]] = {}
+        window = self.started - self.options.log_window
+        for component in self.components:
+            for one in component.instances:
+                if one.running:
+                    probes["processes:" + one.id] = partial(self.platform.processes, one)
+                    self.sockets[one.id] = self.platform.sockets(one)
+                if not one.one_off:
+                    # What a container said before it ended is worth reading however long ago that was.
+                    since = window if one.running else 0.0
+                    lines = self.options.log_lines if one.running else 200
+                    probes["logs:" + one.id] = partial(self.platform.logs, one, since, lines)
+        answers = self.probes.gather(probes)
+        for component in self.components:
+            for one in component.instances:
+                processes = answers.get("processes:" + one.id)
+                one.processes = processes if isinstance(processes, list) else []
+                self.logs[one.id] = answers.get("logs:" + one.id)
+
+    def _find_roles(self) -> None:
+        for component in self.components:
+            if component.id in self.options.roles:
+                component.role, component.role_source = self.options.roles[component.id], "given"
+            else:
+                component.role, component.role_source = find_role(component, self._script)
+
+    def _script(self, instance: Instance, path: str) -> str:
+        try:
+            found = self.platform.file(instance, path if path.startswith("/") else "%s/%s" % (instance.working_dir or "", path))
+        except StackError:
+            return ""
+        return found.content.decode("utf-8", "replace") if found else ""
+
+    def _find_targets(self) -> None:
+        probes: dict[str, Callable[[], Any]] = {}
+        for component in self.components:
+            instance = next(iter(component.running or component.instances), None)
+            if instance is not None and component.role not in SERVERS:
+                probes[component.id] = partial(self._targets_of, component, instance)
+        for name, found in self.probes.gather({"targets:" + key: probe for key, probe in probes.items()}).items():
+            self.targets[name.split(":", 1)[1]] = found if isinstance(found, list) else []
+
+    def _targets_of(self, component: Component, instance: Instance) -> list[Target]:
+        environment, source = self.environment(instance)
+        secret_files = [mount["target"] for mount in instance.mounts if "/secret" in mount["target"] or is_secret_mount(mount["target"])]
+        found = find_targets(component.id, environment, source, partial(self.platform.file, instance), secret_files)
+        for value_name, value in environment.items():
+            if re.search(r"PASS|SECRET|TOKEN|KEY", value_name, re.IGNORECASE):
+                self.mask.learn(value)
+        for target in found:
+            self.mask.learn(target.password)
+            self.mask.learn(target.url if target.password else "")
+        return found
+
+    def _roles_by_use(self) -> None:
+        """A component that others call as their LLM provider is that, whatever program it runs."""
+        for targets in self.targets.values():
+            for target in targets:
+                other = self.component_at(target.component, target.host)
+                if target.kind == "llm" and other is not None and other.id != target.component and other.role in ("api", "unknown", "other"):
+                    if not self.targets.get(other.id):
+                        other.role, other.role_source = "llm", "peers"
+
+    def lines(self, one: Instance) -> list[str]:
+        """The log lines of an instance; [] where they could not be read."""
+        found = self.logs.get(one.id)
+        return found if isinstance(found, list) else []
+
+    def running(self) -> list[Instance]:
+        return [one for component in self.components for one in component.running]
+
+    def environment(self, instance: Instance) -> tuple[dict[str, str], str]:
+        """What the program really has: a start script may have added to what the container was given."""
+        program = next((process for process in instance.processes if process.pid != instance.pid), None)
+        seen = self.platform.process_environment(instance, program.pid) if program else None
+        return ({**instance.environment, **seen}, "process") if seen else (instance.environment, "container")
+
+    def component_at(self, client: str, host: str) -> Component | None:
+        """The component of this stack that a host name or address means for a client."""
+        if host in LOOPBACK:
+            return next((component for component in self.components if component.id == client), None)
+        for component in self.components:
+            for one in component.instances:
+                for seat in one.networks.values():
+                    if host == seat["address"] or host in seat["aliases"]:
+                        return component
+        return next((component for component in self.components if component.id == host), None)
+
+    def is_component(self, name: str) -> bool:
+        return any(component.id == name for component in self.components)
+
+    def addresses_of(self, name: str) -> list[str]:
+        """Where a component's running instances stand."""
+        return [address for address, component in self.addresses().items() if component == name]
+
+    def addresses(self) -> dict[str, str]:
+        """Component by address."""
+        return {
+            seat["address"]: component.id for component in self.components for one in component.instances for seat in one.networks.values() if seat["address"]
+        }
+
+
+def is_secret_mount(path: str) -> bool:
+    """Whether a mounted file is one that holds a secret, by its name."""
+    return bool(re.search(r"passw|passwd|credential|token", path.rsplit("/", 1)[-1], re.IGNORECASE))

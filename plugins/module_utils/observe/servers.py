@@ -1,0 +1,338 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The servers of a stack, asked from where their clients stand and with their clients' accounts: one look at each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Callable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import observe_celery
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import FINITE
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import SERVERS, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
+
+SERVER_PORTS = {"postgres": 5432, "redis": 6379}
+
+
+@dataclass
+class Server:
+    """A PostgreSQL or Redis that somebody connects to: a component of the stack, or one elsewhere (component: "host:port")."""
+
+    component: str
+    kind: str
+    clients: list[Target] = field(default_factory=list)
+    instance: Instance | None = None
+
+
+class Servers:
+    """Every PostgreSQL and Redis of a scene, with those who use them."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.found = self._find()
+
+    def _find(self) -> list[Server]:
+        servers: dict[str, Server] = {}
+        for component in self.scene.components:
+            if component.role in SERVERS:
+                servers[component.id] = Server(component.id, component.role, instance=next(iter(component.running), None))
+        done = {component.id for component in self.scene.components if component.role in FINITE and all(one.exit_code == 0 for one in component.instances)}
+        for name, targets in self.scene.targets.items():
+            for target in targets:
+                if target.server_kind not in SERVERS or target.malformed or name in done:
+                    continue
+                other = self.scene.component_at(target.component, target.host)
+                if other is not None and other.role == target.server_kind:
+                    servers[other.id].clients.append(target)
+                elif other is None and "." in target.host:
+                    name = "%s:%d" % (target.host, target.port)
+                    servers.setdefault(name, Server(name, target.server_kind)).clients.append(target)
+        return list(servers.values())
+
+    def asking(self) -> dict[str, Callable[[], Any]]:
+        """The probes of all servers and brokers, by "<kind>:<component>"."""
+        probes: dict[str, Callable[[], Any]] = {}
+        for server in self.found:
+            if server.instance is None and self.scene.is_component(server.component):
+                continue
+            look = self._look_at_postgres if server.kind == "postgres" else self._look_at_redis
+            probes["%s:%s" % (server.kind, server.component)] = partial(look, server)
+            broker = self._broker_target(server)
+            if broker is not None:
+                probes["celery:" + server.component] = partial(self._look_at_celery, server, broker)
+        return probes
+
+    def _candidates(self, server: Server) -> list[Target]:
+        """The accounts to try, best first: given ones, then those whose owners do not complain of a refusal, each only once."""
+        complaint = server.kind + "_auth"
+        doubtful = {component.id for component in self.scene.components if any(self._complains(one, complaint) for one in component.instances)}
+        ordered = sorted(server.clients, key=lambda target: (target.component in doubtful, target.component))
+        given = self.scene.options.accounts.get(server.kind)
+        if given:
+            base = ordered[0] if ordered else Target("", "given", "given", server.kind, host="127.0.0.1", port=SERVER_PORTS[server.kind])
+            ordered.insert(
+                0,
+                Target(
+                    base.component,
+                    "given",
+                    "given",
+                    server.kind,
+                    base.host,
+                    base.port,
+                    given.get("user", ""),
+                    given.get("password", ""),
+                    given.get("database", base.database),
+                ),
+            )
+        own = self._own_account(server)
+        if own is not None:
+            ordered.append(own)
+        seen, distinct = set(), []
+        for target in ordered:
+            key = (target.user, target.password, target.database if server.kind == "postgres" else "")
+            if key not in seen:
+                seen.add(key)
+                distinct.append(target)
+        return distinct
+
+    def _own_account(self, server: Server) -> Target | None:
+        """The account that the server's own container was made with."""
+        if server.instance is None:
+            return None
+        environment = server.instance.environment
+        if server.kind == "postgres" and environment.get("POSTGRES_PASSWORD"):
+            user = environment.get("POSTGRES_USER") or "postgres"
+            self.scene.mask.learn(environment["POSTGRES_PASSWORD"])
+            return Target(
+                server.component,
+                "POSTGRES_PASSWORD",
+                "container",
+                "postgres",
+                user=user,
+                password=environment["POSTGRES_PASSWORD"],
+                database=environment.get("POSTGRES_DB") or user,
+            )
+        return None
+
+    def _complains(self, one: Instance, kind: str) -> bool:
+        lines = self.scene.lines(one)
+        pattern = {"postgres_auth": "password authentication failed", "redis_auth": "WRONGPASS"}[kind]
+        return any(pattern in line for line in lines[-200:])
+
+    def _place(self, server: Server, target: Target) -> tuple[Instance | None, str, int]:
+        """(instance to stand in, address to go to, port): in the client's place when it runs, else beside the server itself."""
+        client = next((one for component in self.scene.components if component.id == target.component for one in component.running), None)
+        own = target.component == server.component
+        if client is not None and not own:
+            return client, "", target.port
+        if server.instance is not None:
+            address = next((seat["address"] for seat in server.instance.networks.values() if seat["address"]), "127.0.0.1")
+            return server.instance, address, self._own_port(server)
+        return None, "", target.port
+
+    def _own_port(self, server: Server) -> int:
+        """Where the server itself listens."""
+        usual = SERVER_PORTS[server.kind]
+        sockets = self.scene.sockets.get(server.instance.id) if server.instance else None
+        listening = sorted({socket["port"] for socket in sockets["listening"]}) if sockets else []
+        return usual if usual in listening or not listening else listening[0]
+
+    def _go(self, server: Server, target: Target) -> tuple[str, str, int]:
+        """Move this thread to where the target is reached from: (host, address, port)."""
+        place, address, port = self._place(server, target)
+        host = target.host or address
+        if place is None:
+            return host, "", port
+        enter = self.scene.platform.enter(place)
+        if enter is not None:
+            enter()
+        if not address:
+            found = self.scene.platform.resolve(place, host, self.scene.options.timeout / 2, inside=enter is not None)
+            if not found and server.instance is not None:
+                # The client cannot find the server (that is judged elsewhere); the server itself can still be asked.
+                found = [seat["address"] for seat in server.instance.networks.values() if seat["address"]]
+                fallback = self.scene.platform.enter(server.instance)
+                if fallback is not None:
+                    fallback()
+                port = self._own_port(server)
+            if not found:
+                raise StackError("the name %s has no address" % host, kind="dns")
+            address = found[0]
+        return host, address, port
+
+    def _look_at_postgres(self, server: Server) -> dict[str, Any]:
+        clients = [
+            {
+                "component": target.component,
+                "user": target.user,
+                "password": target.password,
+                "database": target.database,
+                "addresses": self.scene.addresses_of(target.component),
+            }
+            for target in server.clients
+        ]
+        return self._look_with_accounts(server, "postgres", lambda target, where: self._ask_postgres(server, target, where, clients))
+
+    def _ask_postgres(self, server: Server, target: Target, where: tuple[str, str, int], clients: list[dict[str, Any]]) -> dict[str, Any]:
+        host, address, port = where
+        wanted = connect_postgres.PostgresTarget(
+            host=host, port=port, user=target.user, password=target.password, database=target.database or target.user, hostaddr=address
+        )
+        if isinstance(target.options, connect_postgres.PostgresTarget) and target.options.sslmode:
+            wanted.sslmode = target.options.sslmode
+        return observe_postgres(server.component, wanted, self.scene.mask, self.scene.options.timeout * 0.8, clients=clients, expects_writes=True)
+
+    def _look_at_redis(self, server: Server) -> dict[str, Any]:
+        return self._look_with_accounts(server, "redis", lambda target, where: self._ask_redis(server, target, where))
+
+    def _ask_redis(self, server: Server, target: Target, where: tuple[str, str, int]) -> dict[str, Any]:
+        return observe_redis(server.component, self._redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
+
+    def _redis_target(self, target: Target, where: tuple[str, str, int]) -> connect_redis.RedisTarget:
+        host, address, port = where
+        return connect_redis.RedisTarget(
+            host=host,
+            port=port,
+            username=target.user or None,
+            password=target.password or None,
+            database=int(target.database) if target.database.isdigit() else 0,
+            tls=target.tls,
+            address=address,
+        )
+
+    def _look_with_accounts(self, server: Server, kind: str, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
+        """Ask with one account after another until one is let in; at most three, so that no lock-out is provoked."""
+        candidates = self._candidates(server)[:3]
+        if not candidates and kind == "redis" and server.instance is not None:
+            candidates = [Target(server.component, "", "none", "redis", port=SERVER_PORTS["redis"])]
+        if not candidates:
+            return {
+                "component": server.component,
+                "answers": unseen("no account for it was found in the stack", kind="no_account", fix="give one by %s_user and %s_password" % (kind, kind)),
+            }
+        first: dict[str, Any] | None = None
+        refused: list[Target] = []
+        for target in candidates:
+            facts = self._ask_by_any_way(server, target, ask)
+            why = why_unseen(facts.get("answers"))
+            if why is None:
+                facts["account"] = {"user": target.user, "from": target.component, "setting": target.setting}
+                facts["accounts"] = self._compare_accounts(server, target, refused, kind)
+                return facts
+            first = first or facts
+            if why["kind"] in ("auth", "auth_required"):
+                refused.append(target)
+            elif why["kind"] not in ("role_missing", "too_many_clients", "database_missing", "no_hba"):
+                break
+        assert first is not None
+        first["accounts"] = [
+            {
+                "component": target.component,
+                "setting": target.password_setting or target.setting,
+                "user": target.user,
+                "accepted": False if any(self._same_account(target, other) for other in refused) else None,
+            }
+            for target in server.clients
+        ]
+        return first
+
+    @staticmethod
+    def _same_account(one: Target, other: Target) -> bool:
+        return (one.user, one.password) == (other.user, other.password)
+
+    def _ask_by_any_way(self, server: Server, target: Target, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
+        """From where the client stands; and where its own setting does not lead to the server, from beside the server."""
+        facts: dict[str, Any] = {}
+        for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
+            try:
+                facts = ask(target, self._go(server, way))
+            except StackError as error:
+                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
+            why = why_unseen(facts.get("answers"))
+            if why is None or why["kind"] not in ("refused", "dns", "dns_timeout", "unreachable"):
+                break
+        return facts
+
+    def _compare_accounts(self, server: Server, good: Target, refused: list[Target], kind: str) -> list[dict[str, Any]]:
+        """Which client's account would be let in, from the one that was: a role has one password."""
+        found = []
+        for target in server.clients:
+            accepted: bool | None = None
+            if self._same_account(target, good):
+                accepted = True
+            elif target.user == good.user or any(self._same_account(target, other) for other in refused):
+                accepted = False
+            found.append(
+                {
+                    "component": target.component,
+                    "setting": target.password_setting or target.setting,
+                    "user": target.user,
+                    "accepted": accepted,
+                    "password_changed_at": target.password_changed_at,
+                }
+            )
+        return found
+
+    def _broker_target(self, server: Server) -> Target | None:
+        """How the workers (or those who send them tasks) reach this Redis as their broker; None when nobody does."""
+        if server.kind != "redis":
+            return None
+        roles = {component.id: component.role for component in self.scene.components}
+        ranked = []
+        for target in server.clients:
+            role = roles.get(target.component, "")
+            if target.kind == "broker" or (target.kind == "redis" and role in ("worker", "beat") and not self._has_broker(target.component)):
+                ranked.append((role != "worker", target.kind != "broker", target))
+        return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+
+    def _has_broker(self, component: str) -> bool:
+        return any(target.kind == "broker" for target in self.scene.targets.get(component, []))
+
+    def _look_at_celery(self, server: Server, broker: Target) -> dict[str, Any]:
+        expected = self._expected_workers()
+        facts = {"component": server.component, "answers": unseen("not asked", kind="absent")}
+        for target in [broker] + [one for one in self._candidates(server) if one.password != broker.password][:1]:
+            try:
+                where = self._go(server, target)
+                where_broker = self._redis_target(target, where)
+                where_broker.database = int(broker.database) if broker.database.isdigit() else 0
+                facts = observe_celery(
+                    server.component, where_broker, self.scene.mask, self.scene.options.timeout * 0.8, expected_workers=len(expected) or None
+                )
+            except StackError as error:
+                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
+            why = why_unseen(facts.get("answers"))
+            if why is None or why["kind"] not in ("auth", "auth_required"):
+                break
+        facts["expected"] = expected
+        facts["worker_components"] = [component.id for component in self.scene.components if component.role == "worker"]
+        return facts
+
+    def _expected_workers(self) -> list[dict[str, Any]]:
+        found = []
+        for component in self.scene.components:
+            if component.role != "worker":
+                continue
+            for one in component.running:
+                programs = [process for process in one.processes if "celery" in process.command]
+                found.append(
+                    {
+                        "component": component.id,
+                        "instance": one.name,
+                        "hostname": one.id[:12],
+                        "processes": len(programs),
+                        "stopped_processes": sum(1 for process in programs if process.state == "T"),
+                        "age_seconds": round(max(0.0, self.scene.started - one.started_at), 1),
+                        "solo": any(re.search(r"(-P|--pool)[ =]solo", process.command) for process in programs),
+                    }
+                )
+        return found

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ways through a stack: from each component to what it is told to connect to, to the api inside, and in from outside."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any, Callable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpTarget
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.tcp import try_tcp
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import observe_http
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import FINITE
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
+
+# Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
+SAMPLE_SECONDS = 0.7
+
+
+class Ways:
+    """The probes of one scene. Nothing that they send changes anything."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def asking(self) -> dict[str, Callable[[], Any]]:
+        """All of them, by "reach:…", "http:<component>" and "outside:…"."""
+        return {**self._reach_probes(), **self._http_probes(), **self._outside_probes()}
+
+    def _reach_probes(self) -> dict[str, Callable[[], Any]]:
+        probes: dict[str, Callable[[], Any]] = {}
+        for component in self.scene.components:
+            if component.role in FINITE:
+                continue
+            # One that cannot stay up is asked for, too: where its settings lead is seen from the host, by what is known of its networks.
+            for one in component.running or [one for one in component.instances if not one.one_off][:1]:
+                asked = set()
+                for target in self.scene.targets.get(component.id, []):
+                    if target.malformed or not target.host or not target.port or (target.host, target.port) in asked:
+                        continue
+                    asked.add((target.host, target.port))
+                    probes["reach:%s:%s:%d" % (one.id, target.host, target.port)] = partial(self._reach, component, one, target)
+        return probes
+
+    def _reach(self, component: Component, one: Instance, target: Target) -> dict[str, Any]:
+        """Can this instance find and reach what its setting names? Nothing is sent."""
+        fact: dict[str, Any] = {
+            "from": component.id,
+            "instance": one.name,
+            "setting": target.setting,
+            "kind": target.kind,
+            "host": target.host,
+            "port": target.port,
+        }
+        other = self.scene.component_at(component.id, target.host)
+        fact["to"] = other.id if other else ""
+        enter = self.scene.platform.enter(one)
+        fact["inside"] = enter is not None
+        if enter is not None:
+            enter()
+        elif target.host in LOOPBACK:
+            if one.running:
+                return {
+                    **fact,
+                    "resolves": unseen("what stands at %s inside the container cannot be seen from here" % target.host, kind="denied", fix="run as root"),
+                }
+            return {**fact, "resolves": True, "addresses": [target.host], "connects": False, "error": "refused", "seconds": 0.0}
+        try:
+            addresses = self.scene.platform.resolve(one, target.host, self.scene.options.timeout / 2, inside=enter is not None)
+        except StackError as error:
+            return {**fact, "resolves": unseen(error.message, kind=error.kind)}
+        fact.update({"resolves": bool(addresses), "addresses": addresses})
+        if addresses:
+            fact.update(try_tcp(addresses[0], target.port, min(2.0, self.scene.options.timeout)))
+        return fact
+
+    def _http_probes(self) -> dict[str, Callable[[], Any]]:
+        probes: dict[str, Callable[[], Any]] = {}
+        for component in self.scene.components:
+            if component.role == "api":
+                for one in component.running[:1]:
+                    probes["http:" + component.id] = partial(self._look_at_http, component, one)
+        return probes
+
+    def _look_at_http(self, component: Component, one: Instance) -> dict[str, Any]:
+        ports = self._http_ports(component, one)
+        if not ports:
+            return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0}
+        enter = self.scene.platform.enter(one)
+        address = "127.0.0.1" if enter is not None else next((seat["address"] for seat in one.networks.values() if seat["address"]), "127.0.0.1")
+        target = HttpTarget("http://%s:%d" % (address, ports[0]))
+        facts = observe_http(
+            component.id,
+            target,
+            self.scene.mask,
+            min(3.0, self.scene.options.timeout * 0.8),
+            routes=self.scene.options.http_routes,
+            enter=enter,
+            sample=SAMPLE_SECONDS,
+        )
+        facts["port"] = ports[0]
+        return facts
+
+    def _http_ports(self, component: Component, one: Instance) -> list[int]:
+        """Where an api may listen, likeliest first: open sockets, then what is published, exposed, or said in its command."""
+        sockets = self.scene.sockets.get(one.id)
+        if sockets is not None:
+            listening = sorted({socket["port"] for socket in sockets["listening"]})
+            hints = self._said_ports(one)
+            return sorted(listening, key=lambda port: (port not in hints, port))
+        return self._said_ports(one)
+
+    @staticmethod
+    def _said_ports(one: Instance) -> list[int]:
+        texts = [" ".join(one.command), " ".join(one.health_test)] + [process.command for process in one.processes]
+        said = [int(port) for text in texts for port in re.findall(r"(?:--port[ =]|:)(\d{2,5})\b", text)]
+        return list(dict.fromkeys([mapping["inside"] for mapping in one.published] + said + one.exposed))
+
+    def _outside_probes(self) -> dict[str, Callable[[], Any]]:
+        probes: dict[str, Callable[[], Any]] = {}
+        for component in self.scene.components:
+            if component.role not in ("api", "proxy"):
+                continue
+            for one in component.running:
+                for mapping in one.published:
+                    if mapping["outside"]:
+                        probes["outside:%s:%d" % (component.id, mapping["outside"])] = partial(self._look_from_outside, component, one, mapping)
+        if self.scene.options.http_url:
+            probes["outside:given:0"] = lambda: {**self._ask_outside(HttpTarget(self.scene.options.http_url)), "to": "", "url": self.scene.options.http_url}
+        return probes
+
+    def _look_from_outside(self, component: Component, one: Instance, mapping: dict[str, Any]) -> dict[str, Any]:
+        host = "127.0.0.1" if mapping["host"] in ("0.0.0.0", "", "::") else mapping["host"]
+        sockets = self.scene.sockets.get(one.id)
+        listening = None if sockets is None else any(socket["port"] == mapping["inside"] for socket in sockets["listening"])
+        scheme = "https" if mapping["inside"] in (443, 8443) else "http"
+        target = HttpTarget("%s://%s:%d" % (scheme, host, mapping["outside"]), verify=False)
+        return {
+            **self._ask_outside(target),
+            "to": component.id,
+            "inside": mapping["inside"],
+            "outside": mapping["outside"],
+            "host": mapping["host"],
+            "listening": listening,
+        }
+
+    def _ask_outside(self, target: HttpTarget) -> dict[str, Any]:
+        facts = observe_http("outside", target, self.scene.mask, min(3.0, self.scene.options.timeout * 0.8), routes=self.scene.options.http_routes[:1])
+        route: dict[str, Any] = next(iter(facts.get("routes", {}).values()), {})
+        why = why_unseen(facts.get("answers"))
+        return {"connects": why is None, "error": why, "status": route.get("status"), "seconds": route.get("seconds")}
