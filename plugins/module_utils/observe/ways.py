@@ -92,17 +92,21 @@ class Ways:
             return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0}
         enter = self.scene.platform.enter(one)
         address = "127.0.0.1" if enter is not None else next((seat["address"] for seat in one.networks.values() if seat["address"]), "127.0.0.1")
-        target = HttpTarget("http://%s:%d" % (address, ports[0]))
-        facts = observe_http(
-            component.id,
-            target,
-            self.scene.mask,
-            min(3.0, self.scene.options.timeout * 0.8),
-            routes=self.scene.options.http_routes,
-            enter=enter,
-            sample=SAMPLE_SECONDS,
-        )
-        facts["port"] = ports[0]
+        facts: dict[str, Any] = {}
+        for port in ports[:3]:
+            facts = observe_http(
+                component.id,
+                HttpTarget("http://%s:%d" % (address, port)),
+                self.scene.mask,
+                min(3.0, self.scene.options.timeout * 0.8),
+                routes=self.scene.options.http_routes,
+                enter=enter,
+                sample=SAMPLE_SECONDS,
+            )
+            facts["port"] = port
+            why = why_unseen(facts.get("answers"))
+            if why is None or why["kind"] not in ("protocol", "refused", "reset"):
+                break  # another port is tried only where this one speaks no HTTP
         return facts
 
     def _http_ports(self, component: Component, one: Instance) -> list[int]:
