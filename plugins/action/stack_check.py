@@ -78,9 +78,19 @@ class ActionModule(ActionBase):
                 raise
             why = Unseen("stack.unreachable", "stack", error.message, error.details.get("fix", ""))
         except AnsibleConnectionFailure as error:
-            why = Unseen("stack.unreachable", "stack", "the Docker host cannot be reached: %s" % error.message, "check ansible_host, ansible_user and the SSH key")
+            why = Unseen(
+                "stack.unreachable", "stack", "the Docker host cannot be reached: %s" % error.message, "check ansible_host, ansible_user and the SSH key"
+            )
         now = time.time()
-        nothing = {"schema": 1, "stack": params["stack"], "platform": params["stack_platform"], "started_at": started, "finished_at": now, "now": started, "components": {}}
+        nothing = {
+            "schema": 1,
+            "stack": params["stack"],
+            "platform": params["stack_platform"],
+            "started_at": started,
+            "finished_at": now,
+            "now": started,
+            "components": {},
+        }
         return nothing, [why]
 
     def _is_here(self) -> bool:

@@ -79,7 +79,9 @@ def main() -> None:
             "role_source": component["role_source"],
             "state": ", ".join(sorted({one["state"] for one in component["instances"]})),
             "instances": [one["name"] for one in component["instances"]],
-            "settings": [{key: target[key] for key in ("setting", "source", "kind", "host", "port", "database", "malformed")} for target in component["targets"]],
+            "settings": [
+                {key: target[key] for key in ("setting", "source", "kind", "host", "port", "database", "malformed")} for target in component["targets"]
+            ],
         }
         for name, component in sorted(seen["components"].items())
     ]

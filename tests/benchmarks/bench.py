@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How fast we are, measured in one run beside what one would do otherwise. Prints medians and ratios; asserts nothing.
 
-    bench.py              all
-    bench.py healthy hung fleet
+bench.py              all
+bench.py healthy hung fleet
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ RUNBOOK = [
     COMPOSE + " exec -T api env",
     COMPOSE + " exec -T -u postgres postgres psql -U aiops -d aiops -c 'SELECT 1'",
     COMPOSE + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT count(*) FROM pg_stat_activity WHERE datname='aiops'\"",
-    COMPOSE + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT pid, now() - query_start AS duration, query FROM pg_stat_activity WHERE state = 'active' ORDER BY duration DESC\"",
+    COMPOSE
+    + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT pid, now() - query_start AS duration, query FROM pg_stat_activity WHERE state = 'active' ORDER BY duration DESC\"",
     COMPOSE + " exec -T redis redis-cli ping",
     "docker logs --tail 200 aiops-ref-redis-1",
     COMPOSE + " exec -T worker celery -A app.tasks inspect active",
@@ -59,7 +60,9 @@ def timed(command: str, runs: int = RUNS) -> float:
     taken = []
     for _run in range(runs):
         started = time.monotonic()
-        subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, cwd=tempfile.gettempdir())
+        subprocess.run(
+            command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, cwd=tempfile.gettempdir()
+        )
         taken.append(time.monotonic() - started)
     return statistics.median(taken)
 

@@ -36,9 +36,19 @@ def host(tmp_path_factory):
     keys.chmod(0o600)
     Path("/run/sshd").mkdir(exist_ok=True)
     port = free_port()
-    options = ["Port=%d" % port, "ListenAddress=127.0.0.1", "HostKey=%s" % (folder / "host"), "AuthorizedKeysFile=%s" % keys, "StrictModes=no", "UsePAM=no", "PidFile=none"]
+    options = [
+        "Port=%d" % port,
+        "ListenAddress=127.0.0.1",
+        "HostKey=%s" % (folder / "host"),
+        "AuthorizedKeysFile=%s" % keys,
+        "StrictModes=no",
+        "UsePAM=no",
+        "PidFile=none",
+    ]
     options += ["PermitRootLogin=prohibit-password", "Subsystem=sftp internal-sftp"]
-    daemon = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null"] + [word for option in options for word in ("-o", option)], stderr=subprocess.DEVNULL)
+    daemon = subprocess.Popen(
+        ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null"] + [word for option in options for word in ("-o", option)], stderr=subprocess.DEVNULL
+    )
     inventory = folder / "inventory.yml"
     inventory.write_text(
         "all:\n  hosts:\n    far:\n      ansible_host: 127.0.0.1\n      ansible_port: %d\n      ansible_user: root\n      ansible_ssh_private_key_file: %s\n"

@@ -60,18 +60,27 @@ def test_the_second_stack_is_understood_without_a_hint(tmp_path):
         "model": "llm",
         "queue": "redis",
     }
-    assert {("backend", "db1"), ("backend", "queue"), ("jobs", "queue"), ("jobs", "db1"), ("edge", "backend")} <= {(edge["from"], edge["to"]) for edge in topology["edges"]}
+    assert {("backend", "db1"), ("backend", "queue"), ("jobs", "queue"), ("jobs", "db1"), ("edge", "backend")} <= {
+        (edge["from"], edge["to"]) for edge in topology["edges"]
+    }
 
 
 def fingerprint(stack: str) -> dict[str, object]:
     """What a guest must not change: rows, keys, settings, containers, counters of failures."""
-    tables = sql(stack, "SELECT string_agg(relname || ':' || n_tup_ins || ':' || n_tup_upd || ':' || n_tup_del, ',' ORDER BY relname) FROM pg_stat_user_tables WHERE relname NOT LIKE '%heartbeat%'")
+    tables = sql(
+        stack,
+        "SELECT string_agg(relname || ':' || n_tup_ins || ':' || n_tup_upd || ':' || n_tup_del, ',' ORDER BY relname) FROM pg_stat_user_tables WHERE relname NOT LIKE '%heartbeat%'",
+    )
     info = redis(stack, "INFO", "errorstats")
     keys = sorted(key for key in redis(stack, "KEYS", "*").splitlines() if not re.match(r"unacked|celery-task-meta|_kombu\.binding\.reply", key))
-    containers = run("docker", "ps", "-a", "--no-trunc", "--filter", "label=com.docker.compose.project=" + PROJECT[stack], "--format", "{{.ID}} {{.Names}} {{.State}}")
+    containers = run(
+        "docker", "ps", "-a", "--no-trunc", "--filter", "label=com.docker.compose.project=" + PROJECT[stack], "--format", "{{.ID}} {{.Names}} {{.State}}"
+    )
     return {
         "tables": tables,
-        "settings": sql(stack, "SELECT md5(string_agg(name || setting, ',' ORDER BY name)) FROM pg_settings WHERE source <> 'session' AND name NOT LIKE 'application%'"),
+        "settings": sql(
+            stack, "SELECT md5(string_agg(name || setting, ',' ORDER BY name)) FROM pg_settings WHERE source <> 'session' AND name NOT LIKE 'application%'"
+        ),
         "deadlocks": sql(stack, "SELECT sum(deadlocks) FROM pg_stat_database"),
         "failures": run("sh", "-c", "docker logs %s 2>&1 | grep -c FATAL || true" % POSTGRES[stack][0]),
         "errors": re.findall(r"errorstat_\S+", info),
@@ -184,9 +193,24 @@ def plant(stack: str) -> list[str]:
         return found[-1]
 
     base = "http://127.0.0.1:18080"
-    run("curl", "-s", "-o", "/dev/null", "-H", "Authorization: Bearer " + secret("bearer"), "-H", "X-Api-Key: " + secret("header"), base + "/api/v1/items?token=" + secret("query"))
+    run(
+        "curl",
+        "-s",
+        "-o",
+        "/dev/null",
+        "-H",
+        "Authorization: Bearer " + secret("bearer"),
+        "-H",
+        "X-Api-Key: " + secret("header"),
+        base + "/api/v1/items?token=" + secret("query"),
+    )
     run("curl", "-s", "-o", "/dev/null", "-d", "username=admin&password=" + secret("login"), base + "/api/v1/auth/token")
-    text = 'ERROR password=%s {"api_key": "%s"} postgresql://u:%s@db/x Authorization: Bearer %s\n' % (secret("log"), secret("json"), secret("url"), secret("logbearer"))
+    text = 'ERROR password=%s {"api_key": "%s"} postgresql://u:%s@db/x Authorization: Bearer %s\n' % (
+        secret("log"),
+        secret("json"),
+        secret("url"),
+        secret("logbearer"),
+    )
     run("docker", "exec", "aiops-ref-api-1", "sh", "-c", "cat > /proc/1/fd/2", check=False, text=text)
     run("docker", "exec", "-i", "aiops-ref-api-1", "sh", "-c", "cat > /proc/1/fd/2", check=False, text=text)
     redis(stack, "SET", "cache:planted", secret("value"))
@@ -213,7 +237,9 @@ def test_no_secret_is_told_anywhere(tmp_path):
         folder = tmp_path / stack
         folder.mkdir()
         saved = folder / "seen.json"
-        played = play("diagnose", folder, "-vvv", "--limit", stack, "-e", "save_observations=%s" % saved, ANSIBLE_LOCAL_TEMP=str(temporary), ANSIBLE_KEEP_REMOTE_FILES="1")
+        played = play(
+            "diagnose", folder, "-vvv", "--limit", stack, "-e", "save_observations=%s" % saved, ANSIBLE_LOCAL_TEMP=str(temporary), ANSIBLE_KEEP_REMOTE_FILES="1"
+        )
         outputs.append(played.output)
         (folder / "output.txt").write_text(played.output)
     session.join()

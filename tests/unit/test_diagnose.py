@@ -65,7 +65,9 @@ def test_a_slight_cause_stands_only_for_a_grave_symptom_without_a_graver_one():
 
 
 def test_the_path_leads_from_the_effect_to_the_cause():
-    model = diagnose(stack(*SHOP, edges=EDGES), [finding("container.not_running@db", state="exited", exit_code=0), finding("http.not_ready@api", failing=["postgres"])])
+    model = diagnose(
+        stack(*SHOP, edges=EDGES), [finding("container.not_running@db", state="exited", exit_code=0), finding("http.not_ready@api", failing=["postgres"])]
+    )
     (consequence,) = model["root_causes"][0]["consequences"]
     assert [step.split(":")[0] for step in consequence["path"]] == ["api", "db"]
 

@@ -46,8 +46,18 @@ CASES = [
     ("a rule rejects", [api(), db()], reach(connects=False, error="refused"), [("network.refused", "api")]),
     ("packets vanish", [api(), db()], reach(connects=False, error="timeout"), [("network.unreachable", "api")]),
     ("the database was taken off the network", [api(), db(one={"networks": {}})], reach(resolves=False, connects=None), [("network.partitioned", "db")]),
-    ("the api was taken off the network", [api(one={"networks": {"other": "1.2.3.4"}}), db()], reach(resolves=False, connects=None), [("network.partitioned", "api")]),
-    ("no shared network by design", [api(), db(one={"networks": {"x": "1.1.1.1"}, "home_network": "x"})], reach(resolves=False, connects=None), [("network.partitioned", "api")]),
+    (
+        "the api was taken off the network",
+        [api(one={"networks": {"other": "1.2.3.4"}}), db()],
+        reach(resolves=False, connects=None),
+        [("network.partitioned", "api")],
+    ),
+    (
+        "no shared network by design",
+        [api(), db(one={"networks": {"x": "1.1.1.1"}, "home_network": "x"})],
+        reach(resolves=False, connects=None),
+        [("network.partitioned", "api")],
+    ),
     ("the database is just starting", [api(), db(one={"started_at": NOW - 3})], reach(connects=False, error="refused"), []),
 ]
 
@@ -86,7 +96,9 @@ def test_setting_missing_is_told_by_the_last_words():
 
 
 def test_a_setting_that_is_there_is_not_missing():
-    part = api(one={**CRASHED, "last_words": words("setting_missing", name="DATABASE_URL")}, settings=[{"name": "DATABASE_URL", "set": True, "source": "container"}])
+    part = api(
+        one={**CRASHED, "last_words": words("setting_missing", name="DATABASE_URL")}, settings=[{"name": "DATABASE_URL", "set": True, "source": "container"}]
+    )
     assert not found(judged(part))
 
 
@@ -118,7 +130,13 @@ ACCOUNTS = [
         {"api": {"accepted_after_restart": ["DATABASE_URL"], "networks_missing": [], "ports_missing": []}},
         [("config.stale_environment", "api"), ("postgres.password_rejected", "api")],
     ),
-    ("the files hold a newer one that nobody needs yet", account(), {}, {"api": {"accepted_after_restart": ["DATABASE_URL"], "networks_missing": [], "ports_missing": []}}, []),
+    (
+        "the files hold a newer one that nobody needs yet",
+        account(),
+        {},
+        {"api": {"accepted_after_restart": ["DATABASE_URL"], "networks_missing": [], "ports_missing": []}},
+        [],
+    ),
     (
         "the secret file is newer than the process, which is refused",
         account(password_changed_at=NOW - 60),
@@ -147,7 +165,13 @@ WAY_IN = [
     ("nothing published", [component("api", "api", instance(listening=[8000]))], [], [], [("network.port_not_published", "api")]),
     ("nothing published, a proxy of another stack shares the network", [component("api", "api", instance(listening=[8000]))], [], ["edge"], []),
     ("the proxy publishes", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web")], [], []),
-    ("the proxy's port is gone", [component("api", "api", instance(listening=[8000])), component("web", "proxy", instance(listening=[80]))], [], [], [("network.port_not_published", "web")]),
+    (
+        "the proxy's port is gone",
+        [component("api", "api", instance(listening=[8000])), component("web", "proxy", instance(listening=[80]))],
+        [],
+        [],
+        [("network.port_not_published", "web")],
+    ),
     ("mapped to a port where nobody listens", [api()], [outside(listening=False, connects=False)], [], [("network.published_port_wrong", "api")]),
     ("refused outside", [api()], [outside(connects=False, error={"kind": "refused", "reason": "x", "fix": ""})], [], [("network.outside_unreachable", "api")]),
     ("bad gateway", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web", status=502)], [], [("http.bad_gateway", "web")]),
