@@ -27,6 +27,7 @@ RUNS = 5
 PATIENCE = 30
 
 COMPOSE = "docker compose -p aiops-ref"
+PSQL = COMPOSE + " exec -T -u postgres postgres psql -U aiops -d aiops"
 URL = "http://127.0.0.1:18080"
 # The runbook's own commands for rows A01, A03, A07, A13, A14, B01, B02, B04, B05 and B11, in its order.
 RUNBOOK = [
@@ -39,8 +40,8 @@ RUNBOOK = [
     COMPOSE + " logs --tail 200 api",
     COMPOSE + " logs --tail 200 postgres",
     COMPOSE + " exec -T api env",
-    COMPOSE + " exec -T -u postgres postgres psql -U aiops -d aiops -c 'SELECT 1'",
-    COMPOSE + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT count(*) FROM pg_stat_activity WHERE datname='aiops'\"",
+    PSQL + " -c 'SELECT 1'",
+    PSQL + " -c \"SELECT count(*) FROM pg_stat_activity WHERE datname='aiops'\"",
     COMPOSE
     + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT pid, now() - query_start AS duration, query FROM pg_stat_activity WHERE state = 'active' ORDER BY duration DESC\"",
     COMPOSE + " exec -T redis redis-cli ping",

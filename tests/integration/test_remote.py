@@ -36,15 +36,8 @@ def host(tmp_path_factory):
     keys.chmod(0o600)
     Path("/run/sshd").mkdir(exist_ok=True)
     port = free_port()
-    options = [
-        "Port=%d" % port,
-        "ListenAddress=127.0.0.1",
-        "HostKey=%s" % (folder / "host"),
-        "AuthorizedKeysFile=%s" % keys,
-        "StrictModes=no",
-        "UsePAM=no",
-        "PidFile=none",
-    ]
+    options = ["Port=%d" % port, "ListenAddress=127.0.0.1", "HostKey=%s" % (folder / "host"), "AuthorizedKeysFile=%s" % keys]
+    options += ["StrictModes=no", "UsePAM=no", "PidFile=none"]
     options += ["PermitRootLogin=prohibit-password", "Subsystem=sftp internal-sftp"]
     daemon = subprocess.Popen(
         ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null"] + [word for option in options for word in ("-o", option)], stderr=subprocess.DEVNULL
@@ -101,7 +94,8 @@ def test_a_host_that_cannot_be_reached_still_gets_a_report(host, tmp_path):
 def test_a_user_who_may_not_use_the_engine_is_told_so(tmp_path):
     if os.geteuid() == 0:
         run("sh", "-c", "id probe >/dev/null 2>&1 || useradd -m probe")
-    module = "import sys; sys.argv = ['x']\nfrom ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine\nfrom ansible_collections.aiops.runbook.plugins.module_utils.model import StackError\n"
+    package = "ansible_collections.aiops.runbook.plugins.module_utils"
+    module = "from %s.connect.docker import Engine\nfrom %s.model import StackError\n" % (package, package)
     module += "try:\n    Engine()\nexcept StackError as error:\n    print(error.kind, error.message)\n"
     script = tmp_path / "ask.py"
     script.write_text(module)

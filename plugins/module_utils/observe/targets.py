@@ -38,7 +38,8 @@ PLAIN = re.compile(
 class Target:
     """One place that a component is told to connect to.
 
-    kind: postgres, redis, broker, results, cache, llm, http, other_broker (one that we do not speak to). malformed: why the setting cannot be understood, "" when it can.
+    kind: postgres, redis, broker, results, cache, llm, http, other_broker (one that we do not speak to).
+    malformed: why the setting cannot be understood, "" when it can.
     password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
     """
 
