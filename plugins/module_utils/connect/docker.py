@@ -8,6 +8,7 @@ from typing import Any, Callable, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
+IMPORT_ERROR = ""
 try:
     import docker
     import docker.errors

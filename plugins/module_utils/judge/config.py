@@ -32,16 +32,15 @@ def malformed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Clear("config.url_malformed", component["component"], {"setting": target["setting"], "host": target["host"], "port": target["port"]})
 
 
-@judges("celery.no_worker", domain="stack")
+@judges("celery.no_worker", "redis.not_answering", domain="stack")
 def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A broker that is no Redis: its queues and workers are not looked at, and nobody may think they were."""
+    """A server of a kind that is not looked at (another broker, a Sentinel, a socket file): nobody may think that it was."""
     for component in view.components(seen):
         for target in component["targets"]:
-            if target["kind"] == "other_broker":
+            if target["kind"] == "unsupported":
+                finding_id = "redis.not_answering" if target["scheme"].startswith(("redis", "sentinel", "unix")) else "celery.no_worker"
                 yield Unseen(
-                    "celery.no_worker",
-                    component["component"],
-                    "%s names a broker of the kind %s, which is not supported" % (target["setting"], target["scheme"]),
+                    finding_id, component["component"], "%s names a server of the kind %s, which is not supported" % (target["setting"], target["scheme"])
                 )
 
 

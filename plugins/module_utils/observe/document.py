@@ -45,9 +45,9 @@ class Document:
             "http": {},
         }
         for name, facts in answers.items():
-            domain, component = name.split(":", 1)
+            domain, asked = name.split(":", 1)
             if domain in ("postgres", "redis", "celery", "http"):
-                document[domain][component] = facts if "unseen" not in facts else {"component": component, "answers": facts}
+                document[domain][asked] = facts if "unseen" not in facts else {"component": asked, "answers": facts}
         for facts in document["postgres"].values():
             self._name_clients(facts)
         for component in self.scene.components:

@@ -198,16 +198,11 @@ class Servers:
         return observe_redis(server.component, self._redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
 
     def _redis_target(self, target: Target, where: tuple[str, str, int]) -> connect_redis.RedisTarget:
+        """As the client is told to connect, its own trust in certificates included, by the address that was found."""
         host, address, port = where
-        return connect_redis.RedisTarget(
-            host=host,
-            port=port,
-            username=target.user or None,
-            password=target.password or None,
-            database=int(target.database) if target.database.isdigit() else 0,
-            tls=target.tls,
-            address=address,
-        )
+        told = target.options if isinstance(target.options, connect_redis.RedisTarget) else connect_redis.RedisTarget(host=host, tls=target.tls)
+        database = int(target.database) if target.database.isdigit() else 0
+        return replace(told, host=host, port=port, username=target.user or None, password=target.password or None, database=database, address=address)
 
     def _look_with_accounts(self, server: Server, kind: str, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
         """Ask with one account after another until one is let in; at most three, so that no lock-out is provoked."""
@@ -299,7 +294,7 @@ class Servers:
 
     def _look_at_celery(self, server: Server, broker: Target) -> dict[str, Any]:
         expected = self._expected_workers()
-        facts = {"component": server.component, "answers": unseen("not asked", kind="absent")}
+        facts: dict[str, Any] = {"component": server.component, "answers": unseen("not asked", kind="absent")}
         for target in [broker] + [one for one in self._candidates(server) if one.password != broker.password][:1]:
             try:
                 where = self._go(server, target)

@@ -38,7 +38,7 @@ PLAIN = re.compile(
 class Target:
     """One place that a component is told to connect to.
 
-    kind: postgres, redis, broker, results, cache, llm, http, other_broker (one that we do not speak to).
+    kind: postgres, redis, broker, results, cache, llm, http, unsupported (a server that we do not speak to).
     malformed: why the setting cannot be understood, "" when it can.
     password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
     """
@@ -124,7 +124,10 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         try:
             seen_redis = redis.parse_url(value)
         except StackError as error:
-            target.malformed = error.message
+            if error.kind == "unsupported":
+                target.kind, target.scheme = "unsupported", value.split(":", 1)[0]
+            else:
+                target.malformed = error.message
             return target
         target.host, target.port, target.user, target.password = seen_redis.host, seen_redis.port, seen_redis.username or "", seen_redis.password or ""
         target.database, target.tls, target.scheme = str(seen_redis.database), seen_redis.tls, value.split(":", 1)[0]
@@ -132,7 +135,7 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         return target
     if OTHER_BROKER.match(value):
         parts = urlsplit(value)
-        return Target(component, name, source, "other_broker", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
+        return Target(component, name, source, "unsupported", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
     if HTTP_SCHEME.match(value):
         try:
             parts = urlsplit(value)

@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import tarfile
+from functools import partial
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
@@ -63,7 +64,7 @@ class Compose:
                 fix="check compose_project against: docker compose ls --all",
             )
         probes = Probes(timeout=self.engine.api.timeout)
-        details = probes.gather({one["Id"]: (lambda one=one: self.engine.api.inspect_container(one["Id"])) for one in found})
+        details = probes.gather({one["Id"]: partial(self.engine.api.inspect_container, one["Id"]) for one in found})
         components: dict[str, Component] = {}
         for one in found:
             detail = details[one["Id"]]
@@ -200,7 +201,7 @@ class Compose:
         """Networks of this project's containers on which containers of other projects stand, too."""
         mine = {network for component in self.components_by_id.values() for instance in component.instances for network in instance.networks}
         shared = set()
-        for one in self.engine.ask(lambda: self.engine.api.containers()):
+        for one in self.engine.ask(self.engine.api.containers):
             if one["Labels"].get(LABEL + "project") != self.project:
                 shared.update(set((one.get("NetworkSettings") or {}).get("Networks") or {}) & mine)
         return sorted(shared - {"bridge", "host", "none"})
