@@ -23,8 +23,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent / "output"
 sys.path[:0] = [str(HERE), str(HERE.parent / "stack")]
@@ -251,8 +249,8 @@ class Bench:
                 }
         seen["postgres"] = self.psql("SELECT name, setting FROM pg_settings ORDER BY 1").splitlines()
         seen["roles"] = hashlib.sha256(self.psql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1").encode()).hexdigest()
-        lines = self.redis("CONFIG", "GET", "*").splitlines()
-        seen["redis"] = hashlib.sha256("\n".join(lines).encode()).hexdigest() if len(lines) > 20 else " ".join(lines)
+        lines = self.redis("CONFIG", "GET", "*").split("\n")
+        seen["redis"] = {name: hashlib.sha256(value.encode()).hexdigest() for name, value in zip(lines[::2], lines[1::2], strict=False)}
         seen["flood"] = self.redis("EXISTS", FLOOD + "1")
         folder = self.stack.folder
         files = [folder / name for name in ("compose.yml", ".env")] + sorted((folder / "secrets").glob("*"))
@@ -378,7 +376,8 @@ def _override(bench: Bench, content: Any, services: list[str]) -> None:
     number = len(list(bench.folder.glob("override-*.yml"))) + 1
     path = bench.folder / ("override-%d.%s.yml" % (number, ".".join(services)))
     bench.later("override", path=str(path), services=services)
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    # JSON is YAML too, and leaves no doubt about what is a text.
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1), encoding="utf-8")
     bench.compose_up(*services, force=True)  # another secret alone would not be noticed
 
 
@@ -405,7 +404,7 @@ def setting(bench: Bench, order: dict[str, Any]) -> None:
             environment[where["variable"]] = url.changed(**change) if "malformed" not in change else url.changed().replace("://", ":", 1)
         else:
             if "malformed" in change:
-                change = {"port": "54e2"}
+                change = {"port": "5432;"}
             for key, value in change.items():
                 if key in where:
                     environment[where[key]] = str(value)

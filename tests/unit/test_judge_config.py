@@ -154,6 +154,13 @@ def test_accounts(what, seen_account, changes, drift, expected):
     assert found(judged(api(**changes), db(), postgres={"db": facts}, drift=drift)) == expected
 
 
+def test_a_secret_that_one_client_is_refused_with_is_stale_for_all_who_started_before():
+    facts = {"component": "db", "answers": True, "accounts": [account(password_changed_at=NOW - 60, component=name) for name in ("api", "beat", "worker")]}
+    parts = [api(logs=SAYS_REFUSED), db(), component("worker", "worker"), component("beat", "beat")]
+    causes = [name for what, name in found(judged(*parts, postgres={"db": facts})) if what == "config.stale_environment"]
+    assert causes == ["api", "worker"], "beat connects to no database"
+
+
 def outside(**changes):
     fact = {"to": "api", "inside": 8000, "outside": 8000, "host": "0.0.0.0", "listening": True, "connects": True, "error": None, "status": 200, "seconds": 0.01}
     return {**fact, **changes}

@@ -12,6 +12,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
+# Have the settings of the whole application, and connect to its database only where a database schedules them.
+SELDOM_CLIENTS = frozenset(["beat", "flower"])
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 
@@ -209,8 +211,15 @@ def accounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """
     for kind in ("postgres", "redis"):
         for server, facts in sorted(seen.get(kind, {}).items()):
-            for account in _worst_by_client(facts.get("accounts") or []):
-                yield from _judge_account(seen, limits, kind, server, facts, account)
+            there = _worst_by_client(facts.get("accounts") or [])
+            complaints = {account["component"]: _complaint(seen, account["component"], kind + "_auth", limits) for account in there}
+            for account in there:
+                own = complaints[account["component"]]
+                if kind == "postgres" and not own and view.role(seen, account["component"]) in SELDOM_CLIENTS:
+                    continue
+                # What one client of a user meets, every client of that user meets that was started before the change.
+                same_user = [complaints[other["component"]] for other in there if other["user"] == account["user"]]
+                yield from _judge_account(seen, kind, server, facts, account, own or next((one for one in same_user if one), None))
 
 
 def _worst_by_client(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -222,10 +231,11 @@ def _worst_by_client(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(worst.values())
 
 
-def _judge_account(seen: dict[str, Any], limits: Limits, kind: str, server: str, facts: dict[str, Any], account: dict[str, Any]) -> Iterator[Answer]:
+def _judge_account(
+    seen: dict[str, Any], kind: str, server: str, facts: dict[str, Any], account: dict[str, Any], complaint: dict[str, Any] | None
+) -> Iterator[Answer]:
     client = account["component"]
     evidence = {"setting": account["setting"], "user": account["user"], "server": server}
-    complaint = _complaint(seen, client, kind + "_auth", limits)
     stale = _stale_since(seen, client, account, complaint)
     refused = account["accepted"] is False
     if refused or (stale and complaint):

@@ -155,6 +155,9 @@ class Scene:
                         return component
         return next((component for component in self.components if component.id == host), None)
 
+    def role_of(self, name: str) -> str:
+        return next((component.role for component in self.components if component.id == name), "")
+
     def is_component(self, name: str) -> bool:
         return any(component.id == name for component in self.components)
 

@@ -20,6 +20,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
+# Have the settings of the whole application, and connect to its database only where a database schedules them.
+SELDOM_CLIENTS = ("beat", "flower")
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 
 
@@ -179,6 +181,7 @@ class Servers:
                 "addresses": self.scene.addresses_of(target.component),
             }
             for target in server.clients
+            if self.scene.role_of(target.component) not in SELDOM_CLIENTS
         ]
         return self._look_with_accounts(server, "postgres", lambda target, where: self._ask_postgres(server, target, where, clients))
 
