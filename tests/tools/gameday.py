@@ -225,13 +225,19 @@ def rebuild(bench: Any, reason: str) -> None:
 
 def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any]) -> str:
     """Take the fault back and compare the stack with what it was; what is wrong with it now, in words."""
+    import ctl
+
     problems = []
     try:
         bench.inject(steps)
-    except (FaultError, Exception) as error:  # the undo must run whatever the fault's own steps do
+    except Exception as error:  # the undo must run whatever the fault's own steps do
         problems.append("heal: %s" % error)
-    problems += bench.heal()
-    problem = bench.wait_well(90)
+    try:
+        problems += bench.heal()
+        bench.start_fallen()
+    except ctl.CtlError as error:
+        problems.append(str(error))
+    problem = bench.wait_well(60)
     if problem:
         return "; ".join([*problems, "still unwell: %s" % problem])
     after = bench.settings()
@@ -291,6 +297,7 @@ def run_case(fault: Fault, stack: str, with_diagnosis: bool = True) -> Result:
                 if problem:
                     say("%s did not heal: %s" % (fault.id, problem))
                     rebuild(bench, problem)
+                    result["not_healed"] = problem
                     if not with_diagnosis:
                         result["error"] = "; ".join(filter(None, [result.get("error"), "not healed: %s" % problem]))
     result["parts"] = clock.parts
@@ -375,7 +382,8 @@ def heal_all(stacks: Iterable[str]) -> int:
         bench = Bench(stack)
         with bench.alone():
             problems = bench.heal()
-            left = bench.wait_well(90)
+            bench.start_fallen()
+            left = bench.wait_well(60)
         problems += [left] if left else []
         print("%s: %s" % (stack, "; ".join(problems) or "healed"))
         failed += bool(problems)

@@ -129,7 +129,7 @@ class Bench:
 
     def redis(self, *words: str, auth: str | None = None) -> str:
         command = self.spec["redis"]["cli"] if auth is None else ["redis-cli", "--no-auth-warning", "-a", auth]
-        return self.docker("exec", self.one(self.spec["services"]["redis"]), *command, *words, check=False, timeout=20).strip()
+        return self.docker("exec", self.one(self.spec["services"]["redis"]), *command, *words, check=False, timeout=20).removesuffix("\n")
 
     def redis_setting(self, name: str) -> str:
         lines = self.redis("CONFIG", "GET", name).splitlines()
@@ -200,6 +200,13 @@ class Bench:
                 problems.append("%s: %s" % (entry["undo"], error))
             self._write_journal(entries)
         return problems
+
+    def start_fallen(self) -> None:
+        """Start what gave up during the fault and has no restart policy that would."""
+        for service in self.spec["services"].values():
+            fallen = [about["Id"] for about in self.inspect(service) if about["State"]["Status"] in ("exited", "created")]
+            if fallen:
+                self.docker("start", *fallen)
 
     # what the stack is like
 
