@@ -183,7 +183,7 @@ def commit() -> str:
 # One case -------------------------------------------------------------------------------------------------------------
 
 
-def diagnose(stack: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+def diagnose(fault: Fault, stack: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
     """Run the playbook as a user does; the report and the seconds of the whole run."""
     with tempfile.TemporaryDirectory(prefix="gameday-") as folder:
         variables = Path(folder, "options.json")
@@ -198,7 +198,7 @@ def diagnose(stack: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], fl
         if not reports:
             words = (done.stdout + done.stderr).strip().splitlines()
             raise FaultError("no report (exit status %d): %s" % (done.returncode, " | ".join(words[-6:])))
-        shutil.copyfile(reports[-1], RESULTS.parent / "gameday" / stack / "report.json")
+        shutil.copyfile(reports[-1], RESULTS.parent / "gameday" / stack / ("%s.json" % fault.id))
         return json.loads(reports[-1].read_text(encoding="utf-8")), seconds
 
 
@@ -285,7 +285,7 @@ def run_case(fault: Fault, stack: str, with_diagnosis: bool = True) -> Result:
         try:
             break_it(bench, fault, names, clock)
             if with_diagnosis:
-                report, result["seconds"] = diagnose(stack, faultfile.fill(fault.options, names))
+                report, result["seconds"] = diagnose(fault, stack, faultfile.fill(fault.options, names))
                 result.update(judged(fault, wanted, report))
         except (FaultError, ctl.CtlError, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
             result["error"] = "%s: %s" % (type(error).__name__, error)
