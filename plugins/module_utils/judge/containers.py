@@ -97,7 +97,9 @@ def _stopped(seen: dict[str, Any], name: str, component: dict[str, Any], evidenc
     if not view.is_needed(seen, name):
         return None
     severity = CRITICAL if component["role"] in view.ESSENTIAL else WARNING
-    return Finding("container.not_running", name, severity, {**evidence, "stopped_by": stop["action"] if stop else ""})
+    # What one that was told to stop says last is no failure.
+    kept = {key: value for key, value in evidence.items() if key not in ("failure_kind", "failure_about", "last_words")}
+    return Finding("container.not_running", name, severity, {**kept, "stopped_by": stop["action"] if stop else ""})
 
 
 def _oom_event(seen: dict[str, Any], one: dict[str, Any], since: float) -> bool:
