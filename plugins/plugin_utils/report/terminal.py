@@ -120,7 +120,7 @@ def _root(page: _Page, item: dict[str, Any], number: int) -> None:
     facts = [item["id"], words("confidence." + confidence) if confidence in ("high", "medium", "low") else confidence]
     facts.append(", ".join(map(str, item.get("rows") or [])))
     page.text(" · ".join(filter(None, facts)), "dim", indent=5, most=1)
-    told = [row for row in rows(item.get("evidence") or {}, words, 300) if not row.table]
+    told = [row for row in rows(_filled(item), words, 300) if not row.table]
     for row in told[:_MOST_EVIDENCE]:
         page.row(cut_columns(row.label, _LABEL - 1), row.text, most=2)
     for change in (item.get("changed") or [])[:2]:
@@ -210,6 +210,11 @@ def _unseen(page: _Page, model: dict[str, Any]) -> None:
         page.row("", page.words("more_terminal", n=hidden), "dim")
 
 
+def _filled(item: dict[str, Any]) -> dict[str, Any]:
+    """The evidence that says something: on a terminal there is no room for the rest."""
+    return {name: value for name, value in (item.get("evidence") or {}).items() if value not in (None, "", [], {})}
+
+
 def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
     """How many causes are not there, and the few that are nearest to the question, with figures."""
     ruled_out = model["ruled_out"]
@@ -225,7 +230,7 @@ def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
     page.row(page.words("ruled_out"), page.words.count("n.causes", len(ruled_out)))
     room = page.columns - _LABEL - 3
     for item in chosen[:3]:
-        figures = "" if re.search(r"\d", item["title"]) else brief(item.get("evidence") or {}, page.words, 60)
+        figures = "" if re.search(r"\d", item["title"]) else brief(_filled(item), page.words, 60)
         page.row("", cut_columns(_flat("%s: %s%s" % (item["component"], item["title"], f" – {figures}" if figures else "")), room), "dim", most=1)
 
 
