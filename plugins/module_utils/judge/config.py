@@ -12,8 +12,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
-# Have the settings of the whole application, and connect to its database only where a database schedules them.
-SELDOM_CLIENTS = frozenset(["beat", "flower"])
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 
@@ -214,12 +212,9 @@ def accounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             there = _worst_by_client(facts.get("accounts") or [])
             complaints = {account["component"]: _complaint(seen, account["component"], kind + "_auth", limits) for account in there}
             for account in there:
-                own = complaints[account["component"]]
-                if kind == "postgres" and not own and view.role(seen, account["component"]) in SELDOM_CLIENTS:
-                    continue
                 # What one client of a user meets, every client of that user meets that was started before the change.
                 same_user = [complaints[other["component"]] for other in there if other["user"] == account["user"]]
-                yield from _judge_account(seen, kind, server, facts, account, own or next((one for one in same_user if one), None))
+                yield from _judge_account(seen, kind, server, facts, account, complaints[account["component"]] or next((one for one in same_user if one), None))
 
 
 def _worst_by_client(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

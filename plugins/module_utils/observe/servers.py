@@ -52,6 +52,8 @@ class Servers:
             for target in targets:
                 if target.server_kind not in SERVERS or target.malformed or name in done:
                     continue
+                if target.server_kind == "postgres" and self.scene.role_of(name) in SELDOM_CLIENTS:
+                    continue
                 other = self.scene.component_at(target.component, target.host)
                 if other is not None and other.role == target.server_kind:
                     servers[other.id].clients.append(target)
@@ -181,7 +183,6 @@ class Servers:
                 "addresses": self.scene.addresses_of(target.component),
             }
             for target in server.clients
-            if self.scene.role_of(target.component) not in SELDOM_CLIENTS
         ]
         return self._look_with_accounts(server, "postgres", lambda target, where: self._ask_postgres(server, target, where, clients))
 
