@@ -234,10 +234,9 @@ def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any]) -> str:
         problems.append("heal: %s" % error)
     try:
         problems += bench.heal()
-        bench.start_fallen()
+        problem = bench.wait_well(60)
     except ctl.CtlError as error:
-        problems.append(str(error))
-    problem = bench.wait_well(60)
+        problem = str(error)
     if problem:
         return "; ".join([*problems, "still unwell: %s" % problem])
     after = bench.settings()
@@ -382,7 +381,6 @@ def heal_all(stacks: Iterable[str]) -> int:
         bench = Bench(stack)
         with bench.alone():
             problems = bench.heal()
-            bench.start_fallen()
             left = bench.wait_well(60)
         problems += [left] if left else []
         print("%s: %s" % (stack, "; ".join(problems) or "healed"))

@@ -227,8 +227,10 @@ class Bench:
         return "messages wait in %s" % ", ".join(waiting) if waiting else ""
 
     def wait_well(self, seconds: float) -> str:
+        """Wait until the stack is healthy and quiet, and start what gives up on the way; what still keeps it from being so."""
         end = time.monotonic() + seconds
         while True:
+            self.start_fallen()
             problem = self.unwell(5)
             if not problem or time.monotonic() > end:
                 return problem
