@@ -41,7 +41,7 @@ options:
     type: str
     default: ""
 extends_documentation_fragment:
-  - aiops.runbook.redis
+  - aiops.runbook.redis_server
   - aiops.runbook.check
   - aiops.runbook.limits.celery
 seealso:

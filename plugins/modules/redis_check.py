@@ -25,7 +25,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
-  - aiops.runbook.redis
+  - aiops.runbook.redis_server
   - aiops.runbook.check
   - aiops.runbook.limits.redis
 seealso:

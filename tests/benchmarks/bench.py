@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How fast we are, measured in one run beside what one would do otherwise. Prints medians and ratios; asserts nothing.
@@ -43,7 +42,8 @@ RUNBOOK = [
     PSQL + " -c 'SELECT 1'",
     PSQL + " -c \"SELECT count(*) FROM pg_stat_activity WHERE datname='aiops'\"",
     COMPOSE
-    + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT pid, now() - query_start AS duration, query FROM pg_stat_activity WHERE state = 'active' ORDER BY duration DESC\"",
+    + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT pid, now() - query_start AS duration, query"
+    + " FROM pg_stat_activity WHERE state = 'active' ORDER BY duration DESC\"",
     COMPOSE + " exec -T redis redis-cli ping",
     "docker logs --tail 200 aiops-ref-redis-1",
     COMPOSE + " exec -T worker celery -A app.tasks inspect active",

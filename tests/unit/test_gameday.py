@@ -54,7 +54,7 @@ def test_the_files_hold_every_fault_that_is_wanted() -> None:
 def test_a_fault_expects_a_cause_and_waits_for_a_symptom(name: str) -> None:
     fault = FAULTS[name]
     assert fault.expect
-    assert all(symptoms for _, symptoms in fault.phases)
+    assert all(symptoms for _name, symptoms in fault.phases)
 
 
 @pytest.mark.parametrize("name", CONTROLS)

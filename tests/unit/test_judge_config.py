@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from samples import NOW, component, found, instance, stack
 
-from ansible_collections.aiops.runbook.plugins.module_utils.judge import config, network  # noqa: F401 (they register)
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import config, network
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
-from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import JUDGES, judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Unseen
 
 DOOR = {"inside": 8000, "host": "0.0.0.0", "outside": 8000}
@@ -24,6 +24,11 @@ def db(**changes):
 def reach(**changes):
     fact = {"from": "api", "to": "db", "setting": "DATABASE_URL", "kind": "postgres", "host": "db", "port": 5432, "inside": True}
     return {**fact, "resolves": True, "addresses": ["172.20.0.3"], "connects": True, "error": "", "seconds": 0.001, **changes}
+
+
+def test_they_register():
+    modules = {judge.function.__module__ for judge in JUDGES if judge.domain == "stack"}
+    assert {config.__name__, network.__name__} <= modules
 
 
 def judged(*components, **changes):

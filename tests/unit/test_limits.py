@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
+from ansible_collections.aiops.runbook.plugins.doc_fragments.limits import ModuleDocFragment
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import LIMITS, Limits, limits_spec, option_names
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, StackError
 
@@ -114,3 +116,9 @@ def test_defaults_given_back_change_nothing() -> None:
     given = Limits({name: suboption["default"] for name, suboption in limits_spec().items()})
     for name in LIMITS:
         assert (given.get(name, WARNING), given.get(name, CRITICAL)) == (Limits().get(name, WARNING), Limits().get(name, CRITICAL))
+
+
+@pytest.mark.parametrize(("variable", "domains"), [("DOCUMENTATION", []), *((domain.upper(), [domain]) for domain in ("postgres", "redis", "celery", "http"))])
+def test_documentation_holds_every_option_with_its_default(variable: str, domains: list[str]) -> None:
+    suboptions = yaml.safe_load(getattr(ModuleDocFragment, variable))["options"]["limits"]["suboptions"]
+    assert {name: {"type": what["type"], "default": what["default"]} for name, what in suboptions.items()} == limits_spec(*domains)

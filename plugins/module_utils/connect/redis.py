@@ -33,7 +33,7 @@ UNSUPPORTED = {
 }
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 NO_VERIFY = ("none", "cert_none")
-# The options of a module that connects to one Redis (doc fragment: aiops.runbook.redis).
+# The options of a module that connects to one Redis (doc fragment: aiops.runbook.redis_server).
 TARGET_SPEC: dict[str, dict[str, Any]] = {
     "login_host": {"type": "str", "default": "localhost"},
     "login_port": {"type": "int", "default": DEFAULT_PORT},
@@ -321,12 +321,11 @@ def _no_scheme(text: str) -> StackError:
 
 def _parts(rest: str) -> tuple[str, str, str]:
     """(user, password, host and port; path; query) of what follows the scheme, cut where every URL library cuts."""
-    match = re.fullmatch(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", rest, re.DOTALL)
-    assert match is not None
-    netloc, path, query = match.group(1), match.group(2), match.group(3) or ""
+    before_query, _mark, query = rest.partition("#")[0].partition("?")
+    netloc, slash, path = before_query.partition("/")
     if "@" not in netloc and "@" in rest and ":" in netloc:
         raise StackError("a / ? or # stands in the password as it is: it must be written as %2F %3F or %23", kind="malformed")
-    return netloc, path, query
+    return netloc, slash + path, query
 
 
 def _split(netloc: str) -> tuple[str, str, int]:

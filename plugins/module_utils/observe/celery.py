@@ -163,7 +163,7 @@ class _Look:
         found: dict[str, set[str]] = {}
         for key, members in zip(keys, pipe.execute(raise_on_error=False)):
             if members and not isinstance(members, Exception):
-                found[key[len(head) :]] = {str(member).split(SEPARATOR)[-1] for member in members}
+                found[key[len(head) :]] = {str(member).rsplit(SEPARATOR, maxsplit=1)[-1] for member in members}
         return found
 
     def _queues(self, bindings: dict[str, set[str]], workers: list[dict[str, Any]]) -> dict[str, set[str]]:
@@ -402,8 +402,8 @@ def _worker(name: str, found: dict[str, Any], now: float) -> dict[str, Any]:
         "reserved": len(_requests(found.get("reserved"))),
         "reserved_tasks": dict(Counter(str(request.get("name") or request.get("type") or "?") for request in _requests(found.get("reserved")))),
         "scheduled": len(found["scheduled"]) if isinstance(found.get("scheduled"), list) else 0,
-        "registered": sorted(str(task).split(" [")[0] for task in registered) if isinstance(registered, list) else None,
-        "rate_limited": sorted(str(task).split(" [")[0] for task in registered if "rate_limit=" in str(task)) if isinstance(registered, list) else [],
+        "registered": sorted(str(task).split(" [", maxsplit=1)[0] for task in registered) if isinstance(registered, list) else None,
+        "rate_limited": sorted(str(task).split(" [", maxsplit=1)[0] for task in registered if "rate_limit=" in str(task)) if isinstance(registered, list) else [],
     }
 
 

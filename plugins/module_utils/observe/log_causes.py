@@ -274,7 +274,7 @@ BARE = (
         "command_not_found",
         r"(?:/\S{1,120}/)?\w{0,5}sh: (?:line )?\d{1,6}: (?:exec: )?(?P<command>[\w./+-]{1,200}): (?:command )?not found$|"
         r"(?:/\S{1,200}: line \d{1,6}: |/\S{1,200}: \d{1,6}: )(?:exec: )?(?P<command2>[\w./+-]{1,200}): (?:command )?not found$|"
-        r"(?:/\S{1,120}/)?env: [\"'‘]?(?P<command3>[\w./+-]{1,200})[\"'’]?: No such file or directory$|"
+        r"(?:/\S{1,120}/)?env: [\"'\u2018]?(?P<command3>[\w./+-]{1,200})[\"'\u2019]?: No such file or directory$|"
         r"exec (?P<command4>/[\w./+-]{1,200}): (?:no such file or directory|exec format error)$|"
         r"(?:/\S{1,120}/)?\w{0,5}sh: \d{1,6}: cannot open (?P<command5>[\w./+-]{1,200}): No such file|"
         r"(?:/\S{1,120}/)?\w{0,5}sh: (?P<command6>[\w./+-]{1,200}): (?:No such file or directory|not found)$",
@@ -788,8 +788,8 @@ def _in_quotes(prefix: str) -> bool:
         if quote:
             if letter == quote:
                 quote = ""
-        elif letter in '"`“' or (letter == "'" and not before.isalnum()):
-            quote = "”" if letter == "“" else letter
+        elif letter in '"`\u201c' or (letter == "'" and not before.isalnum()):
+            quote = "\u201d" if letter == "\u201c" else letter
         before = letter
     return bool(quote)
 

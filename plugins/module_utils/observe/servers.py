@@ -218,7 +218,7 @@ class Servers:
                 "component": server.component,
                 "answers": unseen("no account for it was found in the stack", kind="no_account", fix="give one by %s_user and %s_password" % (kind, kind)),
             }
-        first: dict[str, Any] | None = None
+        asked: list[dict[str, Any]] = []
         refused: list[Target] = []
         for target in candidates:
             facts = self._ask_by_any_way(server, target, ask)
@@ -227,12 +227,12 @@ class Servers:
                 facts["account"] = {"user": target.user, "from": target.component, "setting": target.setting}
                 facts["accounts"] = self._compare_accounts(server, target, refused, kind)
                 return facts
-            first = first or facts
+            asked.append(facts)
             if why["kind"] in ("auth", "auth_required"):
                 refused.append(target)
             elif why["kind"] not in ("role_missing", "too_many_clients", "database_missing", "no_hba"):
                 break
-        assert first is not None
+        first = asked[0]
         first["accounts"] = [
             {
                 "component": target.component,

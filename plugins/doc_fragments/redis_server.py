@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """aiops.runbook.redis: shared by the modules that connect to one Redis."""
+    """aiops.runbook.redis_server: shared by the modules that connect to one Redis."""
 
     DOCUMENTATION = r"""
 requirements:
