@@ -42,7 +42,7 @@ RUNBOOK = [
     PSQL + " -c 'SELECT 1'",
     PSQL + " -c \"SELECT count(*) FROM pg_stat_activity WHERE datname='aiops'\"",
     COMPOSE
-    + " exec -T -u postgres postgres psql -U aiops -d aiops -c \"SELECT pid, now() - query_start AS duration, query"
+    + ' exec -T -u postgres postgres psql -U aiops -d aiops -c "SELECT pid, now() - query_start AS duration, query'
     + " FROM pg_stat_activity WHERE state = 'active' ORDER BY duration DESC\"",
     COMPOSE + " exec -T redis redis-cli ping",
     "docker logs --tail 200 aiops-ref-redis-1",

@@ -46,8 +46,7 @@ def host(tmp_path_factory):
     inventory.write_text(
         "all:\n  hosts:\n    far:\n      ansible_host: 127.0.0.1\n      ansible_port: %d\n      ansible_user: root\n      ansible_ssh_private_key_file: %s\n"
         "      ansible_ssh_extra_args: '-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no'\n"
-        "      ansible_python_interpreter: %s\n      compose_project: aiops-ref\n"
-        % (port, folder / "user", PYTHON)
+        "      ansible_python_interpreter: %s\n      compose_project: aiops-ref\n" % (port, folder / "user", PYTHON)
     )
     for _try in range(50):
         with socket.socket() as link:

@@ -403,7 +403,9 @@ def _worker(name: str, found: dict[str, Any], now: float) -> dict[str, Any]:
         "reserved_tasks": dict(Counter(str(request.get("name") or request.get("type") or "?") for request in _requests(found.get("reserved")))),
         "scheduled": len(found["scheduled"]) if isinstance(found.get("scheduled"), list) else 0,
         "registered": sorted(str(task).split(" [", maxsplit=1)[0] for task in registered) if isinstance(registered, list) else None,
-        "rate_limited": sorted(str(task).split(" [", maxsplit=1)[0] for task in registered if "rate_limit=" in str(task)) if isinstance(registered, list) else [],
+        "rate_limited": sorted(str(task).split(" [", maxsplit=1)[0] for task in registered if "rate_limit=" in str(task))
+        if isinstance(registered, list)
+        else [],
     }
 
 
