@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Build, start, stop, check, load and fill one of the reference stacks.
 
     ctl.py build NAME                     images, each only when its sources changed
@@ -483,7 +482,7 @@ class Client:
         call = self.stack.spec["login"]
         status, body = self.send(call.get("method", "POST"), call["path"], call.get("form", call.get("json")), "form" in call)
         if isinstance(body, dict) and call["token"] in body:
-            name, _, value = call.get("header", "Authorization: Bearer {token}").partition(": ")
+            name, _colon, value = call.get("header", "Authorization: Bearer {token}").partition(": ")
             self.headers = {name: value.replace("{token}", str(body[call["token"]]))}
         return status
 
@@ -540,7 +539,7 @@ def load(stack: Stack, seconds: float, rate: float, concurrency: int = 16, timeo
                 statuses[status] += 1
                 by_kind[kind][status] += 1
 
-    threads = [threading.Thread(target=user, daemon=True) for _ in range(concurrency)]
+    threads = [threading.Thread(target=user, daemon=True) for _number in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Make the database on the first start, then become the server; the same variables as the official image.
 set -euo pipefail
 

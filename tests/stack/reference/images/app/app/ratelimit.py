@@ -41,7 +41,7 @@ def _limiter() -> FixedWindowRateLimiter:
 
 
 def identity(request: Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         try:
             return f"user:{decode_token(token)['sub']}"

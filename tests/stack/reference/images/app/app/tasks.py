@@ -69,7 +69,7 @@ def tag_item(item_id: int) -> list[str]:
         item = session.get(Item, item_id)
         if item is None:
             raise LookupError(f"there is no item {item_id}")
-        item.tags = [word for word, _ in Counter(re.findall(r"\w{4,}", item.description.lower())).most_common(5)]
+        item.tags = [word for word, _count in Counter(re.findall(r"\w{4,}", item.description.lower())).most_common(5)]
         session.commit()
         return item.tags
 

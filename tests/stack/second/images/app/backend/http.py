@@ -7,7 +7,8 @@ import time
 
 from prometheus_client import Counter, Histogram
 from redis import RedisError
-from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import JSONResponse
 
 log = logging.getLogger("backend.http")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
@@ -79,7 +79,7 @@ def make_invoice(order_id: int | None = None) -> dict:
 def send_mail(invoice_id: int) -> None:
     """The mail itself goes out by the shop's relay; here it is only written down that it went."""
     with session() as db:
-        db.execute(update(Invoice).where(Invoice.id == invoice_id).values(mailed_at=datetime.now(timezone.utc)))
+        db.execute(update(Invoice).where(Invoice.id == invoice_id).values(mailed_at=datetime.now(UTC)))
     log.info("invoice %d mailed", invoice_id)
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import logging.config
-from typing import Optional
 
 import jwt
 import redis
@@ -18,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend import assistant, logs, queue, users
 from backend.database import session
 from backend.http import Requests
-from backend.jobs import app as jobs, make_invoice
+from backend.jobs import app as jobs
+from backend.jobs import make_invoice
 from backend.models import Order
 from backend.settings import settings
 
@@ -38,11 +38,11 @@ class NewOrder(BaseModel):
     article: str = Field(min_length=1, max_length=200)
     quantity: int = Field(1, ge=1, le=10_000)
     price: float = Field(gt=0, le=1_000_000)
-    note: Optional[str] = Field(None, max_length=2000)
+    note: str | None = Field(None, max_length=2000)
 
 
 class NewInvoice(BaseModel):
-    order_id: Optional[int] = None  # left out: the oldest open order
+    order_id: int | None = None  # left out: the oldest open order
 
 
 class Question(BaseModel):
@@ -50,15 +50,15 @@ class Question(BaseModel):
 
 
 def user(authorization: str = Header("")) -> dict:
-    kind, _, token = authorization.partition(" ")
+    kind, _space, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token:
         raise HTTPException(401, "sign in first", {"WWW-Authenticate": "Bearer"})
     try:
         return users.read_token(token)
-    except jwt.ExpiredSignatureError:
-        raise HTTPException(401, "the token has expired", {"WWW-Authenticate": "Bearer"})
-    except jwt.InvalidTokenError:
-        raise HTTPException(401, "the token is not valid", {"WWW-Authenticate": "Bearer"})
+    except jwt.ExpiredSignatureError as error:
+        raise HTTPException(401, "the token has expired", {"WWW-Authenticate": "Bearer"}) from error
+    except jwt.InvalidTokenError as error:
+        raise HTTPException(401, "the token is not valid", {"WWW-Authenticate": "Bearer"}) from error
 
 
 def shown(order: Order) -> dict:
@@ -112,7 +112,7 @@ def login(given: Login) -> dict:
 
 
 @app.get("/api/v1/orders", dependencies=[Depends(user)])
-def list_orders(limit: int = Query(20, ge=1, le=200), before: Optional[int] = None) -> dict:
+def list_orders(limit: int = Query(20, ge=1, le=200), before: int | None = None) -> dict:
     """The newest orders first, a page at a time: `before` is the last id of the page before."""
 
     def count() -> int:
@@ -176,7 +176,7 @@ def create_invoice(given: NewInvoice) -> dict:
         job = make_invoice.delay(given.order_id)
     except (QueueError, redis.RedisError) as error:
         logging.getLogger("backend.queue").error("invoice not queued: %s", error)
-        raise HTTPException(503, "the queue does not answer")
+        raise HTTPException(503, "the queue does not answer") from error
     return {"job_id": job.id, "state": "queued"}
 
 
@@ -184,7 +184,8 @@ def create_invoice(given: NewInvoice) -> dict:
 def invoice(job_id: str) -> dict:
     job = AsyncResult(job_id, app=jobs)
     state = job.state
-    return {"job_id": job_id, "state": state.lower(), "result": job.result if state == "SUCCESS" else None, "error": str(job.result) if state == "FAILURE" else None}
+    result = job.result if state == "SUCCESS" else None
+    return {"job_id": job_id, "state": state.lower(), "result": result, "error": str(job.result) if state == "FAILURE" else None}
 
 
 @app.post("/api/v1/assistant", dependencies=[Depends(user)])
@@ -195,4 +196,4 @@ def ask(given: Question) -> dict:
         return assistant.ask(given.question, f"Open orders: {waiting}{' or more' if waiting == 1000 else ''}.")
     except assistant.AssistantError as error:
         logging.getLogger("backend.assistant").error("no answer: %s", error)
-        raise HTTPException(error.status, "the assistant does not answer")
+        raise HTTPException(error.status, "the assistant does not answer") from error

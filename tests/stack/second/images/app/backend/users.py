@@ -26,7 +26,7 @@ def hash_password(password: str) -> str:
 
 
 def same_password(password: str, kept: str) -> bool:
-    salt, _, digest = kept.partition("$")
+    salt, _dollar, digest = kept.partition("$")
     return hmac.compare_digest(hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), **COST).hex(), digest)
 
 
