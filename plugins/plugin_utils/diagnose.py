@@ -29,6 +29,19 @@ NOT_SERVED = (
     "container.oom_killed",
     "container.killed",
     "container.paused",
+    "config.setting_missing",
+)
+# Findings on an api that keep it from the server that they are about.
+CUT_OFF = (
+    "config.url_malformed",
+    "config.host_unresolved",
+    "config.wrong_port",
+    "config.wrong_host",
+    "config.stale_environment",
+    "network.partitioned",
+    "network.unreachable",
+    "network.refused",
+    "postgres.password_rejected",
 )
 RECENT_SECONDS = 1800
 NOT_A_CHANGE = frozenset(["attach", "resize", "commit", "copy", "export"])
@@ -234,11 +247,19 @@ def _changes(seen: dict[str, Any], component: str) -> list[dict[str, Any]]:
 
 def _verdict(seen: dict[str, Any], findings: list[Finding], unknown: list[dict[str, Any]]) -> str:
     serving = {name for name, component in seen.get("components", {}).items() if component["role"] in ("api", "proxy")}
-    if any(finding.severity == CRITICAL and finding.id in NOT_SERVED and finding.component in serving for finding in findings):
+    if any(finding.severity == CRITICAL and finding.component in serving and _serves_nobody(seen, finding) for finding in findings):
         return "down"
     if any(finding.severity != INFO for finding in findings):
         return "degraded"
     return "unknown" if unknown else "healthy"
+
+
+def _serves_nobody(seen: dict[str, Any], finding: Finding) -> bool:
+    """With this finding an api (or what stands before it) serves nobody: it does not answer, or is cut off from its database."""
+    if finding.id in NOT_SERVED:
+        return True
+    about = seen["components"].get(finding.about or "", {}).get("role") or finding.evidence.get("kind")
+    return finding.id in CUT_OFF and about == "postgres"
 
 
 def _headline(verdict: str, roots: list[dict[str, Any]], unknown: list[dict[str, Any]], lang: str) -> str:

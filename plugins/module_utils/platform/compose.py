@@ -37,7 +37,7 @@ class Compose:
         self.engine = engine
         self.project = project or self._only_project()
         self.components_by_id: dict[str, Component] = {}
-        self.labels: dict[str, str] = {}
+        self.labels: dict[str, dict[str, str]] = {}
         self.foreign_networks: set[str] = set()
 
     def _list(self, label: str) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ class Compose:
             component.instances.append(instance)
             if not instance.one_off:
                 component.depends_on = [word.split(":")[0] for word in labels.get(LABEL + "depends_on", "").split(",") if word]
-                self.labels = labels
+                self.labels[service] = labels
         self.components_by_id = components
         return sorted(components.values(), key=lambda component: component.id)
 
@@ -207,16 +207,28 @@ class Compose:
         return sorted(shared - {"bridge", "host", "none"})
 
     def wanted(self, timeout: float) -> dict[str, Any]:
-        """What the project's files ask for now: {service: {"environment", "networks", "ports", "replicas", "secrets"}}, secrets raw."""
-        files = [name for name in self.labels.get(LABEL + "project.config_files", "").split(",") if name]
-        folder = self.labels.get(LABEL + "project.working_dir", "")
+        """What the project's files ask for now: {service: {"environment", "networks", "ports", "profiles", "replicas"}}, secrets raw.
+
+        Each container remembers the files that it was made from, and they need not be the same ones.
+        """
+        groups: dict[tuple[str, str, str], list[str]] = {}
+        for service, labels in self.labels.items():
+            key = tuple(labels.get(LABEL + "project." + what, "") for what in ("config_files", "working_dir", "environment_file"))
+            groups.setdefault((key[0], key[1], key[2]), []).append(service)
+        found: dict[str, Any] = {}
+        for (files, folder, environment_file), services in groups.items():
+            asked = self._config([name for name in files.split(",") if name], folder, environment_file, timeout)
+            found.update({name: read_wanted(asked[name], self.project) for name in services if name in asked})
+        return found
+
+    def _config(self, files: list[str], folder: str, environment_file: str, timeout: float) -> dict[str, Any]:
+        """The services of `docker compose config` for these files."""
         missing = [name for name in files if not os.path.isfile(name)]
         if not files or missing:
             raise StackError("the project's Compose files are not readable here (%s)" % (", ".join(missing) or "no label"), kind="not_found")
         command = ["docker", "compose", "--project-name", self.project, "--project-directory", folder]
         for name in files:
             command += ["--file", name]
-        environment_file = self.labels.get(LABEL + "project.environment_file", "")
         for name in environment_file.split(","):
             if name and os.path.isfile(name):
                 command += ["--env-file", name]
@@ -232,8 +244,8 @@ class Compose:
             raise StackError("docker compose config did not answer in time", kind="timeout") from error
         if done.returncode != 0:
             raise StackError("docker compose config: %s" % done.stderr.decode("utf-8", "replace").strip()[-300:], kind="compose_invalid")
-        services = json.loads(done.stdout).get("services", {})
-        return {name: read_wanted(service, self.project) for name, service in services.items()}
+        services: dict[str, Any] = json.loads(done.stdout).get("services", {})
+        return services
 
 
 def _host_file(path: str, limit: int) -> File | None:
