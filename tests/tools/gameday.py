@@ -102,6 +102,14 @@ def kept(results: Iterable[Result], commit: str) -> list[Result]:
     return [result for result in results if result.get("commit") == commit and result.get("verdict")]
 
 
+def latest(results: Iterable[Result]) -> list[Result]:
+    """One result a case, the newest."""
+    newest: dict[tuple[str, str], Result] = {}
+    for result in sorted(results, key=lambda result: result["time"]):
+        newest[result["fault"], result["stack"]] = result
+    return list(newest.values())
+
+
 def passed(result: Result) -> bool:
     return bool(result["exact"]) and not result.get("error")
 
@@ -400,6 +408,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--inject", default="", metavar="FAULT", help="break one stack and leave it so")
     parser.add_argument("--heal-all", action="store_true", help="take back what was left")
     parser.add_argument("--list", action="store_true", help="the cases, without running them")
+    parser.add_argument(
+        "--merge", default="", metavar="FILE,FILE", help="with --record: results of other runs (shards, stacks) too; the latest of a case counts"
+    )
     parser.add_argument("--record", default="", metavar="FILE", help="write the coverage record after the run, or, alone, from the last results")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -427,8 +438,8 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
     faults = faultfile.read_folder(Path(options.fault_dir).resolve() if options.fault_dir else faultfile.FAULTS)
     titles = {name: fault.title for name, fault in faults.items()}
     output = Path(options.output)
-    if options.record and not {word.split("=")[0] for word in given if word.startswith("--")} - {"--record", "--output", "--fault-dir"}:
-        return write_record(Path(options.record), titles, output)
+    if options.record and not {word.split("=")[0] for word in given if word.startswith("--")} - {"--record", "--merge", "--output", "--fault-dir"}:
+        return write_record(Path(options.record), titles, [output, *map(Path, filter(None, options.merge.split(",")))])
     if options.inject:
         if len(stacks) != 1 or options.inject not in faults:
             raise FaultError("--inject wants the name of a fault and --stack the name of one stack")
@@ -450,12 +461,12 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
         return try_cases(chosen, faults)
     status = run_cases(chosen, faults, kept(read_results(output), commit()) if options.resume else [], output)
     if options.record:
-        write_record(Path(options.record), titles, output)
+        write_record(Path(options.record), titles, [output, *map(Path, filter(None, options.merge.split(",")))])
     return status
 
 
-def write_record(path: Path, titles: Mapping[str, str], output: Path) -> int:
-    results = read_results(output)
+def write_record(path: Path, titles: Mapping[str, str], outputs: Iterable[Path]) -> int:
+    results = latest(result for output in outputs for result in read_results(output))
     if not results:
         raise FaultError("no results yet: run a game day first")
     path.write_text(record(results, titles), encoding="utf-8")

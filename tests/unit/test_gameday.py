@@ -274,6 +274,12 @@ def test_a_case_that_is_not_exact_makes_the_exit_status_1(tmp_path: Path, monkey
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
 
 
+def test_the_differences_of_settings_are_named_without_values() -> None:
+    before = {"api 1": {"memory": 1, "ports": 2}, "roles": "x", "redis": {"save": "1"}}
+    after = {"api 1": {"memory": 1, "ports": 3}, "roles": "y", "redis": {"save": "1"}}
+    assert gameday.differences(before, after) == ["api 1 differs in ports", "roles differs"]
+
+
 def test_the_record_has_a_line_a_fault_and_a_column_a_stack() -> None:
     text = gameday.record(
         [result("a", named=[], expected=[LOCK]), result("a", "second", exact=False, expected=[LOCK], named=[SAVE], error="x | y"), result("b")], {"a": "Title"}
@@ -281,6 +287,11 @@ def test_the_record_has_a_line_a_fault_and_a_column_a_stack() -> None:
     assert "2 exact of 3" in text
     assert "| a<br>Title | `postgres.lock_held` | exact (2.5) | **not exact**: named redis.save_failing on queue – x \\| y |" in text
     assert "| b<br> | none (control) | exact (2.5) | – |" in text
+
+
+def test_of_several_results_of_a_case_the_newest_counts() -> None:
+    results = [result("a", time="2", verdict="down"), result("a", time="1"), result("a", "second", time="1")]
+    assert [(one["stack"], one["verdict"]) for one in gameday.latest(results)] == [("second", "healthy"), ("reference", "down")]
 
 
 # The journal
