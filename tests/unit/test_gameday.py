@@ -291,7 +291,7 @@ def test_the_record_has_a_line_a_fault_and_a_column_a_stack() -> None:
 
 def test_of_several_results_of_a_case_the_newest_counts() -> None:
     results = [result("a", time="2", verdict="down"), result("a", time="1"), result("a", "second", time="1")]
-    assert [(one["stack"], one["verdict"]) for one in gameday.latest(results)] == [("second", "healthy"), ("reference", "down")]
+    assert [(one["stack"], one["verdict"]) for one in gameday.latest(results)] == [("reference", "down"), ("second", "healthy")]
 
 
 # The journal
