@@ -559,3 +559,11 @@ def test_hostile_lines_are_linear(text):
         read(text)
         last_words(stamped(text.split("\n")), Mask())
     assert time.process_time() - began < 4
+
+
+def test_a_servers_word_behind_a_line_break_of_a_user_is_no_event():
+    line = "2026-11-22 21:33:39,769 INFO [backend.http] GET /x"
+    quoted = [line, 'FATAL:  password authentication failed for user "postgres"', "MISCONF Redis is configured to save RDB snapshots"]
+    assert read("\n".join(quoted * 12))["signatures"] == []
+    alone = read('FATAL:  password authentication failed for user "postgres"')
+    assert [signature["kind"] for signature in alone["signatures"]] == ["error"], "a program that puts nothing before its lines"

@@ -159,6 +159,7 @@ class Reader:
         self.last: float | None = None
         self.levels: dict[str, int] = {}
         self._second = ("", 0)
+        self._timed = False
 
     def events(self, lines: Iterable[str]) -> Iterator[Event]:
         """The events in the order of their first lines."""
@@ -190,7 +191,11 @@ class Reader:
                 trace.feed(line)
                 continue
             event = parse_line(line, at)
+            if event is not None and line.startswith("FATAL") and self._timed:
+                # A program that puts the time before its lines does not begin one with a server's word: it is quoted, behind a line break.
+                continue
             if event is not None:
+                self._timed = self._timed or (event.form == "python" and line[0] in "[0123456789")
                 if now is not None:
                     yield self._count(now)
                 now = event
