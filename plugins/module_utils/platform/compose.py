@@ -75,12 +75,19 @@ class Compose:
             service = labels.get(LABEL + "service", detail["Name"].lstrip("/"))
             component = components.setdefault(service, Component(id=service))
             instance = read_instance(detail)
+            if re.fullmatch(r"[0-9a-f]{64}", instance.home_network):
+                instance.home_network = self._network_name(instance.home_network)
             component.instances.append(instance)
             if not instance.one_off:
                 component.depends_on = [word.split(":")[0] for word in labels.get(LABEL + "depends_on", "").split(",") if word]
                 self.labels[service] = labels
         self.components_by_id = components
         return sorted(components.values(), key=lambda component: component.id)
+
+    def _network_name(self, network_id: str) -> str:
+        """The name of a network by its id; "" when it is gone."""
+        found = self.engine.ask(lambda: self.engine.api.networks(ids=[network_id]))
+        return str(found[0]["Name"]) if found else ""
 
     def processes(self, instance: Instance) -> list[Process]:
         table = self.engine.ask(lambda: self.engine.api.top(instance.id, ps_args="-eo pid,ppid,stat,args"))
@@ -218,7 +225,7 @@ class Compose:
         found: dict[str, Any] = {}
         for (files, folder, environment_file), services in groups.items():
             asked = self._config([name for name in files.split(",") if name], folder, environment_file, timeout)
-            found.update({name: read_wanted(asked[name], self.project) for name in services if name in asked})
+            found.update({name: asked[name] for name in services if name in asked})
         return found
 
     def _config(self, files: list[str], folder: str, environment_file: str, timeout: float) -> dict[str, Any]:
@@ -244,8 +251,9 @@ class Compose:
             raise StackError("docker compose config did not answer in time", kind="timeout") from error
         if done.returncode != 0:
             raise StackError("docker compose config: %s" % done.stderr.decode("utf-8", "replace").strip()[-300:], kind="compose_invalid")
-        services: dict[str, Any] = json.loads(done.stdout).get("services", {})
-        return services
+        found = json.loads(done.stdout)
+        names = {key: (network or {}).get("name") or "%s_%s" % (self.project, key) for key, network in (found.get("networks") or {}).items()}
+        return {name: read_wanted(service, names) for name, service in (found.get("services") or {}).items()}
 
 
 def _host_file(path: str, limit: int) -> File | None:
@@ -259,13 +267,14 @@ def _host_file(path: str, limit: int) -> File | None:
         return None
 
 
-def read_wanted(service: dict[str, Any], project: str) -> dict[str, Any]:
-    """One service of `docker compose config`, in our words."""
-    networks = [("%s_%s" % (project, name)) for name in (service.get("networks") or {})]
+def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, Any]:
+    """One service of `docker compose config`, in our words. networks: the engine's names of the files' networks."""
     return {
-        "environment": {key: value for key, value in (service.get("environment") or {}).items() if value is not None},
-        "networks": networks,
-        "ports": [{"inside": port.get("target"), "outside": int(port.get("published") or 0)} for port in service.get("ports") or []],
+        # Compose writes a dollar sign of a value as two.
+        "environment": {key: str(value).replace("$$", "$") for key, value in (service.get("environment") or {}).items() if value is not None},
+        "networks": [networks.get(name, name) for name in service.get("networks") or {}],
+        # A range of ports is one entry: its first one is looked for.
+        "ports": [{"inside": port.get("target"), "outside": int(str(port.get("published") or 0).split("-")[0])} for port in service.get("ports") or []],
         "profiles": service.get("profiles") or [],
         "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
     }
@@ -315,7 +324,7 @@ def read_instance(detail: dict[str, Any]) -> Instance:
             name: {"address": seat.get("IPAddress", ""), "aliases": sorted(set((seat.get("Aliases") or []) + [detail["Name"].lstrip("/")]))}
             for name, seat in seats.items()
         },
-        home_network=host.get("NetworkMode", ""),
+        home_network=_home_network(host.get("NetworkMode", ""), seats),
         mounts=[
             {"source": mount.get("Source", ""), "target": mount.get("Destination", ""), "kind": mount.get("Type", "")} for mount in detail.get("Mounts") or []
         ],
@@ -324,6 +333,11 @@ def read_instance(detail: dict[str, Any]) -> Instance:
         config_hash=labels.get(LABEL + "config-hash", ""),
         one_off=labels.get(LABEL + "oneoff", "False") == "True",
     )
+
+
+def _home_network(mode: str, seats: dict[str, Any]) -> str:
+    """The network that a container was made for, by name: of one that is not the project's own, Compose notes the id."""
+    return next((name for name, seat in seats.items() if mode and seat.get("NetworkID") == mode), mode)
 
 
 def read_health(health: dict[str, Any]) -> dict[str, Any]:
