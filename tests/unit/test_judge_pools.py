@@ -113,3 +113,10 @@ def test_the_budget_is_an_option():
 def test_without_pools_nothing_is_said():
     assert judged(pools.pool_exhausted) == judged(pools.pool_over_budget) == []
     assert {judge.domain for judge in JUDGES if judge.function in (pools.pool_exhausted, pools.pool_over_budget)} == {"stack"}
+
+
+@pytest.mark.parametrize(("waiting", "severity"), [(0, None), (4, None), (5, "warning"), (28, "critical")])
+def test_requests_that_wait_for_a_lock(waiting, severity):
+    sessions = {**counts(active=28), "waiting": waiting}
+    answers = judged(pools.requests_waiting, pool(sessions=sessions))
+    assert [getattr(answer, "severity", None) for answer in answers] == [severity]

@@ -219,6 +219,9 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
             return
         else:
             fine = fine or Clear(finding_id, component, {**evidence, "checks": sorted(checks)})
+    other = [answer["status"] for _path, answer in _routes(seen) if answer["kind"] in ("health", "ready") and answer["kind"] != kind]
+    if not fine and asked and all(answer["status"] == 404 for _path, answer in asked) and any(status and 200 <= status < 300 for status in other):
+        return  # the application speaks of itself on the other route, and has none of this kind
     yield fine or unknown or Unseen(finding_id, component, "no %s route was asked" % kind)
 
 

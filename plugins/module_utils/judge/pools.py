@@ -119,6 +119,19 @@ def _cause(pool: dict[str, Any], server: dict[str, Any] | None, whole: int | Non
     return "too_small"
 
 
+@judges("postgres.requests_waiting", domain="stack")
+def requests_waiting(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A client many of whose sessions wait for a lock: its requests hang, whatever its health routes say (as many as for lock_held: 5 / 10)."""
+    for pool in seen.get("pools") or []:
+        waiting, total = pool["sessions"].get("waiting", 0), pool["sessions"]["total"]
+        severity = limits.grade("postgres_lock_waiting_sessions", waiting, component=pool["component"])
+        evidence = {"waiting": waiting, "total": total, "capacity": whole_capacity(pool)}
+        if severity:
+            yield Finding("postgres.requests_waiting", pool["component"], severity, evidence, about=pool["server"])
+        else:
+            yield Clear("postgres.requests_waiting", pool["component"], evidence, about=pool["server"])
+
+
 @judges("postgres.pool_over_budget", domain="stack")
 def pool_over_budget(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Together the pools may open more connections than the server has: replicas × processes × (size + overflow) against 0.8 of the usable slots.

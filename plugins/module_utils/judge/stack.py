@@ -110,6 +110,7 @@ def _pool_of(seen: dict[str, Any], component: dict[str, Any], server: str, sessi
             "active": sum(1 for session in own if session.get("state") == "active"),
             "idle": sum(1 for session in own if session.get("state") == "idle"),
             "idle_in_transaction": len(held),
+            "waiting": sum(1 for session in own if session.get("wait_event_type") == "Lock"),
             "oldest_idle_in_transaction_seconds": max(held, default=0.0),
         },
         "log_errors": _queue_pool_errors(seen, component),

@@ -38,6 +38,10 @@ BY_NAME = [
     ("llm", re.compile(r"llm|openai|anthropic|ollama|vllm|litellm")),
     ("api", re.compile(r"api|backend|web|app|server")),
 ]
+# Servers are known by their programs: a copy of a server's image, or the bearer of its settings, may as well do a backup.
+BY_PROGRAM = frozenset(["postgres", "redis", "pgbouncer"])
+# With one of these a component is told where a PostgreSQL is, and is none.
+CLIENT_OF_POSTGRES = re.compile(r"^(POSTGRES\w*_(HOST|SERVER|URL)|PGHOST|DB_HOST|DATABASE_(URL|HOST))$")
 # Roles that do their work and end.
 FINITE = frozenset(["migration"])
 
@@ -62,17 +66,18 @@ def find_role(component: Component, read_script: Callable[[Instance, str], str])
                 return role, "file"
     if passing:
         return "migration", passing
+    seen = any(one.processes for one in instances)
     role = match(BY_IMAGE, [one.image for one in instances])
-    if role:
+    if role and not (seen and role in BY_PROGRAM):
         return role, "image"
-    for one in instances:
-        if {"POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"} & set(one.environment):
+    for one in [] if seen else instances:
+        if {"POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"} & set(one.environment) and not any(CLIENT_OF_POSTGRES.match(name) for name in one.environment):
             return "postgres", "environment"
         for port, server in ((5432, "postgres"), (6379, "redis")):
             if port in one.exposed:
                 return server, "port"
     role = match(BY_NAME, [component.id.lower()])
-    return (role, "name") if role else ("unknown", "")
+    return (role, "name") if role and not (seen and role in BY_PROGRAM) else ("unknown", "")
 
 
 def match(table: Iterable[tuple[str, re.Pattern]], texts: Iterable[str]) -> str:

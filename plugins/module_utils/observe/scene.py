@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, find_targets
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
@@ -58,6 +58,7 @@ class Scene:
         self.targets: dict[str, list[Target]] = {}
         self.logs: dict[str, Any] = {}
         self.sockets: dict[str, Any] = {}
+        self.filed: dict[str, dict[str, str]] = {}
 
     def discover(self) -> None:
         """Fill in what takes asking."""
@@ -111,24 +112,40 @@ class Scene:
 
     def _targets_of(self, component: Component, instance: Instance) -> list[Target]:
         environment, source = self.environment(instance)
+        filed = filed_settings(environment, partial(self.platform.file, instance), [mount["target"] for mount in instance.mounts], instance.working_dir)
+        self.filed[instance.id] = filed
+        environment = {**filed, **environment}
         secret_files = [mount["target"] for mount in instance.mounts if "/secret" in mount["target"] or is_secret_mount(mount["target"])]
         found = find_targets(component.id, environment, source, partial(self.platform.file, instance), secret_files)
         for value_name, value in environment.items():
             if re.search(r"PASS|SECRET|TOKEN|KEY", value_name, re.IGNORECASE):
                 self.mask.learn(value)
         for target in found:
+            target.source = "file" if target.setting in filed else source
             self.mask.learn(target.password)
             self.mask.learn(target.url if target.password else "")
         return found
 
     def _roles_by_use(self) -> None:
-        """A component that others call as their LLM provider is that, whatever program it runs."""
+        """A component that others call as their LLM provider is that, and one that serves from a database is an api, whatever program it runs."""
         for targets in self.targets.values():
             for target in targets:
                 other = self.component_at(target.component, target.host)
                 if target.kind == "llm" and other is not None and other.id != target.component and other.role in ("api", "unknown", "other"):
                     if not self.targets.get(other.id):
                         other.role, other.role_source = "llm", "peers"
+
+        if any(component.role == "api" for component in self.components):
+            return
+        for component in self.components:
+            serves = any(one.published or self.listens(one) for one in component.instances)
+            if component.role == "unknown" and serves and any(target.server_kind in SERVERS for target in self.targets.get(component.id, [])):
+                component.role, component.role_source = "api", "port"
+
+    def listens(self, one: Instance) -> bool:
+        """Whether others can connect to an instance, as far as that is seen."""
+        sockets = self.sockets.get(one.id)
+        return sockets is not None and any(socket["address"] not in LOOPBACK for socket in sockets["listening"])
 
     def lines(self, one: Instance) -> list[str]:
         """The log lines of an instance; [] where they could not be read."""
@@ -139,10 +156,20 @@ class Scene:
         return [one for component in self.components for one in component.running]
 
     def environment(self, instance: Instance) -> tuple[dict[str, str], str]:
-        """What the program really has: a start script may have added to what the container was given."""
-        program = next((process for process in instance.processes if process.pid != instance.pid), None)
-        seen = self.platform.process_environment(instance, program.pid) if program else None
-        return ({**instance.environment, **seen}, "process") if seen else (instance.environment, "container")
+        """What the program really has: a start script, or the files that the program reads, may add to what the container was given."""
+        given = {**self.filed.get(instance.id, {}), **instance.environment}
+        # From the container's first process down its first children: a start script exports for what it starts.
+        line = [instance.pid] if instance.pid else []
+        while line and len(line) < 8:
+            child = next((process.pid for process in instance.processes if process.parent == line[-1]), None)
+            if child is None or child in line:
+                break
+            line.append(child)
+        for pid in reversed(line):
+            seen = self.platform.process_environment(instance, pid)
+            if seen:
+                return {**given, **seen}, "process"
+        return given, "container"
 
     def component_at(self, client: str, host: str) -> Component | None:
         """The component of this stack that a host name or address means for a client."""

@@ -27,6 +27,9 @@ MODEL_VALUE = re.compile(r"^(gpt-|chatgpt|o\d(-|$)|claude-|gemini-|llama|mistral
 HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR)$")
 POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL".split())
 REDIS_WORDS = frozenset("REDIS VALKEY CACHE QUEUE BROKER CELERY KV".split())
+# Read by the tests of an application only.
+TEST_NAME = re.compile(r"(^|_)TEST(ING|S)?(_|$)", re.IGNORECASE)
+ENV_FILE = re.compile(r"(^|/)(\.env|env)(\.[\w-]+)?$|\.env$")
 # Settings whose values tell how the application behaves and hold nothing secret.
 PLAIN = re.compile(
     r"(POOL|OVERFLOW|WORKERS|CONCURRENCY|TIMEOUT|LOG_?LEVEL|DEBUG|RATE_LIMIT|PROVIDER|_MODEL$|RETR(Y|IES)|PORT$|QUEUES?$|MAX_|_MINUTES$|ENVIRONMENT$)",
@@ -88,6 +91,43 @@ class Target:
 ReadFile = Callable[[str], Any]
 
 
+def read_env_file(text: str) -> dict[str, str]:
+    """The settings of a .env file, as python-dotenv reads its plain forms."""
+    found = {}
+    for line in text.splitlines():
+        match = re.match(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", line)
+        if match:
+            value = match.group(2)
+            quoted = re.match(r"^(['\"])(.*?)\1(\s+#.*)?$", value)
+            found[match.group(1)] = quoted.group(2) if quoted else re.sub(r"(^|\s+)#.*$", "", value)
+    return found
+
+
+def filed_settings(environment: dict[str, str], read_file: ReadFile, mounted: Iterable[str], working_dir: str) -> dict[str, str]:
+    """What a program is told by files and not by its environment: NAME_FILE that holds a URL, and .env files that are mounted.
+
+    A .env beside the program counts only where the environment names no server: many an image holds one of its developers'.
+    """
+    found: dict[str, str] = {}
+    for path in mounted:
+        if ENV_FILE.search(path):
+            found.update(_read_settings(read_file, path))
+    for name, path in environment.items():
+        if name.endswith("_FILE") and path.startswith("/") and re.search(r"_(URL|URI|DSN)_FILE$", name):
+            content = read_file(path)
+            if content is not None:
+                found[name[: -len("_FILE")]] = content.content.decode("utf-8", "replace").strip()
+    known = {**found, **environment}
+    if working_dir and not any(target.server_kind in ("postgres", "redis") for target in find_targets("", known, "", lambda _path: None, [])):
+        found.update(_read_settings(read_file, working_dir.rstrip("/") + "/.env"))
+    return {name: value for name, value in found.items() if name not in environment}
+
+
+def _read_settings(read_file: ReadFile, path: str) -> dict[str, str]:
+    content = read_file(path)
+    return {} if content is None else read_env_file(content.content.decode("utf-8", "replace"))
+
+
 def find_targets(component: str, environment: dict[str, str], source: str, read_file: ReadFile, secret_files: Iterable[str]) -> list[Target]:
     """Every place that this environment names. read_file gives a File or None; secret_files are paths below /run/secrets and the like."""
     found: list[Target] = []
@@ -101,7 +141,7 @@ def find_targets(component: str, environment: dict[str, str], source: str, read_
 
 
 def _from_url(component: str, name: str, value: str, source: str) -> Target | None:
-    if name.endswith("_FILE") or not value:
+    if name.endswith("_FILE") or not value or TEST_NAME.search(name):
         return None
     if POSTGRES_SCHEME.match(value) and "/" in value or (URL_NAME.search(name) and not _is_other_database(value)):
         target = Target(component, name, source, "postgres", url=value, password_setting=name)
@@ -182,7 +222,7 @@ def _from_parts(component: str, environment: dict[str, str], source: str, read_f
     found = []
     for name, host in sorted(environment.items()):
         match = HOST_NAME.match(name)
-        if not match or not host or "://" in host or "/" in host:
+        if not match or not host or "://" in host or "/" in host or TEST_NAME.search(name):
             continue
         prefix = match.group("prefix") + match.group("joint")
         words = set(match.group("prefix").upper().split("_"))

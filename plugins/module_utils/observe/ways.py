@@ -99,7 +99,7 @@ class Ways:
                 HttpTarget("http://%s:%d" % (address, port)),
                 self.scene.mask,
                 min(3.0, self.scene.options.timeout * 0.8),
-                routes=self.scene.options.http_routes,
+                routes=self._routes(one),
                 enter=enter,
                 sample=SAMPLE_SECONDS,
             )
@@ -108,6 +108,11 @@ class Ways:
             if why is None or why["kind"] not in ("protocol", "refused", "reset"):
                 break  # another port is tried only where this one speaks no HTTP
         return facts
+
+    def _routes(self, one: Instance) -> tuple[str, ...]:
+        """The routes that are asked, and the one that the container's own health check asks."""
+        asked = re.findall(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::\d+)?(/[\w./-]*\w)", " ".join(one.health_test))
+        return tuple(dict.fromkeys([*self.scene.options.http_routes, *asked]))
 
     def _http_ports(self, component: Component, one: Instance) -> list[int]:
         """Where an api may listen, likeliest first: open sockets, then what is published, exposed, or said in its command."""
