@@ -88,11 +88,16 @@ class Graph:
         return along == "any"
 
 
+def _rules(finding: Finding | Clear) -> list[dict[str, Any]]:
+    """What the catalogue says that a finding can cause, and along which edge."""
+    return catalogue().get(finding.id, {}).get("explains") or []
+
+
 def can_cause(graph: Graph, cause: Finding, effect: Finding) -> bool:
     """Whether the catalogue says that this finding explains that one, here."""
     if cause is effect or (cause.severity == INFO and not catalogue().get(cause.id, {}).get("explains_as_info")):
         return False
-    for rule in catalogue().get(cause.id, {}).get("explains") or []:
+    for rule in _rules(cause):
         if not fnmatch.fnmatchcase(effect.id, rule["finding"]):
             continue
         where = rule.get("where") or {}
@@ -277,8 +282,7 @@ def _ruled_out(answers: list[Answer], findings: list[Finding], lang: str) -> lis
     for answer in answers:
         if not isinstance(answer, Clear) or (answer.id, answer.component) in found:
             continue
-        rules = catalogue().get(answer.id, {}).get("explains") or []
-        candidate = not ill or any(fnmatch.fnmatchcase(effect.id, rule["finding"]) for rule in rules for effect in ill)
+        candidate = not ill or any(fnmatch.fnmatchcase(effect.id, rule["finding"]) for rule in _rules(answer) for effect in ill)
         if candidate:
             told.setdefault(
                 (answer.id, answer.component, answer.about),
@@ -296,8 +300,12 @@ def _ruled_out(answers: list[Answer], findings: list[Finding], lang: str) -> lis
 def _unknown(answers: list[Answer], findings: list[Finding], lang: str) -> list[dict[str, Any]]:
     """What could not be checked, once for each reason; not what another judge did find."""
     found = {(finding.id, finding.component) for finding in findings}
+    hidden = [(rule["finding"], finding.component) for finding in findings for rule in _rules(finding) if rule["along"] == "same" and "where" not in rule]
     told: dict[tuple[str, str], dict[str, Any]] = {}
     for answer in answers:
+        # What an illness of the same component hides is told by that illness.
+        if isinstance(answer, Unseen) and any(answer.component == where and fnmatch.fnmatchcase(answer.id, what) for what, where in hidden):
+            continue
         if isinstance(answer, Unseen) and (answer.id, answer.component) not in found:
             item = told.setdefault(
                 (answer.component, answer.reason),

@@ -111,3 +111,8 @@ def test_traditional_chinese():
     model = diagnose(stack(*SHOP, edges=EDGES), [finding("container.paused@redis", instance="shop-redis-1")], lang="zh-TW")
     assert model["root_causes"][0]["title"] == "容器已被暫停"
     assert model["lang"] == "zh-TW"
+
+
+def test_what_an_illness_hides_is_not_told_as_unseen():
+    answers = [finding("http.hung@api"), Unseen("http.not_ready", "api", "no answer"), Unseen("postgres.lock_held", "db", "no account")]
+    assert [item["id"] for item in diagnose(stack(*SHOP, edges=EDGES), answers)["unknown"]] == ["postgres.lock_held"]

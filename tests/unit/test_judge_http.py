@@ -106,7 +106,7 @@ def test_health(health, kind):
 def test_what_is_not_offered_is_no_illness():
     answers = judged(facts(route("/health"), route("/ready", 404), route("/metrics", 404), route("/docs", 404)))
     assert not [answer for answer in answers.values() if isinstance(answer, Finding)]
-    assert isinstance(answers["http.not_ready"], Unseen)
+    assert "http.not_ready" not in answers, "a route that the application does not have is no gap where its health route speaks"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ CASES = [
     (part(exposed=[6379]), ("redis", "port")),
     (part("backend"), ("api", "name")),
     (part("mystery", processes=["python3 main.py"]), ("unknown", "")),
+    # A server's image, settings, port or name without the server's program: a backup, a probe, an application.
+    (part("dump", processes=["sh -c while sleep 60; do pg_dump shop; done"], image="postgres:16", exposed=[5432]), ("unknown", "")),
+    (part("redis-metrics", processes=["/redis_exporter"]), ("unknown", "")),
+    (part("shop", processes=["python3 main.py"], environment={"POSTGRES_PASSWORD": "x", "POSTGRES_HOST": "db"}), ("unknown", "")),
+    (part("shop", environment={"POSTGRES_PASSWORD": "x", "POSTGRES_HOST": "db"}), ("unknown", "")),
+    (part("gateway", processes=["python3 main.py"]), ("proxy", "name")),
 ]
 
 

@@ -125,32 +125,33 @@ def _root(page: _Page, item: dict[str, Any], number: int) -> None:
         page.row(cut_columns(row.label, _LABEL - 1), row.text, most=2)
     for change in (item.get("changed") or [])[:2]:
         page.row(words("changed"), "%s %s" % (moment(change.get("time") or 0, "%H:%M:%S"), change.get("what", "")), most=2)
-    _path(page, item)
+    _path(page, item, number)
     _do(page, item)
 
 
-def _path(page: _Page, item: dict[str, Any]) -> None:
+def _path(page: _Page, item: dict[str, Any], number: int) -> None:
     """What the cause leads to: the longest paths in full, the other consequences by component and name."""
     consequences = item.get("consequences") or []
     if not consequences:
         return
     ordered = sorted(consequences, key=lambda entry: -len(entry.get("path") or []))
     paths: list[str] = []
-    for path in (_arrows(entry) for entry in ordered):
+    for path in (_arrows(entry, number) for entry in ordered):
         if path and not any(longer.endswith(path) for longer in paths):  # a part of a longer one is told with it
             paths.append(path)
     for number, path in enumerate(paths[:2]):
         page.row(page.words("why") if number == 0 else "", path, most=4)
-    folded = [entry for entry in ordered if not any(longer.endswith(_arrows(entry) or "\n") for longer in paths[:2])]
+    folded = [entry for entry in ordered if not any(longer.endswith(_arrows(entry, number) or "\n") for longer in paths[:2])]
     if folded:
         names = list(dict.fromkeys("%s %s" % (entry["component"], entry["id"]) for entry in folded))
         more = ", …" if len(names) > 4 else ""
         page.row("" if paths else page.words("why"), "+%d: %s%s" % (len(folded), ", ".join(names[:4]), more), "dim", most=2)
 
 
-def _arrows(entry: dict[str, Any]) -> str:
+def _arrows(entry: dict[str, Any], number: int) -> str:
+    """From the consequence back to the cause, which stands above with its number."""
     path = entry.get("path") or []
-    return " ← ".join(map(str, path)) if len(path) > 1 else ""
+    return " ← ".join([*map(str, path[:-1]), "%d." % number]) if len(path) > 1 else ""
 
 
 def _do(page: _Page, item: dict[str, Any]) -> None:
