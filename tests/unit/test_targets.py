@@ -1,0 +1,68 @@
+"""Where a component is told to connect, by its environment and by files: one row a case."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import filed_settings, find_targets, read_env_file
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import File
+
+
+def files(**texts):
+    """A reader of files: the names' double underscores stand for slashes."""
+    held = {"/" + name.replace("__", "/"): text for name, text in texts.items()}
+    return lambda path: File(held[path].encode(), 0.0) if path in held else None
+
+
+def found(environment):
+    return [(one.kind, one.host, one.port) for one in find_targets("api", environment, "process", files(), [])]
+
+
+TARGETS = [
+    ("a driver of SQLAlchemy", {"DATABASE_URL": "postgresql+asyncpg://u:p@db/shop?ssl=prefer"}, [("postgres", "db", 5432)]),
+    ("the short scheme, a password with everything", {"DATABASE_URL": "postgres://u:p%40s%2Fw%3Ard@db:6432/shop"}, [("postgres", "db", 6432)]),
+    ("a name that says nothing", {"LEDGER": "postgresql://u:p@db/shop"}, [("postgres", "db", 5432)]),
+    ("libpq's own names", {"PGHOST": "db", "PGPORT": "6543", "PGUSER": "u"}, [("postgres", "db", 6543)]),
+    ("an account of Redis", {"CACHE_URL": "redis://app:pw@kv:6390/2"}, [("cache", "kv", 6390)]),
+    ("another broker", {"CELERY_BROKER_URL": "amqp://guest:guest@rabbit:5672//"}, [("unsupported", "rabbit", 0)]),
+    ("what the tests use", {"TEST_DATABASE_URL": "postgresql://u:p@localhost/t", "DB_TEST_HOST": "localhost"}, []),
+    ("another kind of database", {"DATABASE_URL": "mysql://u:p@db/shop"}, []),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "expected"), TARGETS, ids=[case[0] for case in TARGETS])
+def test_find_targets(what, environment, expected):
+    assert found(environment) == expected
+
+
+LINES = [
+    ("A=1", {"A": "1"}),
+    ("export A = 1", {"A": "1"}),
+    ("A='x # y'", {"A": "x # y"}),
+    ('A="x y" # said', {"A": "x y"}),
+    ("A=x#y # said", {"A": "x#y"}),
+    ("A=", {"A": ""}),
+    ("# A=1", {}),
+    ("no setting", {}),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), LINES, ids=[case[0] for case in LINES])
+def test_read_env_file(line, expected):
+    assert read_env_file(line) == expected
+
+
+URL = "postgresql://u:p@db/shop"
+FILED = [
+    ("a mounted .env", {}, ["/etc/shop/.env"], {"etc__shop__.env": "DB=%s" % URL}, {"DB": URL}),
+    ("the environment comes first", {"DB": "x"}, ["/etc/shop/.env"], {"etc__shop__.env": "DB=%s" % URL}, {}),
+    ("a mounted file of another kind", {}, ["/etc/shop/app.conf"], {"etc__shop__app.conf": "DB=%s" % URL}, {}),
+    ("a URL in a secret", {"DATABASE_URL_FILE": "/run/secrets/url"}, [], {"run__secrets__url": URL + "\n"}, {"DATABASE_URL": URL}),
+    ("a .env beside the program", {}, [], {"srv__.env": "DB=%s" % URL}, {"DB": URL}),
+    ("a developer's .env in the image", {"DATABASE_URL": URL}, [], {"srv__.env": "DEV_DB=%s" % URL}, {}),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "mounted", "held", "expected"), FILED, ids=[case[0] for case in FILED])
+def test_filed_settings(what, environment, mounted, held, expected):
+    assert filed_settings(environment, files(**held), mounted, "/srv") == expected
