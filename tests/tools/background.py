@@ -42,7 +42,7 @@ def sessions(place: dict[str, Any]) -> None:
         return True
 
     if "upto" not in place:
-        for _ in range(place.get("count", 1)):
+        for _one in range(place.get("count", 1)):
             if not opened():
                 raise SystemExit("no session")
     else:
@@ -60,7 +60,7 @@ def sessions(place: dict[str, Any]) -> None:
         else:
             count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
             cursor.execute(count)
-            for _ in range(int(usable * place["upto"] / 100) - cursor.fetchone()[0]):
+            for _one in range(int(usable * place["upto"] / 100) - cursor.fetchone()[0]):
                 if not opened():
                     raise SystemExit("no session")
     print("ready", flush=True)
@@ -94,7 +94,7 @@ def traffic(order: dict[str, Any]) -> None:
             if client.send_as_user({"path": order["route"]})[0] != "200":
                 time.sleep(0.2)
 
-    threads = [threading.Thread(target=user, daemon=True) for _ in range(order.get("concurrency", 8))]
+    threads = [threading.Thread(target=user, daemon=True) for _number in range(order.get("concurrency", 8))]
     for thread in threads:
         thread.start()
     print("ready", flush=True)

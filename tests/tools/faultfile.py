@@ -169,7 +169,7 @@ def _problems(content: Any, name: str) -> Iterable[str]:
             yield "verdict: %r is none of %s" % (verdict, ", ".join(VERDICTS))
     for key in ("inject", "heal"):
         for step in content.get(key, ()):
-            if not isinstance(step, dict) or len(step) != 1 or next(iter(step)) not in STEPS:
+            if not isinstance(step, dict) or len(step) != 1 or not set(step) <= STEPS:
                 yield "%s: %r is not one step of: %s" % (key, step, ", ".join(sorted(STEPS)))
     for symptom in _listed(content.get("symptom", ())):
         if not isinstance(symptom, dict) or len(SYMPTOMS & set(symptom)) != 1:

@@ -517,7 +517,7 @@ def signal_(bench: Bench, order: dict[str, Any]) -> None:
             pid, parent, command = line.split(None, 2)
             if re.search(order["processes"], command):
                 rows.append((pid, parent, command))
-    parents = {pid for pid, _, _ in rows}
+    parents = {pid for pid, _parent, _command in rows}
     chosen = {pid: command for pid, parent, command in rows if not order.get("children") or parent in parents}
     if not chosen:
         raise FaultError("no process of %s matches %s" % (order["service"], order["processes"]))
@@ -621,7 +621,7 @@ def open_sessions(bench: Bench, order: Any) -> None:
 
 
 @step
-def drop_app_sessions(bench: Bench, _: Any = True) -> None:
+def drop_app_sessions(bench: Bench, _order: Any = True) -> None:
     """End the application's sessions, so that it must open new ones."""
     place = bench.spec["postgres"]
     bench.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '%s' AND pid <> pg_backend_pid() AND application_name <> '%s'"
@@ -736,7 +736,7 @@ def undo_flood(bench: Bench, count: int) -> None:
 
 
 @step
-def redis_save_fails(bench: Bench, _: Any = True) -> None:
+def redis_save_fails(bench: Bench, _order: Any = True) -> None:
     """The folder of the snapshots cannot be written any more."""
     service = bench.spec["services"]["redis"]
     folder = bench.redis_setting("dir")
@@ -765,14 +765,14 @@ def send(bench: Bench, order: dict[str, Any]) -> None:
     """A request as anybody might send it; {method, path, headers, json, times}. The answer does not matter."""
     client = bench.client(5)
     client.headers = dict(order.get("headers", {}))
-    for _ in range(order.get("times", 1)):
+    for _time in range(order.get("times", 1)):
         client.send(order.get("method", "GET"), order["path"], order.get("json"))
 
 
 @step
 def enqueue(bench: Bench, count: int) -> None:
     client = bench.client(5)
-    for _ in range(count):
+    for _number in range(count):
         client.send_as_user(bench.spec["roundtrip"])
 
 
