@@ -67,6 +67,14 @@ CASES = [
 ]
 
 
+def test_a_server_elsewhere_that_is_silent_is_judged_itself():
+    fact = reach(to="", outer="db.example:5432", host="db.example", connects=False, error="refused")
+    silent = {"answers": {"unseen": {"reason": "refused", "kind": "refused", "fix": ""}}}
+    assert found(judged(api(), reach=[fact], postgres={"db.example:5432": silent})) == []
+    assert found(judged(api(), reach=[fact], postgres={"db.example:5432": {"answers": True}})) == [("network.refused", "api")]
+    assert found(judged(api(), reach=[fact])) == [("network.refused", "api")]
+
+
 @pytest.mark.parametrize(("what", "parts", "fact", "expected"), CASES, ids=[case[0] for case in CASES])
 def test_reach(what, parts, fact, expected):
     assert found(judged(*parts, reach=[fact])) == expected

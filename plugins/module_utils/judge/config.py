@@ -12,6 +12,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
+# How a server that was asked gives no answer at all.
+SILENT = ("refused", "timeout", "unreachable")
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 
@@ -152,6 +154,9 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
         return Finding("network.partitioned", client, severity, {**evidence, "networks_missing": [], "shared": []}, about=about)
     if fact.get("connects"):
         return Clear("network.unreachable", client, evidence, about=about)
+    outer = seen.get(server_kind(fact["kind"]), {}).get(fact.get("outer") or "") if not server else None
+    if outer and (why_unseen(outer.get("answers")) or {}).get("kind") in SILENT:
+        return None  # the server elsewhere was asked, too, and is judged itself
     if fact.get("error") != "refused":
         if server and (_lost_network(seen, client) or _lost_network(seen, server)):
             return None

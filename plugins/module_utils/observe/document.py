@@ -13,7 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen,
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import settings_fact
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import outer_name, settings_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 
@@ -148,9 +148,9 @@ class Document:
             for target in self.scene.targets.get(component.id, []):
                 if target.malformed:
                     continue
-                other = self.scene.component_at(component.id, target.host)
-                name = other.id if other else ("%s:%d" % (target.host, target.port) if "." in target.host else "")
-                if name and name != component.id:
+                other = self.scene.component_at(component.id, target.host, target.server_kind)
+                name = other.id if other else outer_name(target)
+                if name != component.id:
                     edges.setdefault(
                         (component.id, name, target.kind),
                         {

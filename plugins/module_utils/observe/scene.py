@@ -130,7 +130,7 @@ class Scene:
         """A component that others call as their LLM provider is that, and one that serves from a database is an api, whatever program it runs."""
         for targets in self.targets.values():
             for target in targets:
-                other = self.component_at(target.component, target.host)
+                other = self.component_at(target.component, target.host, "llm")
                 if target.kind == "llm" and other is not None and other.id != target.component and other.role in ("api", "unknown", "other"):
                     if not self.targets.get(other.id):
                         other.role, other.role_source = "llm", "peers"
@@ -171,8 +171,25 @@ class Scene:
                 return {**given, **seen}, "process"
         return given, "container"
 
-    def component_at(self, client: str, host: str) -> Component | None:
-        """The component of this stack that a host name or address means for a client."""
+    def component_at(self, client: str, host: str, kind: str = "") -> Component | None:
+        """The component of this stack that a host name or address means for a client that looks for a server of this kind."""
+        found = self._named(client, host)
+        if found is None or not kind or found.role == kind:
+            return found
+        return next((other for other in self._beside(found) if other.role == kind), found)
+
+    def _beside(self, component: Component) -> list[Component]:
+        """The components that share a network namespace (network_mode: service:… or host) with this one."""
+
+        def places(one: Component) -> set[str]:
+            return {
+                "container:" + instance.id if not instance.home_network.startswith(("container:", "host")) else instance.home_network
+                for instance in one.instances
+            }
+
+        return [other for other in self.components if other is not component and places(other) & places(component)]
+
+    def _named(self, client: str, host: str) -> Component | None:
         if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
         for component in self.components:

@@ -17,7 +17,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres imp
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import FINITE
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import SERVERS, Scene
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
 # Have the settings of the whole application, and connect to its database only where a database schedules them.
@@ -54,11 +54,11 @@ class Servers:
                     continue
                 if target.server_kind == "postgres" and self.scene.role_of(name) in SELDOM_CLIENTS:
                     continue
-                other = self.scene.component_at(target.component, target.host)
+                other = self.scene.component_at(target.component, target.host, target.server_kind)
                 if other is not None and other.role == target.server_kind:
                     servers[other.id].clients.append(target)
-                elif other is None and "." in target.host:
-                    name = "%s:%d" % (target.host, target.port)
+                elif other is None:
+                    name = outer_name(target)
                     servers.setdefault(name, Server(name, target.server_kind)).clients.append(target)
         return list(servers.values())
 

@@ -88,6 +88,11 @@ class Target:
         }
 
 
+def outer_name(target: Target) -> str:
+    """What a server that is no component of the stack is called."""
+    return "%s:%d" % (target.host, target.port)
+
+
 ReadFile = Callable[[str], Any]
 
 

@@ -14,7 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import observe_http
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import FINITE
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, Scene
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 # Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
@@ -56,8 +56,8 @@ class Ways:
             "host": target.host,
             "port": target.port,
         }
-        other = self.scene.component_at(component.id, target.host)
-        fact["to"] = other.id if other else ""
+        other = self.scene.component_at(component.id, target.host, target.server_kind)
+        fact["to"], fact["outer"] = (other.id, "") if other else ("", outer_name(target))
         enter = self.scene.platform.enter(one)
         fact["inside"] = enter is not None
         if enter is not None:
