@@ -274,7 +274,9 @@ def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, 
         "environment": {key: str(value).replace("$$", "$") for key, value in (service.get("environment") or {}).items() if value is not None},
         "networks": [networks.get(name, name) for name in service.get("networks") or {}],
         # A range of ports is one entry: its first one is looked for.
-        "ports": [{"inside": port.get("target"), "outside": int(str(port.get("published") or 0).split("-")[0])} for port in service.get("ports") or []],
+        "ports": [
+            {"inside": port.get("target"), "outside": int(str(port.get("published") or 0).split("-", maxsplit=1)[0])} for port in service.get("ports") or []
+        ],
         "profiles": service.get("profiles") or [],
         "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
     }
