@@ -53,16 +53,26 @@ HEADLINES = {
 }
 
 
+# What a Redis is used for.
+USES_OF_REDIS = ("broker", "results", "cache")
+
+
 class Graph:
     """Who uses whom, and whether a finding of one component can be the cause of another's."""
 
     def __init__(self, edges: Iterable[dict[str, Any]]) -> None:
         self.uses: dict[str, set[str]] = {}
+        self.kinds: dict[tuple[str, str], set[str]] = {}
         for edge in edges:
             self.uses.setdefault(edge["from"], set()).add(edge["to"])
+            self.kinds.setdefault((edge["from"], edge["to"]), set()).add("redis" if edge["kind"] in USES_OF_REDIS else edge["kind"])
 
-    def reaches(self, user: str, used: str) -> bool:
-        """Whether a component uses another, itself or through those that it uses."""
+    def reaches(self, user: str, used: str, kind: str = "") -> bool:
+        """Whether a component uses another, itself or through those that it uses. kind: the kind of server at which the way begins, if known."""
+        kind = "redis" if kind in USES_OF_REDIS else kind
+        first = [other for other in self.uses.get(user, ()) if kind in self.kinds[user, other]] if kind else []
+        if first:
+            return any(other == used or self.reaches(other, used) for other in first)
         seen, queue = {user}, deque([user])
         while queue:
             for other in self.uses.get(queue.popleft(), ()):
@@ -80,7 +90,10 @@ class Graph:
         if along == "uses":
             # An effect that names what it is about is explained by an illness of that, not of another dependency.
             near = effect.about or effect.component
-            return (near == cause.component or self.reaches(near, cause.component)) if effect.about else self.reaches(effect.component, cause.component)
+            if effect.about:
+                return near == cause.component or self.reaches(near, cause.component)
+            # So is one whose last words name a kind of server.
+            return self.reaches(effect.component, cause.component, str(effect.evidence.get("failure_about") or ""))
         if along == "used_by":
             return self.reaches(cause.component, effect.component)
         if along == "about":

@@ -55,6 +55,15 @@ def test_a_crash_is_explained_only_by_what_it_names():
     assert sorted(root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [other, down])["root_causes"]) == ["container.crashed", "container.not_running"]
 
 
+def test_a_crash_is_explained_only_by_a_server_of_the_kind_that_it_names():
+    crash = finding("container.crashed@api", failure_about="postgres", failure_kind="postgres_auth")
+    roots = [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [crash, finding("container.paused@redis")])["root_causes"]]
+    assert sorted(roots) == ["container.crashed", "container.paused"]
+    assert [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [crash, finding("container.paused@db")])["root_causes"]] == ["container.paused"]
+    queue = finding("container.copy_down@worker", WARNING, failure_about="broker")
+    assert [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [queue, finding("container.paused@redis")])["root_causes"]] == ["container.paused"]
+
+
 def test_a_slight_cause_stands_only_for_a_grave_symptom_without_a_graver_one():
     slight = finding("postgres.lock_held@db", INFO, pid=1)
     roots = [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [slight, finding("http.hung@api")])["root_causes"]]

@@ -8,9 +8,23 @@ from samples import NOW, component, edge, event, found, instance, stack
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import containers
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding
 
 ENDED = {"state": "exited", "finished_at": NOW - 60}
 CASES = [
+    (
+        "one of two copies was killed",
+        component("worker", "worker", instance("a"), instance("b", exit_code=137, **ENDED)),
+        [],
+        [("container.copy_down", "worker")],
+    ),
+    (
+        "one of two copies keeps ending",
+        component("api", "api", instance("a"), instance("b", restarts=4, started_at=NOW - 2)),
+        [],
+        [("container.copy_down", "api")],
+    ),
+    ("one of two copies was just made", component("api", "api", instance("a"), instance("b", state="created", started_at=0, created_at=NOW - 3)), [], []),
     ("runs", component("api", "api"), [], []),
     ("stopped in good order", component("db", "postgres", instance(exit_code=0, **ENDED)), [], [("container.not_running", "db")]),
     ("stopped by TERM", component("worker", "worker", instance(exit_code=143, **ENDED)), [], [("container.not_running", "worker")]),
@@ -50,7 +64,7 @@ CASES = [
     ("crashed long ago and recovered", component("api", "api", instance(restarts=4, started_at=NOW - 60)), [], []),
     ("paused", component("redis", "redis", instance(state="paused")), [], [("container.paused", "redis")]),
     ("a one-off run that failed", component("api", "api", instance(), instance("x", one_off=True, exit_code=1, **ENDED)), [], []),
-    ("one of two copies ended", component("api", "api", instance(), instance("x", exit_code=0, **ENDED)), [], []),
+    ("one of two copies ended", component("api", "api", instance(), instance("x", exit_code=0, **ENDED)), [], [("container.copy_down", "api")]),
 ]
 
 
@@ -112,3 +126,10 @@ FIRST_LIFE = [
 @pytest.mark.parametrize(("what", "one", "kind", "expected"), FIRST_LIFE, ids=[case[0] for case in FIRST_LIFE])
 def test_a_start_that_fails_is_told_before_the_first_end(what, one, kind, expected):
     assert found(judge_domain(containers.DOMAIN, stack(component("api", "api", one, logs=said(kind))), Limits())) == expected
+
+
+@pytest.mark.parametrize(("code", "severity"), [(0, "info"), (143, "info"), (137, "warning"), (1, "warning")])
+def test_a_copy_that_was_told_to_end_is_a_note(code, severity):
+    seen = stack(component("api", "api", instance("a"), instance("b", exit_code=code, **ENDED)))
+    (answer,) = [one for one in judge_domain(containers.DOMAIN, seen, Limits()) if isinstance(one, Finding)]
+    assert (answer.severity, answer.evidence["instance"]) == (severity, "b")

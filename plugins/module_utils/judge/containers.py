@@ -10,7 +10,7 @@ from typing import Any, Iterator
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 DOMAIN = "containers"
 # The engine's own words when a command cannot be run at all.
@@ -23,6 +23,7 @@ KILLED = 137
 
 @judges(
     "container.not_running",
+    "container.copy_down",
     "container.crashed",
     "container.bad_command",
     "container.oom_killed",
@@ -31,7 +32,7 @@ KILLED = 137
     domain=DOMAIN,
 )
 def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A component of which no copy serves, or whose copies keep ending; the exit code, the engine's events and its last words tell why."""
+    """A component whose copies do not run or keep ending, all or some; the exit code, the engine's events and its last words tell why."""
     for component in view.components(seen):
         name = component["component"]
         copies = view.instances(component)
@@ -48,11 +49,16 @@ def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if alive and not looping:
             yield from _children_killed(seen, name, alive)
             yield Clear("container.not_running", name, {"running": len(alive), "of": len(copies), "seconds": round(min(view.age(seen, one) for one in alive))})
-        if not broken or (alive and not looping):
+        if not broken:
             continue
-        finding = _why_ended(seen, name, component, broken[0], limits)
-        if finding:
-            yield finding
+        answer = _why_ended(seen, name, component, broken[0], limits)
+        if alive and isinstance(answer, Finding):
+            # The others go on serving: less capacity, and no outage; by choice where it was told to end and did.
+            told = answer.id == "container.not_running" and broken[0]["exit_code"] in TERMINATED
+            evidence = {**answer.evidence, "why": answer.id.split(".")[1].replace("_", " "), "running": len(alive), "of": len(copies), "down": len(broken)}
+            yield Finding("container.copy_down", name, INFO if told else WARNING, evidence, answer.confidence)
+        elif answer:
+            yield answer
 
 
 def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: dict[str, Any], limits: Limits) -> Answer | None:
@@ -62,7 +68,7 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
     if state == "running" and last_deaths:
         code = int(last_deaths[-1]["detail"].get("exitCode", code))
     evidence: dict[str, Any] = {"instance": one["name"], "state": state, "exit_code": code, "restarts": one["restarts"], "command": one["command"]}
-    if one["finished_at"] and state != "running":
+    if one["finished_at"] > one["started_at"] and state != "running":
         evidence["seconds"] = round(max(0.0, seen["now"] - one["finished_at"]))
     words = one.get("last_words")
     if isinstance(words, dict) and "unseen" not in words:
