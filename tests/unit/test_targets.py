@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import filed_settings, find_targets, read_env_file
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import filed_settings, find_targets, pgbouncer_targets, read_env_file
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import File
 
 
@@ -66,3 +66,24 @@ FILED = [
 @pytest.mark.parametrize(("what", "environment", "mounted", "held", "expected"), FILED, ids=[case[0] for case in FILED])
 def test_filed_settings(what, environment, mounted, held, expected):
     assert filed_settings(environment, files(**held), mounted, "/srv") == expected
+
+
+INI = """
+[databases]
+; old = host=gone
+shop = host=db port=6543 dbname=shop user=u password='p w'
+* = host=db port=6543
+local = dbname=here
+far = host=10.0.0.9
+
+[pgbouncer]
+listen_addr = 0.0.0.0
+"""
+
+
+def test_pgbouncer_targets():
+    targets = pgbouncer_targets("pool", "/etc/pgbouncer/pgbouncer.ini", INI)
+    assert [(one.setting, one.host, one.port, one.user, one.password) for one in targets] == [
+        ("shop of pgbouncer.ini", "db", 6543, "u", "p w"),
+        ("far of pgbouncer.ini", "10.0.0.9", 5432, "", ""),
+    ]

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, pgbouncer_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
@@ -122,9 +122,18 @@ class Scene:
                 self.mask.learn(value)
         for target in found:
             target.source = "file" if target.setting in filed else source
+        if component.role == "pgbouncer":
+            found += self._behind_pgbouncer(component, instance)
+        for target in found:
             self.mask.learn(target.password)
             self.mask.learn(target.url if target.password else "")
         return found
+
+    def _behind_pgbouncer(self, component: Component, instance: Instance) -> list[Target]:
+        words = [word for text in [*instance.command, *(process.command for process in instance.processes)] for word in text.split()]
+        path = next((word for word in words if word.startswith("/") and word.endswith(".ini")), "/etc/pgbouncer/pgbouncer.ini")
+        content = self.platform.file(instance, path)
+        return pgbouncer_targets(component.id, path, content.content.decode("utf-8", "replace")) if content else []
 
     def _roles_by_use(self) -> None:
         """A component that others call as their LLM provider is that, and one that serves from a database is an api, whatever program it runs."""

@@ -55,6 +55,10 @@ class Servers:
                 if target.server_kind == "postgres" and self.scene.role_of(name) in SELDOM_CLIENTS:
                     continue
                 other = self.scene.component_at(target.component, target.host, target.server_kind)
+                if self.scene.role_of(target.component) == "pgbouncer" and not target.user:
+                    if other is None:  # it hands its clients' accounts on, and has none of its own
+                        servers.setdefault(outer_name(target), Server(outer_name(target), target.server_kind))
+                    continue
                 if other is not None and other.role == target.server_kind:
                     servers[other.id].clients.append(target)
                 elif other is None:

@@ -203,6 +203,26 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
     return None
 
 
+def pgbouncer_targets(component: str, path: str, text: str) -> list[Target]:
+    """The servers behind a PgBouncer, as its own file names them (the section [databases]); one for each place."""
+    found: dict[tuple[str, int], Target] = {}
+    section = ""
+    for line in text.splitlines():
+        heading = re.match(r"^\s*\[(\w+)\]", line)
+        section = heading.group(1) if heading else section
+        entry = re.match(r"^\s*([^\s;#=\[]+)\s*=\s*(.*)$", line) if section == "databases" else None
+        if entry:
+            words = {key: value.strip("'") for key, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\S+)", entry.group(2))}
+            host, port = words.get("host", "").split(",")[0], words.get("port", "5432")
+            if host and not host.startswith("/") and port.isdigit():
+                target = Target(
+                    component, "%s of %s" % (entry.group(1), path.rsplit("/", 1)[-1]), "file", "postgres", host=host, port=int(port), scheme="settings"
+                )
+                target.user, target.password, target.database = words.get("user", ""), words.get("password", ""), words.get("dbname", "")
+                found.setdefault((host, int(port)), target)
+    return list(found.values())
+
+
 def _names_a_model(environment: dict[str, str], name: str) -> bool:
     """Whether a setting beside this URL (same prefix) names a language model."""
     prefix = name.rsplit("_", 1)[0]
