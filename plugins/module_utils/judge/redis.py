@@ -16,7 +16,8 @@ DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol
 # From this share of maxmemory on, an OOM reply since the start speaks of now.
 FULL_PERCENT = 99.0
 # One slow answer of twenty is an accident; so many are a slow server.
-SLOW_SAMPLES = 3
+SLOW_SAMPLES = 5
+SLOW_SAMPLES_WITH_COMMANDS = 3
 
 
 @judges("redis.not_answering", domain=DOMAIN)
@@ -148,9 +149,11 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     over = [one for one in facts["ms"] if bound is not None and one >= bound]
     level = limits.grade("redis_latency_p99_ms", facts["p99_ms"], component)
     evidence = {"p50_ms": facts["p50_ms"], "p99_ms": facts["p99_ms"], "samples": facts["samples"], "over": len(over), "commands": _slow_commands(recent)}
-    if level and (len(over) >= min(SLOW_SAMPLES, facts["samples"])):
+    # Late answers may be the fault of a busy machine; together with slow commands they are Redis's own.
+    needed = min(SLOW_SAMPLES_WITH_COMMANDS if recent else SLOW_SAMPLES, facts["samples"])
+    if level and len(over) >= needed:
         # Graded by what came back again, not by the single worst answer.
-        level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(SLOW_SAMPLES, len(over))], component) or level
+        level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(needed, len(over))], component) or level
         yield Finding("redis.slow", component, level, evidence)
     elif _busy_with(recent, bound, window):
         yield Finding("redis.slow", component, WARNING, evidence, confidence=MEDIUM)
