@@ -44,6 +44,11 @@ CUT_OFF = (
     "postgres.password_rejected",
 )
 RECENT_SECONDS = 1800
+# Said of a server that is no component of the stack, instead of commands for one that is.
+OUTER = {
+    "en": "It belongs to no component of this stack: look at {component} where it runs, and start or mend it there",
+    "zh-TW": "它不屬於此堆疊的任何元件：請到 {component} 執行的地方查看並修復",
+}
 NOT_A_CHANGE = frozenset(["attach", "resize", "commit", "copy", "export"])
 HEADLINES = {
     "healthy": {"en": "Everything that was looked at is well.", "zh-TW": "所有檢查項目皆正常。"},
@@ -211,6 +216,9 @@ def _texts(finding: Finding | Clear | Unseen) -> dict[str, Any]:
 def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[str, Any]:
     texts = _texts(finding)
     entry = catalogue().get(finding.id, {})
+    do = say_all(finding.id, "do", texts, lang)
+    if ":" in finding.component and finding.component not in seen.get("components", {}):
+        do = [fill(OUTER, texts, lang)] + [line for line in do if "docker compose" not in line]
     return {
         "key": key,
         "id": finding.id,
@@ -222,7 +230,7 @@ def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[s
         "explanation": say(finding.id, "explanation", texts, lang),
         "evidence": finding.evidence,
         "rows": entry.get("rows", []),
-        "do": say_all(finding.id, "do", texts, lang),
+        "do": do,
     }
 
 

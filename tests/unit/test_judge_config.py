@@ -67,6 +67,13 @@ CASES = [
 ]
 
 
+def test_a_server_of_another_stack_that_was_stopped_is_named():
+    gone = {"instance": "data-pg-1", "project": "data", "state": "exited", "exit_code": 0, "finished_at": NOW - 60}
+    fact = reach(to="", outer="warehouse:5432", host="warehouse", resolves=False, connects=None, elsewhere=gone)
+    assert found(judged(api(), reach=[fact])) == [("container.not_running", "warehouse:5432")]
+    assert found(judged(api(), reach=[{**fact, "elsewhere": None}])) == [("config.host_unresolved", "api")]
+
+
 def test_a_server_elsewhere_that_is_silent_is_judged_itself():
     fact = reach(to="", outer="db.example:5432", host="db.example", connects=False, error="refused")
     silent = {"answers": {"unseen": {"reason": "refused", "kind": "refused", "fix": ""}}}

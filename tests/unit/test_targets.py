@@ -24,7 +24,7 @@ TARGETS = [
     ("a name that says nothing", {"LEDGER": "postgresql://u:p@db/shop"}, [("postgres", "db", 5432)]),
     ("libpq's own names", {"PGHOST": "db", "PGPORT": "6543", "PGUSER": "u"}, [("postgres", "db", 6543)]),
     ("an account of Redis", {"CACHE_URL": "redis://app:pw@kv:6390/2"}, [("cache", "kv", 6390)]),
-    ("another broker", {"CELERY_BROKER_URL": "amqp://guest:guest@rabbit:5672//"}, [("unsupported", "rabbit", 0)]),
+    ("another broker", {"CELERY_BROKER_URL": "amqp://guest:guest@rabbit:5672//"}, [("unsupported", "rabbit", 5672)]),
     ("what the tests use", {"TEST_DATABASE_URL": "postgresql://u:p@localhost/t", "DB_TEST_HOST": "localhost"}, []),
     ("another kind of database", {"DATABASE_URL": "mysql://u:p@db/shop"}, []),
 ]

@@ -114,7 +114,16 @@ def differs(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Clear("config.setting_differs", component["component"], {"instances": len(copies)})
 
 
-@judges("config.host_unresolved", "config.wrong_port", "config.wrong_host", "network.unreachable", "network.refused", "network.partitioned", domain="stack")
+@judges(
+    "container.not_running",
+    "config.host_unresolved",
+    "config.wrong_port",
+    "config.wrong_host",
+    "network.unreachable",
+    "network.refused",
+    "network.partitioned",
+    domain="stack",
+)
 def reach(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Does each setting lead somewhere? Asked from where the component stands: its resolver, its network."""
     told: set[tuple[str, str, Any]] = set()
@@ -147,6 +156,10 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
     if server and view.is_starting(seen, server, limits) and not fact.get("connects"):
         return Unseen("network.unreachable", client, "%s has just been started" % server)
     if not fact["resolves"]:
+        gone = fact.get("elsewhere")
+        if gone:
+            seconds = round(max(0.0, seen["now"] - gone["finished_at"])) if gone["finished_at"] else None
+            return Finding("container.not_running", fact["outer"], severity, {**gone, "seconds": seconds, "stopped_by": "", "named_by": [client]})
         if not server:
             return Finding("config.host_unresolved", client, severity, evidence)
         if _lost_network(seen, client) or _lost_network(seen, server):

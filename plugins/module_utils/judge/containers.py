@@ -55,7 +55,8 @@ def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if alive and isinstance(answer, Finding):
             # The others go on serving: less capacity, and no outage; by choice where it was told to end and did.
             told = answer.id == "container.not_running" and broken[0]["exit_code"] in TERMINATED
-            evidence = {**answer.evidence, "why": answer.id.split(".")[1].replace("_", " "), "running": len(alive), "of": len(copies), "down": len(broken)}
+            why = "stopped" if answer.id == "container.not_running" else answer.id.split(".")[1].replace("_", " ")
+            evidence = {**answer.evidence, "why": why, "running": len(alive), "of": len(copies), "down": len(broken)}
             yield Finding("container.copy_down", name, INFO if told else WARNING, evidence, answer.confidence)
         elif answer:
             yield answer

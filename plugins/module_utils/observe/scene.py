@@ -144,6 +144,8 @@ class Scene:
                     if not self.targets.get(other.id):
                         other.role, other.role_source = "llm", "peers"
 
+                if target.kind == "unsupported" and other is not None and other.role == "unknown":
+                    other.role, other.role_source = "broker", "peers"
         if any(component.role == "api" for component in self.components):
             return
         for component in self.components:

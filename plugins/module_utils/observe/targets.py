@@ -20,6 +20,7 @@ POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?:?/{0,2}", re.IGNO
 REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?|valkeys?|sentinel|redis\+socket|unix):?/{0,2}", re.IGNORECASE)
 HTTP_SCHEME = re.compile(r"^https?://", re.IGNORECASE)
 OTHER_BROKER = re.compile(r"^(amqps?|sqs|pyamqp|kafka)://", re.IGNORECASE)
+OTHER_PORTS = {"amqp": 5672, "amqps": 5671, "pyamqp": 5672, "kafka": 9092}
 URL_NAME = re.compile(r"(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_(URL|URI|DSN)$|^(DSN|DATABASE_URL)$", re.IGNORECASE)
 REDIS_URL_NAME = re.compile(r"(REDIS|BROKER|RESULT_BACKEND|CACHE|VALKEY)\w*(_(URL|URI|DSN))?$", re.IGNORECASE)
 LLM_NAME = re.compile(r"openai|anthropic|llm|azure|ollama|litellm|vllm|mistral|gemini|bedrock|model", re.IGNORECASE)
@@ -180,7 +181,12 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         return target
     if OTHER_BROKER.match(value):
         parts = urlsplit(value)
-        return Target(component, name, source, "unsupported", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
+        target = Target(component, name, source, "unsupported", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
+        try:
+            target.port = parts.port or OTHER_PORTS.get(parts.scheme.lower(), 0)
+        except ValueError as error:
+            target.malformed = "not a URL: %s" % error
+        return target
     if HTTP_SCHEME.match(value):
         try:
             parts = urlsplit(value)

@@ -74,6 +74,11 @@ class Ways:
         except StackError as error:
             return {**fact, "resolves": unseen(error.message, kind=error.kind)}
         fact.update({"resolves": bool(addresses), "addresses": addresses})
+        if not addresses and not other:
+            try:
+                fact["elsewhere"] = self.scene.platform.elsewhere(one, target.host)
+            except StackError:
+                pass  # the engine may be out of reach from where this thread stands: then nothing more is known of the name
         if addresses:
             fact.update(try_tcp(addresses[0], target.port, min(2.0, self.scene.options.timeout)))
         return fact

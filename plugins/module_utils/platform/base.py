@@ -131,6 +131,9 @@ class Platform(Protocol):
         inside: whether the calling thread has entered the instance's network; otherwise the answer comes from what is known of it.
         """
 
+    def elsewhere(self, instance: Instance, host: str) -> dict[str, Any] | None:
+        """A part of another stack that bears this name where the instance stands, and does not run: {"instance", "project", "state", …}."""
+
     def sockets(self, instance: Instance) -> dict[str, Any] | None:
         """{"listening": [{"address", "port"}], "peers": [{"local_port", "address", "port"}]}; None where it cannot be read."""
 

@@ -204,6 +204,23 @@ class Compose:
         found["listening"] = [one for one in found["listening"] if one["address"] != "127.0.0.11"]
         return found
 
+    def elsewhere(self, instance: Instance, host: str) -> dict[str, Any] | None:
+        """The container of another project that bears this name on a network of the instance, and does not run."""
+        for one in self.engine.ask(lambda: self.engine.api.containers(all=True)):
+            networks = set((one.get("NetworkSettings") or {}).get("Networks") or {}) & set(instance.networks)
+            if one["Labels"].get(LABEL + "project") == self.project or one["State"] == "running" or not networks:
+                continue
+            other = read_instance(self.engine.ask(partial(self.engine.api.inspect_container, one["Id"])))
+            if any(host in other.networks.get(name, {}).get("aliases", []) for name in networks):
+                return {
+                    "instance": other.name,
+                    "project": one["Labels"].get(LABEL + "project", ""),
+                    "state": other.state,
+                    "exit_code": other.exit_code,
+                    "finished_at": other.finished_at,
+                }
+        return None
+
     def outsiders(self) -> list[str]:
         """Networks of this project's containers on which containers of other projects stand, too."""
         mine = {network for component in self.components_by_id.values() for instance in component.instances for network in instance.networks}
