@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import deque
+from dataclasses import replace
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
@@ -49,7 +50,7 @@ OUTER = {
     "en": "It belongs to no component of this stack: look at {component} where it runs, and start or mend it there",
     "zh-TW": "它不屬於此堆疊的任何元件：請到 {component} 執行的地方查看並修復",
 }
-NOT_A_CHANGE = frozenset(["attach", "resize", "commit", "copy", "export"])
+NOT_A_CHANGE = frozenset(["attach", "rename", "resize", "commit", "copy", "export"])
 HEADLINES = {
     "healthy": {"en": "Everything that was looked at is well.", "zh-TW": "所有檢查項目皆正常。"},
     "unknown": {"en": "Nothing wrong was found, but {count} things could not be checked.", "zh-TW": "未發現異常，但有 {count} 項無法檢查。"},
@@ -136,9 +137,10 @@ def distinct(findings: Iterable[Finding]) -> list[Finding]:
     """One finding for each illness, the gravest first: two judges may see the same one."""
     best: dict[tuple[Any, ...], Finding] = {}
     for finding in sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.id, one.component)):
-        best.setdefault(
-            (finding.id, finding.component, finding.about, finding.evidence.get("pid"), finding.evidence.get("queue"), finding.evidence.get("route")), finding
-        )
+        key = (finding.id, finding.component, finding.about, finding.evidence.get("pid"), finding.evidence.get("queue"), finding.evidence.get("route"))
+        first = best.setdefault(key, finding)
+        # What the other one saw besides is worth knowing, too.
+        best[key] = replace(first, evidence={**first.evidence, **{name: value for name, value in finding.evidence.items() if name not in first.evidence}})
     return list(best.values())
 
 

@@ -64,6 +64,18 @@ def test_a_crash_is_explained_only_by_a_server_of_the_kind_that_it_names():
     assert [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [queue, finding("container.paused@redis")])["root_causes"]] == ["container.paused"]
 
 
+def test_two_judges_of_one_illness_add_up():
+    twice = [finding("postgres.password_rejected@api", about="db", cause="password"), finding("postgres.password_rejected@api", about="db", setting="PGDSN")]
+    (root,) = diagnose(stack(*SHOP, edges=EDGES), twice)["root_causes"]
+    assert root["evidence"] == {"cause": "password", "setting": "PGDSN"}
+
+
+def test_a_server_elsewhere_is_not_looked_for_by_the_commands_of_this_stack():
+    (root,) = diagnose(stack(*SHOP, edges=EDGES), [finding("postgres.not_answering@db.example:5432")])["root_causes"]
+    assert "db.example:5432" in root["do"][0]
+    assert not any("docker compose" in line for line in root["do"])
+
+
 def test_a_slight_cause_stands_only_for_a_grave_symptom_without_a_graver_one():
     slight = finding("postgres.lock_held@db", INFO, pid=1)
     roots = [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [slight, finding("http.hung@api")])["root_causes"]]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import celery, config, containers, http, logs, network, pools, postgres, redis, view
@@ -46,13 +47,21 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
                 # A broker that does not answer is judged as a Redis; what it would have told is not known.
                 answers.append(Unseen("celery.no_worker", component, "the broker could not be asked: %s" % why["reason"]))
                 continue
-            answers.extend(judge_domain(domain, facts, limits))
+            found = judge_domain(domain, facts, limits)
+            if len(view.running(seen["components"].get(facts["component"], {"instances": []}))) > 1 and facts.get("instance"):
+                found = [_of_copy(answer, facts["instance"]) for answer in found]
+            answers.extend(found)
     for component in view.components(seen):
         if not why_unseen(component["logs"]):
             answers.extend(judge_domain("logs", component["logs"], limits))
     answers.extend(judge_domain(containers.DOMAIN, seen, limits))
     answers.extend(judge_domain("stack", {**seen, **pools_view(seen)}, limits))
     return [_not_yet(seen, answer, limits) for answer in answers]
+
+
+def _of_copy(answer: Answer, instance: str) -> Answer:
+    """The answer with the name of the copy that it was seen on."""
+    return answer if isinstance(answer, Unseen) else replace(answer, evidence={**answer.evidence, "instance": instance})
 
 
 def _not_yet(seen: dict[str, Any], answer: Answer, limits: Limits) -> Answer:

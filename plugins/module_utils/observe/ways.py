@@ -19,6 +19,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 
 # Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
 SAMPLE_SECONDS = 0.7
+# Copies of an api that are asked, each by itself: one of them may be ill while the others answer.
+COPIES = 4
 
 
 class Ways:
@@ -87,8 +89,8 @@ class Ways:
         probes: dict[str, Callable[[], Any]] = {}
         for component in self.scene.components:
             if component.role == "api":
-                for one in component.running[:1]:
-                    probes["http:" + component.id] = partial(self._look_at_http, component, one)
+                for place, one in enumerate(component.running[:COPIES]):
+                    probes["http:" + component.id + ("/" + one.name if place else "")] = partial(self._look_at_http, component, one)
         return probes
 
     def _look_at_http(self, component: Component, one: Instance) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Ways:
                 sample=SAMPLE_SECONDS,
             )
             facts["port"] = port
+            facts["instance"] = one.name
             why = why_unseen(facts.get("answers"))
             if why is None or why["kind"] not in ("protocol", "refused", "reset"):
                 break  # another port is tried only where this one speaks no HTTP
