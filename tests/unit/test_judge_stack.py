@@ -1,0 +1,31 @@
+"""What is asked of a whole stack at once."""
+
+from __future__ import annotations
+
+from samples import component, found, instance, stack
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, unseen
+
+
+def answered(name, status):
+    route = {"kind": "health", "status": status, "seconds": 0.01, "error": None, "checks": {}, "state": None, "location": None}
+    absent = unseen("none", kind="not_offered")
+    return {
+        "component": "api",
+        "instance": name,
+        "url": "http://x",
+        "routes": {"/health": route},
+        "answers": True,
+        "metrics": absent,
+        "metrics_after": absent,
+    }
+
+
+def test_one_of_two_copies_that_fails_is_named():
+    two = component("api", "api", instance("a", published=[{"inside": 1, "outside": 1, "host": ""}], listening=[1]), instance("b"))
+    answers = judge_stack(stack(two, http={"api": answered("a", 200), "api/b": answered("b", 500)}), Limits())
+    assert ("http.unhealthy", "api") in found(answers)
+    assert [one.evidence["instance"] for one in answers if isinstance(one, Finding) and one.id == "http.unhealthy"] == ["b"]
+    assert found(judge_stack(stack(two, http={"api": answered("a", 200), "api/b": answered("b", 200)}), Limits())) == []
