@@ -86,7 +86,7 @@ CASES = {
     "container.unhealthy": ({"api": {**API, "healthcheck": {"test": ["CMD", "python3", "-c", "exit(1)"], "interval": "1s", "retries": 1}}}, None, "api"),
     "container.healthcheck_broken": ({"api": {**API, "healthcheck": {"test": ["CMD", "curl", "-f", "http://x"], "interval": "1s", "retries": 1}}}, None, "api"),
     "container.memory_near_limit": (
-        {"api": API, "worker": {**PYTHON, "mem_limit": "64m", "command": ["b = b'x' * 54000000\n" + SLEEP]}},
+        {"api": API, "worker": {**PYTHON, "mem_limit": "64m", "command": ["b = b'x' * 60000000\n" + SLEEP]}},
         None,
         "worker",
     ),
