@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.turnstile import turn
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import observe_celery
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
@@ -257,7 +258,8 @@ class Servers:
         facts: dict[str, Any] = {}
         for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
             try:
-                facts = ask(target, self._go(server, way))
+                with turn(server.instance.id if server.instance else server.component, self.scene.options.timeout / 2):
+                    facts = ask(target, self._go(server, way))
             except StackError as error:
                 facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
             why = why_unseen(facts.get("answers"))

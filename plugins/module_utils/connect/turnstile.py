@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A few at a time: many stacks of one run may share a server, and a guest does not come with fifty connections at once."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+SEATS = 4
+
+
+@contextmanager
+def turn(server: str, timeout: float) -> Iterator[None]:
+    """Wait for one of the seats at a server ("host:port"), shared by all processes of this user on this machine.
+
+    The kernel gives a seat back when its holder ends, however it ends. StackError(kind="busy") when none is free in time.
+    """
+    name = "aiops-runbook-%d-%s" % (os.geteuid(), hashlib.sha256(server.encode("utf-8")).hexdigest()[:16])
+    until = time.monotonic() + timeout
+    while True:
+        for seat in range(SEATS):
+            path = os.path.join(tempfile.gettempdir(), "%s-%d.lock" % (name, seat))
+            handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(handle)
+                continue
+            try:
+                yield
+            finally:
+                os.close(handle)
+            return
+        if time.monotonic() >= until:
+            raise StackError("%d others of this run were being served by %s all the time" % (SEATS, server), kind="busy", fix="raise timeout, or lower forks")
+        time.sleep(0.02)
