@@ -278,6 +278,8 @@ def _not_responding_by_count(seen: dict[str, Any]) -> Iterator[Answer]:
     # Who was handed the question and kept silent counts, too, where no number was given.
     wanted = count or int(seen.get("listening") or 0)
     silent = max(0, wanted - len(answered))
+    if not wanted:
+        return  # nobody is there who could be silent
     evidence = {"answered": answered, "expected": wanted, "silent": silent, "instance": "%d of %d" % (silent, wanted), "seconds": None, "processes": None}
     if len(answered) < wanted:
         yield Finding("celery.worker_not_responding", component, WARNING if answered else CRITICAL, evidence, confidence="high" if count else MEDIUM)

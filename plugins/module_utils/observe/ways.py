@@ -155,6 +155,7 @@ class Ways:
         sockets = self.scene.sockets.get(one.id)
         listening = None if sockets is None else any(socket["port"] == mapping["inside"] for socket in sockets["listening"])
         scheme = "https" if mapping["inside"] in (443, 8443) else "http"
+        # By its address no certificate can match; nothing is sent here but a GET, and trust is the check of another day.
         target = HttpTarget("%s://%s:%d" % (scheme, host, mapping["outside"]), verify=False)
         return {
             **self._ask_outside(target),
