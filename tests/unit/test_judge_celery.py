@@ -291,3 +291,8 @@ def test_whether_another_sample_is_needed(seen, expected):
 
 def test_domain_is_registered():
     assert judge.DOMAIN == "celery"
+
+
+def test_nobody_to_expect_and_nobody_there_is_not_called_answering():
+    answers = list(judge_domain("celery", facts(workers=[], expected=[], listening=0), Limits()))
+    assert not [answer for answer in answers if answer.id == "celery.worker_not_responding"]
