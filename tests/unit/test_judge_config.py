@@ -125,6 +125,8 @@ def test_a_setting_that_is_there_is_not_missing():
 def test_setting_missing_is_told_by_a_twin():
     twin = component("worker", "worker", targets=[target()])
     assert found(judged(api(one=CRASHED), twin)) == [("config.setting_missing", "api")]
+    wrong = api(one=CRASHED, settings=[{"name": "DATABASE_URL", "set": True, "source": "container"}])
+    assert not found(judged(wrong, twin)), "it is set, whatever is wrong with it"
     assert not found(judged(api(), twin)), "a component that runs does without it"
 
 

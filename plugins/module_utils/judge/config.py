@@ -86,7 +86,7 @@ def _twin_with(seen: dict[str, Any], component: dict[str, Any], one: dict[str, A
 
 def _lacking(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> tuple[str, str] | None:
     """A connection setting that every running twin has and this component has not: (setting, twin)."""
-    own = {target["setting"] for target in component["targets"]}
+    own = {target["setting"] for target in component["targets"]} | {setting["name"] for setting in component["settings"] if setting["set"]}
     twins = [
         other
         for other in view.components(seen)
@@ -227,6 +227,8 @@ def accounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """
     for kind in ("postgres", "redis"):
         for server, facts in sorted(seen.get(kind, {}).items()):
+            if server not in seen["components"] and (why_unseen(facts.get("answers")) or {}).get("kind") == "dns":
+                continue  # no server was found there that could let anybody in
             there = _worst_by_client(facts.get("accounts") or [])
             complaints = {account["component"]: _complaint(seen, account["component"], kind + "_auth", limits) for account in there}
             for account in there:
