@@ -40,8 +40,9 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
                 # Whether that is an illness is the containers' judgement; nothing was seen of the rest.
                 continue
             if why and why["kind"] == "dns" and component not in seen["components"]:
-                # A server elsewhere whose name nobody knows: the setting that names it is judged.
-                answers.append(Unseen(domain + ".not_answering" if domain != "celery" else "celery.no_worker", component, why["reason"]))
+                # A server elsewhere whose name nobody knows: the setting that names it is judged, where it was followed.
+                if not any(fact.get("outer") == component and fact.get("resolves") is False for fact in seen.get("reach", [])):
+                    answers.append(Unseen(domain + ".not_answering" if domain != "celery" else "celery.no_worker", component, why["reason"]))
                 continue
             if domain == "celery" and why:
                 # A broker that does not answer is judged as a Redis; what it would have told is not known.
