@@ -6,7 +6,7 @@ from samples import component, found, instance, stack
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
 
 DOOR = {"inside": 1, "outside": 1, "host": ""}
 ACCOUNT = {"component": "api", "setting": "DATABASE_URL", "user": "u", "accepted": None}
@@ -50,3 +50,11 @@ def test_a_name_that_nobody_knows_is_told_once():
     seen = stack(component("api", "api", instance("a", published=[DOOR], listening=[1])), postgres={"dbx:5432": nowhere}, reach=[REACH])
     answers = [one for one in judge_stack(seen, Limits()) if one.id.startswith(("postgres.", "config.")) and not isinstance(one, Clear)]
     assert [(one.id, one.component) for one in answers] == [("config.host_unresolved", "api")]
+
+
+def test_logs_that_cannot_be_read_are_said():
+    unread = {"unseen": {"reason": "the log driver none cannot be read back", "kind": "log_driver", "fix": "use json-file"}}
+    stopped = {"unseen": {"reason": "no instance of it runs", "kind": "not_running", "fix": ""}}
+    seen = stack(component("api", "api", logs=unread), component("beat", "beat", logs=stopped))
+    told = [(answer.id, answer.component) for answer in judge_stack(seen, Limits()) if isinstance(answer, Unseen) and answer.id.startswith("logs.")]
+    assert told == [("logs.error_burst", "api")]

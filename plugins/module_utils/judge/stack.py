@@ -53,8 +53,11 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
                 found = [_of_copy(answer, facts["instance"]) for answer in found]
             answers.extend(found)
     for component in view.components(seen):
-        if not why_unseen(component["logs"]):
+        why = why_unseen(component["logs"])
+        if not why:
             answers.extend(judge_domain("logs", component["logs"], limits))
+        elif why["kind"] != "not_running":
+            answers.append(Unseen("logs.error_burst", component["component"], why["reason"], why["fix"]))
     answers.extend(judge_domain(containers.DOMAIN, seen, limits))
     answers.extend(judge_domain("stack", {**seen, **pools_view(seen)}, limits))
     return [_not_yet(seen, answer, limits) for answer in answers]
