@@ -252,3 +252,15 @@ def test_no_secret_is_told_anywhere(tmp_path):
                 if any(form.encode() in content for form in forms):
                     told.append((path.name, value))
     assert not told
+
+
+def test_logs_of_some_components_for_a_window(tmp_path):
+    """Side by side by time, without the stack's secrets; a component that is not there is named."""
+    run("curl", "-s", "-o", "/dev/null", "-H", "X-Request-ID: look-for-me-17", "http://127.0.0.1:18080/look-for-me-17")
+    every = play("logs", tmp_path, "--limit", "reference")
+    assert every.status == 0
+    assert {"api", "nginx", "postgres"} <= set(re.findall(r'"(\w+) \| \d{4}-', every.output))
+    some = play("logs", tmp_path, "--limit", "reference", "-e", '{"components": ["nginx"], "contains": "look-for-me-17"}')
+    assert set(re.findall(r'"(\w+) \| \d{4}-', some.output)) == {"nginx"}
+    wrong = play("logs", tmp_path, "--limit", "reference", "-e", '{"components": ["nobody"]}')
+    assert wrong.status == 2 and "nobody" in wrong.output

@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The logs of a stack, side by side."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_logs
+short_description: Show the logs of all or some components of a stack, in the order of time
+version_added: 0.1.0
+author:
+  - aiops.runbook contributors (@aiops-runbook)
+description:
+  - Reads the containers' logs of the last minutes and puts their lines together by time.
+  - The stack's own secrets, and whatever has the shape of one, are hidden.
+options:
+  stack_platform:
+    description:
+      - What the stack runs on.
+    type: str
+    choices: [compose]
+    default: compose
+  compose_project:
+    description:
+      - The name of the Compose project. Found by itself when only one project has containers on the engine.
+    type: str
+  docker_host:
+    description:
+      - The engine's address, like E(DOCKER_HOST). The environment's, or the local socket, when it is not given.
+    type: str
+  components:
+    description:
+      - The components to read. All of them when it is empty.
+    type: list
+    elements: str
+    default: []
+  since_minutes:
+    description:
+      - How far back to read.
+    type: float
+    default: 10
+  tail:
+    description:
+      - The lines of each container that are read at most, the newest ones.
+    type: int
+    default: 200
+  contains:
+    description:
+      - Show only lines with this text (a trace id, for example).
+    type: str
+    default: ""
+extends_documentation_fragment:
+  - aiops.runbook.check
+seealso:
+  - module: aiops.runbook.stack_check
+"""
+
+EXAMPLES = r"""
+- name: What did the api and the database say in the last five minutes?
+  aiops.runbook.stack_logs:
+    compose_project: shop
+    components: [api, db]
+    since_minutes: 5
+  register: said
+
+- name: One request through all services
+  aiops.runbook.stack_logs:
+    compose_project: shop
+    contains: 6f1c0d9e
+"""
+
+RETURN = r"""
+lines:
+  description: The lines by time.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{component: api, instance: shop-api-1, line: "2026-11-22T20:00:00.1Z GET /orders 200"}]
+unread:
+  description: The containers whose logs could not be read, with the reason.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.tail import read_tail
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **{name: STACK_SPEC[name] for name in ("stack_platform", "compose_project", "docker_host", "timeout")},
+            "components": {"type": "list", "elements": "str", "default": []},
+            "since_minutes": {"type": "float", "default": 10},
+            "tail": {"type": "int", "default": 200},
+            "contains": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    try:
+        platform = Compose(Engine(asked["docker_host"], timeout=asked["timeout"]), asked["compose_project"])
+        said = read_tail(platform, Mask(), asked["components"], asked["since_minutes"], asked["tail"], asked["contains"], asked["timeout"])
+    except StackError as error:
+        module.fail_json(**error.as_failure())
+    module.exit_json(changed=False, **said)
+
+
+if __name__ == "__main__":
+    main()
