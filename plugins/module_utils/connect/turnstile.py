@@ -28,7 +28,12 @@ def turn(server: str, timeout: float) -> Iterator[None]:
     while True:
         for seat in range(SEATS):
             path = os.path.join(tempfile.gettempdir(), "%s-%d.lock" % (name, seat))
-            handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except OSError:
+                # Where no seat can be kept, nobody is counted.
+                yield
+                return
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
