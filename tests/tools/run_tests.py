@@ -130,7 +130,7 @@ def pytest(folder: str, *options: str, minutes: float = 10) -> Result:
 
 def part_setup() -> Result:
     result = Result()
-    for part in ("engine", "base"):
+    for part in ("engine", "base", "test-tools"):
         result.count("setup " + part, run([ROOT / "tests/tools/setup.sh", part], minutes=20) == 0)
     return result
 

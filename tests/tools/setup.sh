@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Prepare a machine for the demo and the tests; each part does nothing where there is nothing to do.
 #
-#   tests/tools/setup.sh [venv] [engine] [base] [lint-tools]      without arguments: venv engine base
+#   tests/tools/setup.sh [venv] [engine] [base] [lint-tools] [test-tools]      without arguments: venv engine base
 #
 # venv        Python environment with Ansible and the test tools; this checkout linked into it as aiops.runbook
 # engine      a Docker engine that answers, and Compose v2
 # base        the image debian:bookworm-slim, on which the reference stacks are built
 # lint-tools  shellcheck, and what ansible-test needs to make its own environments
+# test-tools  the servers and clients that the integration tests start themselves
 #
 # Made for Debian 12 and root; needs Debian's and Python's package registries, nothing else.
 set -euo pipefail
@@ -37,9 +38,9 @@ main() {
     [ ${#parts[@]} -gt 0 ] || parts=(venv engine base)
     for part in "${parts[@]}"; do
         case "$part" in
-            venv | engine | base | lint-tools) ;;
-            -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
-            *) die "there is no part '$part'; the parts are venv, engine, base, lint-tools" ;;
+            venv | engine | base | lint-tools | test-tools) ;;
+            -h | --help) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
+            *) die "there is no part '$part'; the parts are venv, engine, base, lint-tools, test-tools" ;;
         esac
     done
     trap cleanup EXIT
@@ -445,6 +446,13 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 END
         mv "$shim.new" "$shim"
     fi
+}
+
+# ---------------------------------------------------------------- test tools
+
+part_test_tools() {
+    # In runlevel 1 Debian's packages do not start the services that they bring.
+    RUNLEVEL=1 apt_install "the integration tests" redis-server redis-tools postgresql-15 pgbouncer openssh-server openssh-client curl util-linux openssl
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
