@@ -48,7 +48,7 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
                 # A broker that does not answer is judged as a Redis; what it would have told is not known.
                 answers.append(Unseen("celery.no_worker", component, "the broker could not be asked: %s" % why["reason"]))
                 continue
-            found = judge_domain(domain, facts, limits)
+            found = list(judge_domain(domain, facts, limits))
             if len(view.running(seen["components"].get(facts["component"], {"instances": []}))) > 1 and facts.get("instance"):
                 found = [_of_copy(answer, facts["instance"]) for answer in found]
             answers.extend(found)
