@@ -18,7 +18,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets impo
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 # Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
-SAMPLE_SECONDS = 0.7
+SAMPLE_SECONDS = 0.4
 # Copies of an api that are asked, each by itself: one of them may be ill while the others answer.
 COPIES = 4
 
