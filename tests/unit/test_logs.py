@@ -567,3 +567,10 @@ def test_a_servers_word_behind_a_line_break_of_a_user_is_no_event():
     assert read("\n".join(quoted * 12))["signatures"] == []
     alone = read('FATAL:  password authentication failed for user "postgres"')
     assert [signature["kind"] for signature in alone["signatures"]] == ["error"], "a program that puts nothing before its lines"
+
+
+@pytest.mark.parametrize(("silent", "kind"), [(5, Finding), (31, Clear)])
+def test_a_burst_that_has_fallen_silent_is_over(silent, kind):
+    lines = [line for number in range(12) for line in stamped([_plain("ERROR", "payment failed")], number)]
+    seen = {"component": "api", **read_logs(lines, Mask(), START + 11 + silent)}
+    assert [type(answer) for answer in judge_domain("logs", seen, Limits())] == [kind]

@@ -11,6 +11,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import WARNING, Clear, Finding
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import SLOT_SECONDS
 
+SILENT_SECONDS = 30
+
 
 @judges("logs.error_burst", domain="logs", needs=["signatures"])
 def error_burst(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
@@ -22,7 +24,8 @@ def error_burst(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     for some in seen["signatures"]:
         if some["kind"] not in ("exception", "error"):
             continue
-        count = recent(some, seen["now"], window)
+        # One that has fallen silent is over: the window tells how many, this how lately.
+        count = recent(some, seen["now"], window) if seen["now"] - some["last"] <= SILENT_SECONDS else 0
         most = max(most, count)
         level = limits.grade("logs_errors_in_window", count, component)
         if level:
