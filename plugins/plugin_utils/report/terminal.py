@@ -139,8 +139,8 @@ def _path(page: _Page, item: dict[str, Any], number: int) -> None:
     for path in (_arrows(entry, number) for entry in ordered):
         if path and not any(longer.endswith(path) for longer in paths):  # a part of a longer one is told with it
             paths.append(path)
-    for number, path in enumerate(paths[:2]):
-        page.row(page.words("why") if number == 0 else "", path, most=4)
+    for place, path in enumerate(paths[:2]):
+        page.row(page.words("why") if place == 0 else "", path, most=4)
     folded = [entry for entry in ordered if not any(longer.endswith(_arrows(entry, number) or "\n") for longer in paths[:2])]
     if folded:
         names = list(dict.fromkeys("%s %s" % (entry["component"], entry["id"]) for entry in folded))
