@@ -23,6 +23,14 @@ HIGH = "high"
 MEDIUM = "medium"
 LOW = "low"
 
+# Roles that do their work and end.
+FINITE = frozenset(["migration"])
+
+
+def server_kind(kind: str) -> str:
+    """What kind of server a connection of this kind leads to: broker, results and cache are uses of a Redis."""
+    return "redis" if kind in ("broker", "results", "cache") else kind
+
 
 @dataclass(frozen=True)
 class Finding:

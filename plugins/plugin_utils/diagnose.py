@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, server_kind, why_unseen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, say, say_all
 
 SCHEMA = "aiops.runbook/report/1"
@@ -59,10 +59,6 @@ HEADLINES = {
 }
 
 
-# What a Redis is used for.
-USES_OF_REDIS = ("broker", "results", "cache")
-
-
 class Graph:
     """Who uses whom, and whether a finding of one component can be the cause of another's."""
 
@@ -71,11 +67,11 @@ class Graph:
         self.kinds: dict[tuple[str, str], set[str]] = {}
         for edge in edges:
             self.uses.setdefault(edge["from"], set()).add(edge["to"])
-            self.kinds.setdefault((edge["from"], edge["to"]), set()).add("redis" if edge["kind"] in USES_OF_REDIS else edge["kind"])
+            self.kinds.setdefault((edge["from"], edge["to"]), set()).add(server_kind(edge["kind"]))
 
     def reaches(self, user: str, used: str, kind: str = "") -> bool:
         """Whether a component uses another, itself or through those that it uses. kind: the kind of server at which the way begins, if known."""
-        kind = "redis" if kind in USES_OF_REDIS else kind
+        kind = server_kind(kind)
         first = [other for other in self.uses.get(user, ()) if kind in self.kinds[user, other]] if kind else []
         if first:
             return any(other == used or self.reaches(other, used) for other in first)

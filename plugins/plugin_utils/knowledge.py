@@ -11,7 +11,6 @@ from typing import Any, Mapping
 
 import yaml
 
-LANGUAGES = ("en", "zh-TW")
 FOLDER = Path(__file__).parent / "catalog"
 # Files of that folder that hold no findings.
 NOT_FINDINGS = frozenset(["words.yml"])

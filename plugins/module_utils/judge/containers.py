@@ -10,7 +10,7 @@ from typing import Any, Iterator
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, FINITE, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 DOMAIN = "containers"
 # The engine's own words when a command cannot be run at all.
@@ -76,7 +76,7 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
         evidence.update(_last_words(words))
     if state == "paused":
         return Finding("container.paused", name, CRITICAL, evidence)
-    if component["role"] in view.FINITE and state == "exited" and code == 0:
+    if component["role"] in FINITE and state == "exited" and code == 0:
         return None
     if one["oom_killed"] or _oom_event(seen, one, one["started_at"] - 120):
         return Finding("container.oom_killed", name, CRITICAL, {**evidence, "memory_limit": one["memory_limit"]})

@@ -11,7 +11,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import why_uns
 
 # Roles whose absence is felt; any other component counts when somebody connects to it.
 ESSENTIAL = frozenset(["api", "worker", "postgres", "redis", "proxy", "pgbouncer"])
-FINITE = frozenset(["migration"])
 
 
 def components(seen: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Callable, Iterable
 
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 # Order matters: a celery beat inside a worker's command line is a worker that also beats.
@@ -42,8 +43,6 @@ BY_NAME = [
 BY_PROGRAM = frozenset(["postgres", "redis", "pgbouncer"])
 # With one of these a component is told where a PostgreSQL is, and is none.
 CLIENT_OF_POSTGRES = re.compile(r"^(POSTGRES\w*_(HOST|SERVER|URL)|PGHOST|DB_HOST|DATABASE_(URL|HOST))$")
-# Roles that do their work and end.
-FINITE = frozenset(["migration"])
 
 
 def find_role(component: Component, read_script: Callable[[Instance, str], str]) -> tuple[str, str]:

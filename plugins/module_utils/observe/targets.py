@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable
 from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres, redis
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, server_kind
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_secret_name
 
 POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?:?/{0,2}", re.IGNORECASE)
@@ -68,7 +68,7 @@ class Target:
     @property
     def server_kind(self) -> str:
         """What kind of server stands there: broker, results and cache are uses of a Redis."""
-        return "redis" if self.kind in ("broker", "results", "cache") else self.kind
+        return server_kind(self.kind)
 
     def as_fact(self, mask: Mask) -> dict[str, Any]:
         """What may be said of it."""

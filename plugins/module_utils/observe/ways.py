@@ -10,9 +10,8 @@ from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpTarget
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.tcp import try_tcp
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import observe_http
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import FINITE
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
