@@ -336,9 +336,9 @@ def up(stack: Stack, timeout: float = 120) -> float:
     if paused:
         run(["docker", "unpause", *paused])
     say(f"starting {stack.project}")
-    cut_off = _cut_off(stack)
-    if cut_off:
-        run(["docker", "rm", "--force", *cut_off])  # Compose does not reconnect a container: it has to make it anew
+    worn = _worn(stack)
+    if worn:
+        run(["docker", "rm", "--force", *worn])
     _compose_up(stack, timeout)
     wait_ready(stack, timeout)
     seconds = time.monotonic() - started
@@ -346,14 +346,15 @@ def up(stack: Stack, timeout: float = 120) -> float:
     return seconds
 
 
-def _cut_off(stack: Stack) -> list[str]:
-    """Containers that lack a network which their service has."""
+def _worn(stack: Stack) -> list[str]:
+    """Containers to make anew: one that lacks a network of its service (Compose does not reconnect it), or that died and came back
+    (it waits up to a minute for its next start, and its past would be told as an illness)."""
     services = json.loads(stack.compose("config", "--format", "json"))["services"]
     found, ids = [], containers(stack)
-    form = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}} {{len .NetworkSettings.Networks}}'
+    form = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}} {{len .NetworkSettings.Networks}} {{.RestartCount}}'
     for line in run(["docker", "inspect", "--format", form, *ids]).splitlines() if ids else []:
-        identity, service, count = line.split()
-        if int(count) < len(services.get(service, {}).get("networks") or ()):
+        identity, service, networks, restarts = line.split()
+        if int(networks) < len(services.get(service, {}).get("networks") or ()) or int(restarts):
             found.append(identity)
     return found
 

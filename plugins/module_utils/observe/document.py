@@ -136,7 +136,10 @@ class Document:
             "log_driver": one.log_driver,
         }
         lines = self.scene.lines(one)
-        if (not one.running or one.restarts) and lines:
+        if one.running:
+            # Of one that runs again, its last life's.
+            lines = [line for line in lines if line_time(line) < one.started_at] if one.restarts else []
+        if lines:
             fact["last_words"] = last_words(lines[-200:], self.scene.mask)
         return fact
 
