@@ -56,11 +56,8 @@ JUDGE_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def observe_from_params(params: Mapping[str, Any], ask_servers: bool = True) -> dict[str, Any]:
-    """The observations (docs/architecture.md) of the stack that these options name; StackError when it cannot be reached at all.
-
-    ask_servers: False looks at the parts and what they are told to connect to, and connects to nothing itself.
-    """
+def open_stack(params: Mapping[str, Any], ask_servers: bool = True) -> tuple[Compose, Mask, Options]:
+    """Where the stack is that these options name, and how to look at it; StackError when it cannot be reached at all."""
     options = Options(
         stack=params.get("stack") or params.get("compose_project") or "",
         timeout=float(params["timeout"]),
@@ -73,7 +70,15 @@ def observe_from_params(params: Mapping[str, Any], ask_servers: bool = True) -> 
     platform = Compose(Engine(params.get("docker_host") or None, timeout=max(2.0, options.timeout)), params.get("compose_project") or None)
     if not options.stack:
         options.stack = platform.project
-    return observe_stack(platform, Mask(), options)
+    return platform, Mask(), options
+
+
+def observe_from_params(params: Mapping[str, Any], ask_servers: bool = True) -> dict[str, Any]:
+    """The observations (docs/architecture.md) of the stack that these options name; StackError when it cannot be reached at all.
+
+    ask_servers: False looks at the parts and what they are told to connect to, and connects to nothing itself.
+    """
+    return observe_stack(*open_stack(params, ask_servers))
 
 
 def _accounts(params: Mapping[str, Any]) -> dict[str, dict[str, str]]:

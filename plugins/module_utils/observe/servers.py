@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
@@ -23,6 +23,11 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 # Have the settings of the whole application, and connect to its database only where a database schedules them.
 SELDOM_CLIENTS = ("beat", "flower")
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
+# Why another way to the same server may do, and why another account may.
+NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
+NOT_LET_IN = ("auth", "auth_required", "role_missing", "too_many_clients", "database_missing", "no_hba")
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -203,9 +208,9 @@ class Servers:
         return self._look_with_accounts(server, "redis", lambda target, where: self._ask_redis(server, target, where))
 
     def _ask_redis(self, server: Server, target: Target, where: tuple[str, str, int]) -> dict[str, Any]:
-        return observe_redis(server.component, self._redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
+        return observe_redis(server.component, self.redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
 
-    def _redis_target(self, target: Target, where: tuple[str, str, int]) -> connect_redis.RedisTarget:
+    def redis_target(self, target: Target, where: tuple[str, str, int]) -> connect_redis.RedisTarget:
         """As the client is told to connect, its own trust in certificates included, by the address that was found."""
         host, address, port = where
         told = target.options if isinstance(target.options, connect_redis.RedisTarget) else connect_redis.RedisTarget(host=host, tls=target.tls)
@@ -234,7 +239,7 @@ class Servers:
             asked.append(facts)
             if why["kind"] in ("auth", "auth_required"):
                 refused.append(target)
-            elif why["kind"] not in ("role_missing", "too_many_clients", "database_missing", "no_hba"):
+            elif why["kind"] not in NOT_LET_IN:
                 break
         first = asked[0]
         first["accounts"] = [
@@ -247,6 +252,21 @@ class Servers:
             for target in server.clients
         ]
         return first
+
+    def with_account(self, server: Server, do: Callable[[Target, tuple[str, str, int]], Answer]) -> Answer:
+        """do(target, (host, address, port)) with the first account that is let in, from where its owner stands or else from beside the server."""
+        failure = StackError("no account for %s was found in the stack" % server.component, kind="no_account")
+        for target in self._candidates(server)[:3] or [Target(server.component, "", "none", server.kind, port=SERVER_PORTS[server.kind])]:
+            for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
+                try:
+                    return do(target, self._go(server, way))
+                except StackError as error:
+                    failure = error
+                    if error.kind not in NO_WAY:
+                        break
+            if failure.kind not in NOT_LET_IN:
+                break
+        raise failure
 
     @staticmethod
     def _same_account(one: Target, other: Target) -> bool:
@@ -262,7 +282,7 @@ class Servers:
             except StackError as error:
                 facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
             why = why_unseen(facts.get("answers"))
-            if why is None or why["kind"] not in ("refused", "dns", "dns_timeout", "unreachable"):
+            if why is None or why["kind"] not in NO_WAY:
                 break
         return facts
 
@@ -307,7 +327,7 @@ class Servers:
         for target in [broker] + [one for one in self._candidates(server) if one.password != broker.password][:1]:
             try:
                 where = self._go(server, target)
-                where_broker = self._redis_target(target, where)
+                where_broker = self.redis_target(target, where)
                 where_broker.database = int(broker.database) if broker.database.isdigit() else 0
                 facts = observe_celery(
                     server.component, where_broker, self.scene.mask, self.scene.options.timeout * 0.8, expected_workers=len(expected) or None

@@ -19,7 +19,12 @@ EVENTS_SECONDS = 3600
 
 def observe_stack(platform: Platform, mask: Mask, options: Options) -> dict[str, Any]:
     """Everything that can be known of a stack now, as one JSON document without a secret (its shape: docs/architecture.md)."""
-    scene = Scene(platform, mask, options)
+    return observe_scene(Scene(platform, mask, options))
+
+
+def observe_scene(scene: Scene) -> dict[str, Any]:
+    """The same of a scene that is not discovered yet; afterwards it is, with everything raw that it has met."""
+    platform, options = scene.platform, scene.options
     # What nothing else waits for is asked meanwhile.
     background = scene.probes.begin(
         {

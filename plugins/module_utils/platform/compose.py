@@ -196,6 +196,40 @@ class Compose:
                         found.append(seat["address"])
         return found
 
+    # What changes something; nothing but a remedy calls these.
+
+    def copies(self, component: str) -> list[Instance]:
+        """A component's copies as they are now, one-off runs left out."""
+        found = self._list("%sservice=%s" % (LABEL, component))
+        mine = [one["Id"] for one in found if one["Labels"].get(LABEL + "project") == self.project]
+        return [one for one in (read_instance(self.engine.ask(partial(self.engine.api.inspect_container, name))) for name in mine) if not one.one_off]
+
+    def start(self, identity: str) -> None:
+        self.engine.ask(lambda: self.engine.api.start(identity))
+
+    def stop(self, identity: str) -> None:
+        """Within the container's own grace period."""
+        self.engine.ask(lambda: self.engine.api.stop(identity, timeout=self._grace(identity)))
+
+    def restart(self, identity: str) -> None:
+        self.engine.ask(lambda: self.engine.api.restart(identity, timeout=self._grace(identity)))
+
+    def pause(self, identity: str) -> None:
+        self.engine.ask(lambda: self.engine.api.pause(identity))
+
+    def unpause(self, identity: str) -> None:
+        self.engine.ask(lambda: self.engine.api.unpause(identity))
+
+    def _grace(self, identity: str) -> int:
+        return int(self.engine.ask(lambda: self.engine.api.inspect_container(identity))["Config"].get("StopTimeout") or 10)
+
+    def run_inside(self, instance: Instance, command: list[str], user: str = "", environment: dict[str, str] | None = None) -> tuple[int, str]:
+        """(exit code, output) of a command inside a running instance."""
+        made = self.engine.ask(lambda: self.engine.api.exec_create(instance.id, command, user=user, environment=environment, stdout=True, stderr=True))
+        output = self.engine.ask(lambda: self.engine.api.exec_start(made["Id"]))
+        code = self.engine.ask(lambda: self.engine.api.exec_inspect(made["Id"]))["ExitCode"]
+        return int(code or 0), (output or b"").decode("utf-8", "replace")
+
     def sockets(self, instance: Instance) -> dict[str, Any] | None:
         if not (instance.pid and namespace.can_enter(instance.pid, instance.id)):
             return None

@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From a task's options to a job of acting: the same on the controller and on a remote Docker host."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.engine import Run, preview_steps
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import limits_spec
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
+
+# How to act (doc fragment: aiops.runbook.acting).
+ACT_SPEC: dict[str, dict[str, Any]] = {
+    **STACK_SPEC,
+    "state_dir": {"type": "path"},
+    "hold_seconds": {"type": "float", "default": 20.0},
+    "lease_wait": {"type": "float", "default": 0.0},
+    "by": {"type": "str", "default": ""},
+    "limits": {"type": "dict", "options": limits_spec(), "default": {}},
+    "component_limits": {"type": "dict", "default": {}},
+    "route_limits": {"type": "dict", "default": {}},
+}
+
+
+def preview_plan(params: Mapping[str, Any], steps: list[dict[str, Any]], scene: Scene | None = None) -> dict[str, Any]:
+    """{"steps": what each of these steps would do now, "identity": whose plan it is, "unfinished": runs that died, "lease": who is at work}.
+
+    scene: the stack as it was just observed, where that happened in this process.
+    """
+    stage = Stage(params, scene)
+    holder = stage.records.lease_holder()
+    return {
+        "steps": preview_steps(stage, steps),
+        "identity": stage.platform.identity(),
+        "lease": holder,
+        "unfinished": [] if holder else [{"run": journal.name, **journal.begin, "last": journal.entries[-1]["event"]} for journal in stage.records.unfinished()],
+    }
+
+
+def apply_plan(params: Mapping[str, Any], plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Apply these entries of a plan (Run.apply)."""
+    stage = Stage(params)
+    return _run(stage, params).apply(plan, entries)
+
+
+def undo_run(params: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    """Take back a run (Run.undo)."""
+    return _run(Stage(params), params).undo(name)
+
+
+def apply_one(params: Mapping[str, Any], step: Step, check_mode: bool) -> dict[str, Any]:
+    """One remedy that a person asks for by its own module: {"changed", "diff", "preview", "record"?}."""
+    stage = Stage(params)
+    shown = preview_steps(stage, [vars(step)])[0]
+    if "refused" in shown:
+        from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+
+        raise Refused(shown["refused"], fix=shown["fix"])
+    preview = shown["preview"]
+    if check_mode or not preview["changed"]:
+        return {"changed": preview["changed"], "preview": preview}
+    record = _run(stage, params).apply({"digest": ""}, [{**vars(step), "token": shown["token"]}])
+    return {"changed": record["changed"], "preview": preview, "record": record}
+
+
+def _run(stage: Stage, params: Mapping[str, Any]) -> Run:
+    return Run(stage, {"by": params.get("by") or "somebody"}, float(params.get("hold_seconds") or 0.0), float(params.get("lease_wait") or 0.0))

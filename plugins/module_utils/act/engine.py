@@ -1,0 +1,276 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plan, apply, verify, undo: the same way for every remedy.
+
+An event is in the journal before what it announces happens, so that a run that dies can be finished or taken back by the next.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Remedy, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal
+from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import remedy_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, Finding, StackError, Unseen
+
+# Between two looks while a post-check is held.
+PAUSE_SECONDS = 2.0
+# What a stack may need until a cured finding is gone: a pool that reconnects, a health check's interval.
+CLEAR_SECONDS = 90.0
+
+
+def preview_steps(stage: Stage, steps: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each step would do now, or why it must not: {"number", "preview", "token"} or {"number", "refused", "fix"}."""
+    found = []
+    for entry in steps:
+        step = Step.of(entry)
+        try:
+            preview = remedy_of(step.remedy).preview(stage, step)
+            found.append({"number": step.number, "preview": _masked(stage, preview), "token": _token(stage, preview)})
+        except StackError as error:
+            found.append({"number": step.number, "refused": stage.mask.text(error.message), "fix": stage.mask.text(error.details.get("fix", ""))})
+    return found
+
+
+def _masked(stage: Stage, preview: Preview) -> dict[str, Any]:
+    shown = preview.shown()
+    shown["diff"] = [{key: stage.mask.text(str(value)) for key, value in line.items()} for line in shown["diff"]]
+    return shown
+
+
+def _token(stage: Stage, preview: Preview) -> str:
+    return stage.token([preview.target, preview.state, preview.changed])
+
+
+class Run:
+    """One job of acting: steps that somebody approved, under the lease, with a journal."""
+
+    def __init__(self, stage: Stage, holder: dict[str, Any], hold_seconds: float, lease_wait: float = 0.0) -> None:
+        self.stage = stage
+        self.holder = holder
+        self.hold_seconds = hold_seconds
+        self.lease_wait = lease_wait
+        self.journal: Journal | None = None
+
+    def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        """Apply these entries of a plan; the record of what was done. StackError (kind refused, stale, leased, …) when nothing was.
+
+        plan: {"digest", …}; each entry is a Step's, with "token" when its present state must be that of the plan.
+        """
+        with self.stage.records.lease({**self.holder, "job": "apply", "run": plan.get("digest", "")}, self.lease_wait):
+            self._refuse_unfinished()
+            steps = [(Step.of(entry), entry.get("token") or "") for entry in entries]
+            previews = self._agreed(steps)
+            if not any(preview.changed for preview in previews.values()):
+                return self._record("unchanged", [self._nothing(step, previews[step.number]) for step, _token in steps])
+            before = self._illnesses()
+            self.journal = self.stage.records.new_run()
+            self.journal.write("begin", **self.holder, plan=plan.get("digest", ""), steps=[entry for entry in entries])
+            return self._steps([step for step, _token in steps], previews, before)
+
+    def _refuse_unfinished(self) -> None:
+        for journal in self.stage.records.unfinished():
+            raise Refused(
+                "the run %s of %s died in the middle (its last event: %s)"
+                % (journal.name, journal.begin.get("by", "somebody"), journal.entries[-1]["event"]),
+                fix="take it back: ansible-playbook aiops.runbook.undo -e run=%s" % journal.name,
+                kind="unfinished",
+            )
+
+    def _agreed(self, steps: list[tuple[Step, str]]) -> dict[int, Preview]:
+        """The present previews, which must be those of the plan: before the first step, all of them."""
+        previews: dict[int, Preview] = {}
+        for step, token in steps:
+            try:
+                preview = remedy_of(step.remedy).preview(self.stage, step)
+            except Refused as error:
+                raise Refused("step %d (%s on %s): %s" % (step.number, step.remedy, step.component, error.message), fix=error.details.get("fix", "")) from error
+            if token and token != _token(self.stage, preview):
+                raise Refused(
+                    "step %d (%s on %s): the stack is not as it was when the plan was made" % (step.number, step.remedy, step.component),
+                    fix="diagnose again, and approve the new plan",
+                    kind="stale",
+                )
+            previews[step.number] = preview
+        return previews
+
+    def _steps(self, steps: list[Step], previews: dict[int, Preview], before: set[str]) -> dict[str, Any]:
+        done: list[dict[str, Any]] = []
+        touched: set[str] = set()
+        for step in steps:
+            remedy = remedy_of(step.remedy)
+            entry: dict[str, Any] = {"number": step.number, "remedy": step.remedy, "component": step.component, "finding": step.finding}
+            done.append(entry)
+            later = {other.finding.split("#")[0] for other in steps if other.number > step.number}
+            started = time.monotonic()
+            try:
+                # What an earlier step of this run has changed is seen anew; everything else was compared with the plan a moment ago.
+                if touched:
+                    self.stage.renew()
+                preview = remedy.preview(self.stage, step) if touched else previews[step.number]
+                entry.update(risk=preview.risk, diff=_masked(self.stage, preview)["diff"], lasting=preview.lasting, touches=preview.touches)
+                entry["result"] = self._one(remedy, step, preview, step.finding.split("#")[0] not in later)
+                touched.update(preview.touches)
+            except StackError as error:
+                entry["result"] = entry.get("result") or "failed"
+                entry["error"] = self.stage.mask.text(error.message)
+                entry["fix"] = self.stage.mask.text(error.details.get("fix", ""))
+                self._take_back(remedy, step, entry)
+            entry["seconds"] = round(time.monotonic() - started, 1)
+            if entry["result"] not in ("cured", "done", "unchanged"):
+                break
+        problem = "" if done[-1]["result"] not in ("cured", "done", "unchanged") else self._held(steps, before)
+        if problem:
+            for entry in reversed(done):
+                if entry["result"] in ("cured", "done"):
+                    entry["error"] = problem
+                    self._take_back(remedy_of(entry["remedy"]), next(step for step in steps if step.number == entry["number"]), entry)
+        result = "held" if all(entry["result"] in ("cured", "done", "unchanged") for entry in done) else "failed"
+        return self._record(result, done)
+
+    def _one(self, remedy: Remedy, step: Step, preview: Preview, last: bool) -> str:
+        """Evidence, undo, act, verify: the result of one step. last: whether no later step cures a finding of the same kind."""
+        assert self.journal is not None
+        if not preview.changed:
+            return "unchanged"
+        self.journal.keep("evidence-%d.json" % step.number, {"step": step.number, "finding": step.finding, **remedy.evidence(self.stage, step, preview)})
+        self.journal.write("acting", step=step.number, remedy=step.remedy, component=step.component, undo=preview.undo)
+        remedy.apply(self.stage, step, preview)
+        self.journal.write("acted", step=step.number)
+        self.stage.renew()
+        problem = remedy.verify(self.stage, step, preview)
+        if problem:
+            raise StackError(problem, kind="not_verified")
+        if not step.finding or not last:
+            return "done"
+        problem = self.stage.wait(lambda: self._left(step), CLEAR_SECONDS, PAUSE_SECONDS)
+        if problem:
+            raise StackError(problem, kind="not_cured")
+        self.journal.write("cured", step=step.number, finding=step.finding)
+        return "cured"
+
+    def _illnesses(self) -> set[str]:
+        """What is grave before the first step: only what comes on top of it speaks against a cure."""
+        _seen, findings, _unseen = self.stage.judge()
+        return {key_of(finding) for finding in findings if finding.severity == CRITICAL}
+
+    def _left(self, step: Step) -> str:
+        """What of a step's finding is left, in words; not to be able to look is no cure."""
+        _seen, findings, unseen = self.stage.judge()
+        return still_there([step.finding], findings, unseen)
+
+    def _held(self, steps: list[Step], before: set[str]) -> str:
+        """Look again and again until the post-check has held; what broke it, in words."""
+        cured = [step.finding for step in steps if step.finding]
+        end = time.monotonic() + self.hold_seconds
+        problem, strikes = "", 0
+        while True:
+            _seen, findings, unseen = self.stage.judge()
+            problem = still_there(cured, findings, unseen) or graver(before, findings)
+            # One look may meet a passing moment (a container that is being made, a busy processor): two in a row do not.
+            strikes = strikes + 1 if problem else 0
+            if strikes >= 3 or (not problem and time.monotonic() >= end):
+                return problem
+            time.sleep(PAUSE_SECONDS)
+
+    def _take_back(self, remedy: Remedy, step: Step, entry: dict[str, Any]) -> None:
+        """Undo one step that was begun, and say so."""
+        assert self.journal is not None
+        acting = self.journal.last("acting", step.number)
+        if acting is None:
+            return
+        if acting.get("undo") is None:
+            entry["result"] = "failed"
+            entry["undone"] = False
+            return
+        try:
+            undo_step(self.stage, self.journal, step.number)
+            entry["result"], entry["undone"] = "undone", True
+        except StackError as error:
+            entry["result"], entry["undone"] = "failed", False
+            entry["by_hand"] = self.stage.mask.text("%s %s" % (error.message, error.details.get("fix", ""))).strip()
+
+    def _nothing(self, step: Step, preview: Preview) -> dict[str, Any]:
+        return {"number": step.number, "remedy": step.remedy, "component": step.component, "finding": step.finding, "risk": preview.risk, "result": "unchanged",
+                "diff": [], "lasting": [], "touches": [], "seconds": 0.0}  # fmt: skip
+
+    def _record(self, result: str, done: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.journal is not None:
+            self.journal.write("end", result=result, steps=done)
+        return {"result": result, "run": self.journal.name if self.journal else None, "records": self.journal.folder if self.journal else None, "steps": done,
+                "changed": any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done)}  # fmt: skip
+
+    def undo(self, name: str | None = None) -> dict[str, Any]:
+        """Take back a run: a named one, else one that died, else the last that left something. The record."""
+        with self.stage.records.lease({**self.holder, "job": "undo", "run": name or ""}, self.lease_wait):
+            journal = self._to_undo(name)
+            if journal is None:
+                return {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
+            return take_back(self.stage, journal, self.holder)
+
+    def _to_undo(self, name: str | None) -> Journal | None:
+        if name:
+            return self.stage.records.run(name)
+        unfinished = self.stage.records.unfinished()
+        if unfinished:
+            return unfinished[-1]
+        return next((journal for journal in reversed(self.stage.records.runs()) if journal.open_steps()), None)
+
+
+def take_back(stage: Stage, journal: Journal, holder: dict[str, Any]) -> dict[str, Any]:
+    """Undo every step of a run that is not undone yet, the last first, each whatever becomes of the others."""
+    done = []
+    for number in journal.open_steps():
+        acting = journal.last("acting", number) or {}
+        entry: dict[str, Any] = {"number": number, "remedy": acting.get("remedy"), "component": acting.get("component")}
+        done.append(entry)
+        try:
+            undo_step(stage, journal, number)
+            entry["result"] = "undone"
+        except StackError as error:
+            entry["result"] = "failed" if acting.get("undo") is not None else "cannot be undone"
+            entry["by_hand"] = stage.mask.text("%s %s" % (error.message, error.details.get("fix", ""))).strip()
+    result = "undone" if all(entry["result"] == "undone" for entry in done) else "partly undone"
+    journal.write("end", result=result, steps=done, **{key: value for key, value in holder.items() if key in ("by", "at")})
+    return {"result": result if done else "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
+            "changed": any(entry["result"] == "undone" for entry in done)}  # fmt: skip
+
+
+def undo_step(stage: Stage, journal: Journal, number: int) -> None:
+    """Take one step of a run back by its record; a StackError says what is to be done by hand."""
+    acting = journal.last("acting", number)
+    if acting is None:
+        return
+    if acting.get("undo") is None:
+        raise StackError("step %d (%s on %s) cannot be taken back" % (number, acting["remedy"], acting["component"]), kind="not_undone")
+    journal.write("undoing", step=number)
+    stage.renew()
+    remedy_of(acting["remedy"]).undo(stage, acting["undo"])
+    journal.write("undone", step=number)
+
+
+def key_of(finding: Finding) -> str:
+    """As the diagnosis names a finding, without the number of a second one of its kind."""
+    return "%s@%s" % (finding.id, finding.component) + (">" + finding.about if finding.about else "")
+
+
+def still_there(keys: Iterable[str], findings: Iterable[Finding], unseen: Iterable[Unseen]) -> str:
+    """Which of these findings are left or cannot be looked for, in words; "" when all are gone."""
+    there = {key_of(finding) for finding in findings if finding.severity != "info"}
+    hidden = {"%s@%s" % (one.id, one.component): one.reason for one in unseen}
+    for key in keys:
+        bare = key.split("#")[0]
+        if bare in there:
+            return "%s is still there" % bare
+        if bare.split(">")[0] in hidden:
+            return "%s cannot be looked for: %s" % (bare, hidden[bare.split(">")[0]])
+    return ""
+
+
+def graver(before: set[str], findings: Iterable[Finding]) -> str:
+    """What is critical now and was not before, in words."""
+    new = sorted({key_of(finding) for finding in findings if finding.severity == CRITICAL} - before)
+    return "new since the cure: %s" % ", ".join(new) if new else ""

@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The records of acting, kept where the stack lives: the lease, a journal for each run, the evidence, and how to undo.
+
+    <state_dir>/<project>/lease            held (flock) by the run under way; its text says by whom
+    <state_dir>/<project>/<run>/journal    one JSON object a line, written through to the disk before what it announces
+    <state_dir>/<project>/<run>/evidence-<step>.json
+
+Undo records hold what was there before, secrets included: everything is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+ROOT_DIR = "/var/lib/aiops-runbook"
+HOME_DIR = "~/.local/state/aiops-runbook"
+KEEP_RUNS = 200
+_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+
+
+class Records:
+    """What is kept of one stack. folder: state_dir's, else root's, else one in the user's home."""
+
+    def __init__(self, state_dir: str, project: str) -> None:
+        base = state_dir or (ROOT_DIR if os.geteuid() == 0 else HOME_DIR)
+        self.base = os.path.expanduser(base)
+        self.folder = os.path.join(self.base, re.sub(r"[^\w.-]", "_", project))
+
+    def key(self) -> bytes:
+        """This host's key for hashes that compare between runs."""
+        path = os.path.join(self.base, "key")
+        try:
+            with open(path, "rb") as found:
+                return found.read()
+        except OSError:
+            pass
+        try:
+            self._make(self.base)
+            try:
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                    out.write(secrets.token_bytes(32))
+            except FileExistsError:
+                pass
+            with open(path, "rb") as found:
+                return found.read()
+        except OSError as error:
+            raise unwritable(self.base, error) from error
+
+    def runs(self) -> list[Journal]:
+        """Every run's journal, oldest first."""
+        try:
+            names = sorted(name for name in os.listdir(self.folder) if _RUN.fullmatch(name))
+        except OSError:
+            return []
+        return [Journal(os.path.join(self.folder, name)) for name in names]
+
+    def run(self, name: str) -> Journal:
+        for journal in self.runs():
+            if journal.name == name:
+                return journal
+        raise StackError("there is no record of a run %s below %s" % (name, self.folder), kind="bad_option", option="run")
+
+    def unfinished(self) -> list[Journal]:
+        """Runs that died in the middle: begun, not ended. Only for who holds the lease; otherwise one may just be under way."""
+        return [journal for journal in self.runs() if journal.entries and not journal.ended]
+
+    def new_run(self) -> Journal:
+        self._make(self.folder)
+        name = "%s-%s" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), secrets.token_hex(2))
+        journal = Journal(os.path.join(self.folder, name))
+        try:
+            os.mkdir(journal.folder, 0o700)
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        for old in self.runs()[:-KEEP_RUNS]:
+            if old.ended:
+                shutil.rmtree(old.folder, ignore_errors=True)
+        return journal
+
+    def lease(self, holder: dict[str, Any], wait: float = 0.0) -> Lease:
+        """The right to act on this stack, for as long as the object is open. StackError when another one has it."""
+        try:
+            self._make(self.folder)
+            return Lease(os.path.join(self.folder, "lease"), holder, wait)
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+
+    def lease_holder(self) -> dict[str, Any] | None:
+        """Who holds the lease just now; None when nobody does."""
+        try:
+            with open(os.path.join(self.folder, "lease"), "r+", encoding="utf-8") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return None
+                except BlockingIOError:
+                    return _holder(handle)
+        except OSError:
+            return None
+
+    def _make(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+
+class Lease:
+    """An flock on a file that names its holder: the kernel gives it back when the holder dies."""
+
+    def __init__(self, path: str, holder: dict[str, Any], wait: float) -> None:
+        self._handle = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        end = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    other = _holder(self._handle)
+                    self._handle.close()
+                    raise StackError(
+                        "%s is at work on this stack since %s (run %s): wait for it, or give lease_wait"
+                        % (other.get("by", "somebody"), other.get("since", "?"), other.get("run", "?")),
+                        kind="leased",
+                        holder=other,
+                    ) from None
+                time.sleep(0.2)
+        self._write({**holder, "pid": os.getpid(), "host": socket.gethostname(), "since": _stamp(time.time())})
+
+    def _write(self, text: dict[str, Any]) -> None:
+        self._handle.seek(0)
+        self._handle.truncate()
+        self._handle.write(json.dumps(text))
+        self._handle.flush()
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._handle.seek(0)
+        self._handle.truncate()
+        self._handle.close()
+
+
+class Journal:
+    """What one run said that it would do and did, in order; an event is on the disk before what it announces happens."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.name = os.path.basename(folder)
+        self.entries: list[dict[str, Any]] = list(self._read())
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        try:
+            with open(os.path.join(self.folder, "journal"), encoding="utf-8") as lines:
+                for line in lines:
+                    try:
+                        yield json.loads(line)
+                    except ValueError:
+                        return  # the last line of a run that died while it wrote
+        except OSError:
+            return
+
+    def write(self, event: str, **facts: Any) -> None:
+        entry = {"at": round(time.time(), 3), "event": event, **facts}
+        path = os.path.join(self.folder, "journal")
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                data = (json.dumps(entry) + "\n").encode("utf-8")
+                size = os.fstat(handle).st_size
+                if os.write(handle, data) != len(data):
+                    os.ftruncate(handle, size)  # half a line would hide those after it
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        self.entries.append(entry)
+
+    def keep(self, name: str, content: Any) -> None:
+        """A file of this run, readable by its owner only."""
+        path = os.path.join(self.folder, name)
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+                json.dump(content, out, indent=1, default=str)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def last(self, event: str, step: int | None = None) -> dict[str, Any] | None:
+        found = [entry for entry in self.entries if entry["event"] == event and (step is None or entry.get("step") == step)]
+        return found[-1] if found else None
+
+    @property
+    def ended(self) -> bool:
+        return any(entry["event"] == "end" for entry in self.entries)
+
+    @property
+    def begin(self) -> dict[str, Any]:
+        return self.last("begin") or {}
+
+    def open_steps(self) -> list[int]:
+        """The steps that were begun and are not taken back, the last first."""
+        begun = [entry["step"] for entry in self.entries if entry["event"] == "acting"]
+        undone = [entry["step"] for entry in self.entries if entry["event"] == "undone"]
+        return [step for step in reversed(begun) if step not in undone]
+
+
+def unwritable(path: str, error: OSError) -> StackError:
+    advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "give a folder that can be written by state_dir"
+    return StackError(
+        "the record cannot be written below %s: %s; nothing is done that is not recorded first: %s" % (path, error.strerror or error, advice),
+        kind="no_record",
+    )
+
+
+def _holder(handle: Any) -> dict[str, Any]:
+    handle.seek(0)
+    try:
+        found = json.loads(handle.read() or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _stamp(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(when))

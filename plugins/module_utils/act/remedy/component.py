@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Start, or start again, the copies of a component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
+
+# Until a component that was started is healthy: its start period comes on top of it.
+HEALTHY_SECONDS = 60.0
+LOG_LINES = 200
+
+
+class ComponentStart:
+    """Start what does not run: a component, then those of its users that gave up meanwhile."""
+
+    name = "component_start"
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        down = [one for one in stage.instances(step.component) if not one.running and one.state != "restarting"]
+        fallen = [one for one in self._fallen(stage, step.component, down)] if step.params.get("dependents", True) else []
+        order = [(step.component, one) for one in down] + fallen
+        return Preview(
+            risk=SAFE,
+            target={"containers": sorted(one.id for _name, one in order)},
+            state=sorted([one.id, one.state] for _name, one in order),
+            diff=[{"what": "container %s" % one.name, "before": _state(one), "after": "running"} for _name, one in order],
+            undo={"containers": [[one.id, one.state] for _name, one in order]},
+            texts={"instances": [one.name for _name, one in order]},
+            touches=sorted({name for name, _one in order}),
+            changed=bool(order),
+        )
+
+    def _fallen(self, stage: Stage, name: str, down: list[Instance]) -> list[tuple[str, Instance]]:
+        """Copies of other components that use this one and ended with an error after it had ended."""
+        since = min((one.finished_at for one in down if one.finished_at), default=0.0)
+        found = []
+        for component in stage.scene.components:
+            uses = name in component.depends_on or any(
+                (other := stage.scene.component_at(component.id, target.host, target.server_kind)) is not None and other.id == name
+                for target in stage.scene.targets.get(component.id, [])
+            )
+            if component.id == name or component.role in FINITE or not uses or not since:
+                continue
+            for one in component.instances:
+                if not one.one_off and one.state == "exited" and one.exit_code not in (0, 143, 130) and one.finished_at >= since - 5:
+                    found.append((component.id, one))
+        return found
+
+    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
+        return {"logs": {name: last_lines(stage, name) for name in preview.touches}}
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        for name in [step.component] + [other for other in preview.touches if other != step.component]:
+            for one in stage.instances(name):
+                if one.id not in preview.target["containers"]:
+                    continue
+                if one.state == "paused":
+                    stage.platform.unpause(one.id)
+                else:
+                    stage.platform.start(one.id)
+            problem = wait_healthy(stage, name)
+            if problem:
+                raise StackError(problem, kind="not_verified")
+
+    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
+        return next(filter(None, (wait_healthy(stage, name) for name in preview.touches)), "")
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        for identity, state in reversed(record["containers"]):
+            if state == "paused":
+                stage.platform.pause(identity)
+            else:
+                stage.platform.stop(identity)
+
+
+class ComponentRestart:
+    """Start a component's copies again, one after another."""
+
+    name = "component_restart"
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        copies = [one for one in stage.instances(step.component) if one.state in ("running", "restarting")]
+        if not copies:
+            raise Refused("%s has no running copy to restart" % step.component, fix="start it: component_start")
+        # A worker's tasks in flight cannot be put back; who else is restarted serves again.
+        risk = TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE
+        return Preview(
+            risk=risk,
+            target={"containers": sorted(one.id for one in copies)},
+            state=sorted([one.id, one.started_at] for one in copies),
+            diff=[{"what": "container %s" % one.name, "before": "running", "after": "restarted"} for one in copies],
+            undo={},
+            texts={"instances": [one.name for one in copies]},
+            touches=[step.component],
+        )
+
+    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
+        processes = {
+            one.name: [{"pid": process.pid, "state": process.state, "command": stage.mask.text(process.command)[:200]} for process in one.processes]
+            for one in stage.instances(step.component)
+        }
+        return {"logs": {step.component: last_lines(stage, step.component)}, "processes": processes}
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        for identity in preview.target["containers"]:
+            stage.platform.restart(identity)
+            problem = wait_healthy(stage, step.component)
+            if problem:
+                raise StackError(problem, kind="not_verified")
+
+    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
+        return wait_healthy(stage, step.component)
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        """Nothing was changed that could be put back."""
+
+
+def wait_healthy(stage: Stage, name: str, seconds: float = HEALTHY_SECONDS) -> str:
+    """Wait until every copy of a component runs and its own health check, where it has one, agrees; what is missing, in words."""
+
+    def problem() -> str:
+        for one in stage.platform.copies(name):
+            health = (one.health or {}).get("status")
+            if not one.running:
+                return "%s is %s" % (one.name, _state(one))
+            if health in ("starting", "unhealthy"):
+                return "%s is %s" % (one.name, health)
+        return ""
+
+    return stage.wait(problem, seconds)
+
+
+def last_lines(stage: Stage, name: str) -> list[str]:
+    """The end of a component's log, secrets masked."""
+    lines = []
+    for one in stage.instances(name):
+        try:
+            lines += stage.platform.logs(one, 0.0, LOG_LINES)
+        except StackError as error:
+            lines.append("(the log of %s cannot be read: %s)" % (one.name, error.message))
+    return [stage.mask.text(line) for line in lines]
+
+
+def _state(one: Instance) -> str:
+    return "exited (%d)" % one.exit_code if one.state == "exited" else one.state

@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where a remedy works: the stack as it is now, its servers with its own accounts, its project's files, and the place of records."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from typing import Any, Callable, Mapping, TypeVar
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.project import Project
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, StackError, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import open_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server, Servers
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
+
+Answer = TypeVar("Answer")
+
+
+class PostgresInside:
+    """Statements by psql inside the server's container: for when nobody else is let in. rows() as PostgresConnection's."""
+
+    def __init__(self, platform: Any, instance: Instance) -> None:
+        self._platform, self._instance = platform, instance
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        values = {key: _literal(value) for key, value in (params or {}).items()}
+        text = "SELECT coalesce(json_agg(found), '[]') FROM (%s) found" % (sql % values if params else sql)
+        user = self._instance.environment.get("POSTGRES_USER") or "postgres"
+        command = ["psql", "-XqAtw", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", "postgres", "-c", text]
+        code, output = self._platform.run_inside(self._instance, command, user="postgres", environment={"PGAPPNAME": "aiops.runbook", "PGCONNECT_TIMEOUT": "5"})
+        if code:
+            kind = "denied" if "permission denied" in output else "query"
+            raise StackError("psql in %s: %s" % (self._instance.name, " ".join(output.split())[:300]), kind=kind)
+        found = json.loads(output)
+        return found if isinstance(found, list) else []
+
+
+def _literal(value: Any) -> str:
+    return str(int(value)) if isinstance(value, (int, bool)) else "'%s'" % str(value).replace("'", "''")
+
+
+class Stage:
+    """One stack, for as long as a job takes.
+
+    params: the options of STACK_SPEC and of acting (act/door.py). scene: the stack as it was met last, raw; look again by renew().
+    """
+
+    def __init__(self, params: Mapping[str, Any], scene: Scene | None = None) -> None:
+        self.params = params
+        if scene is None:
+            platform, mask, options = open_stack(params)
+            scene = Scene(platform, mask, options)
+            scene.discover()
+        self.scene = scene
+        self.mask = scene.mask
+        self.platform: Any = scene.platform
+        self.project = Project(self.platform)
+        self.records = Records(params.get("state_dir") or "", self.platform.project)
+
+    def renew(self) -> Scene:
+        """Meet the stack again: after containers were made anew, ids and addresses are others."""
+        self.scene = Scene(self.platform, self.mask, self.scene.options)
+        self.scene.discover()
+        return self.scene
+
+    def component(self, name: str) -> Component:
+        for component in self.scene.components:
+            if component.id == name:
+                return component
+        raise StackError(
+            "the stack has no component %s: it has %s" % (name, ", ".join(one.id for one in self.scene.components)), kind="bad_option", option="component"
+        )
+
+    def instances(self, name: str) -> list[Instance]:
+        """The copies of a component that serve, one-off runs left out."""
+        return [one for one in self.component(name).instances if not one.one_off]
+
+    def token(self, value: Any) -> str:
+        """A hash that compares between runs on this host, and tells nobody else anything."""
+        return hmac.new(self.records.key(), json.dumps(value, sort_keys=True, default=str).encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:16]
+
+    # the stack's health, by the same judges as the diagnosis
+
+    def judge(self) -> tuple[dict[str, Any], list[Finding], list[Unseen]]:
+        """(observations, findings, what could not be seen) as they are now."""
+        scene = Scene(self.platform, self.mask, self.scene.options)
+        seen = observe_scene(scene)
+        self.scene = scene
+        answers = judge_stack(seen, Limits(self.params.get("limits"), self.params.get("component_limits"), self.params.get("route_limits")))
+        return seen, [one for one in answers if isinstance(one, Finding)], [one for one in answers if isinstance(one, Unseen)]
+
+    # its servers
+
+    def server(self, component: str, kind: str) -> Server:
+        """A PostgreSQL or Redis of the stack."""
+        for server in Servers(self.scene).found:
+            if server.component == component and server.kind == kind:
+                return server
+        raise StackError("%s is no %s of this stack" % (component, {"postgres": "PostgreSQL", "redis": "Redis"}[kind]), kind="bad_option", option="component")
+
+    def with_postgres(self, component: str, do: Callable[[connect_postgres.PostgresConnection], Answer], timeout: float = 30.0) -> Answer:
+        """do(connection) as the application's own account, from where its clients stand."""
+
+        def ask(target: Target, where: tuple[str, str, int]) -> Answer:
+            host, address, port = where
+            wanted = connect_postgres.PostgresTarget(
+                host=host, port=port, user=target.user, password=target.password, database=target.database or target.user, hostaddr=address
+            )
+            if isinstance(target.options, connect_postgres.PostgresTarget) and target.options.sslmode:
+                wanted.sslmode = target.options.sslmode
+            with connect_postgres.connect(wanted, timeout) as connection:
+                return do(connection)
+
+        return self._with_account(component, "postgres", ask, timeout)
+
+    def postgres_inside(self, component: str) -> PostgresInside | None:
+        """The server's own superuser by its socket, where it runs in a container of this stack; None elsewhere."""
+        instance = next(iter(self.component(component).running), None)
+        return PostgresInside(self.platform, instance) if instance is not None else None
+
+    def with_redis(self, component: str, do: Callable[[Any], Answer], timeout: float = 15.0) -> Answer:
+        """do(client) as one of its clients, in its database 0 unless the client uses another one."""
+
+        def ask(target: Target, where: tuple[str, str, int]) -> Answer:
+            client = connect_redis.connect(Servers(self.scene).redis_target(target, where), timeout)
+            try:
+                return do(client)
+            finally:
+                connect_redis.close(client)
+
+        return self._with_account(component, "redis", ask, timeout)
+
+    def _with_account(self, component: str, kind: str, ask: Callable[[Target, tuple[str, str, int]], Answer], timeout: float) -> Answer:
+        server = self.server(component, kind)
+        found = self.scene.probes.gather({"act:" + component: lambda: {"value": Servers(self.scene).with_account(server, ask)}}, timeout=timeout + 5)
+        answer = found["act:" + component]
+        why = why_unseen(answer)
+        if why:
+            raise StackError(why["reason"], kind=why["kind"], fix=why["fix"])
+        return answer["value"]
+
+    def wait(self, problem: Callable[[], str], seconds: float, pause: float = 0.5) -> str:
+        """Ask until there is no problem left or the time is over; the last problem."""
+        end = time.monotonic() + seconds
+        while True:
+            left = problem()
+            if not left or time.monotonic() >= end:
+                return left
+            time.sleep(pause)
