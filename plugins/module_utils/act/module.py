@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What every remedy's own module does: options to one step, the step by the door, its outcome to Ansible."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import Any, Callable, Mapping
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+# The option that says what is acted on.
+COMPONENT: dict[str, dict[str, Any]] = {"component": {"type": "str", "required": True}}
+
+Act = Callable[[Mapping[str, Any], Step, bool], "dict[str, Any]"]
+
+
+def run_module(own_spec: dict[str, dict[str, Any]], step_of: Callable[[dict[str, Any]], Step], act: Act = apply_one, **rules: Any) -> None:
+    """The whole of a remedy's module.
+
+    own_spec: its options besides ACT_SPEC. step_of: from its options to the step. act: like apply_one.
+    rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
+    """
+    module = AnsibleModule(argument_spec={**ACT_SPEC, **own_spec}, supports_check_mode=True, **rules)
+    try:
+        done = act({**module.params, "by": module.params["by"] or _who()}, step_of(module.params), module.check_mode)
+    except StackError as error:
+        module.fail_json(**error.as_failure())
+    result, problem = outcome(done, module._diff)
+    if problem:
+        module.fail_json(msg=problem, **result)
+    module.exit_json(**result)
+
+
+def outcome(done: Mapping[str, Any], with_diff: bool) -> tuple[dict[str, Any], str]:
+    """(what the module returns, why it failed or "") from what apply_one() says. Pure."""
+    preview, record = done["preview"], done.get("record")
+    result: dict[str, Any] = {"changed": done["changed"], "risk": preview["risk"], "lasting": preview["lasting"], "touches": preview["touches"]}
+    if with_diff:
+        result["diff"] = {side: "".join("%s: %s\n" % (line["what"], line[side]) for line in preview["diff"]) for side in ("before", "after")}
+    if record is None:
+        return result, ""
+    result["record"] = record
+    if record["result"] in ("held", "unchanged"):
+        return result, ""
+    entry = next((one for one in record["steps"] if one.get("error")), {})
+    words = [entry.get("error") or "it was not done"]
+    if entry.get("undone"):
+        words.append("It was taken back: everything is as it was before.")
+        # Nothing is left of it, whatever was tried.
+        result["changed"] = False
+    elif entry.get("by_hand"):
+        words.append("It could not be taken back, do that by hand: %s" % entry["by_hand"])
+    elif entry.get("undone") is False:
+        words.append("What was done of it cannot be taken back.")
+    words += [entry["fix"]] if entry.get("fix") else []
+    words += ["The record is in %s." % record["records"]] if record.get("records") else []
+    return result, " ".join(word if word.endswith((".", "!")) else word + "." for word in words)
+
+
+def _who() -> str:
+    """The person behind the account that the module runs with."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "uid %d" % os.getuid()

@@ -1,0 +1,101 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Start, or start again, a component of a stack."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_component
+short_description: Start or restart a component of a stack
+version_added: 0.1.0
+author:
+  - aiops.runbook contributors (@aiops-runbook)
+description:
+  - Starts what does not run of a component, then those of its users that gave up meanwhile, and waits until they are healthy.
+  - Or restarts the running copies of a component one after another. Their last log lines are kept first.
+  - The containers stay what they are. What changes a setting needs new ones.
+options:
+  component:
+    description:
+      - The component, as the reports name it (on Compose the name of the service).
+    type: str
+    required: true
+  state:
+    description:
+      - V(started) starts the copies that do not run and does nothing to the others.
+      - V(restarted) restarts those that run, so that it changes something each time.
+    type: str
+    choices: [started, restarted]
+    default: started
+  dependents:
+    description:
+      - Whether components that use this one and ended with an error after it had gone are started, too.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - aiops.runbook.stack
+  - aiops.runbook.acting
+  - aiops.runbook.limits
+seealso:
+  - module: aiops.runbook.stack_check
+  - module: aiops.runbook.component_resources
+"""
+
+EXAMPLES = r"""
+- name: Start the worker
+  aiops.runbook.stack_component:
+    component: worker
+
+- name: Restart a worker that no longer takes tasks, and give up on it when the stack is not well for a minute
+  aiops.runbook.stack_component:
+    compose_project: shop
+    component: worker
+    state: restarted
+    hold_seconds: 60
+"""
+
+RETURN = r"""
+risk:
+  description: What the change means for who uses the stack, V(safe), V(disruptive), V(transient) or V(destructive).
+  returned: success
+  type: str
+  sample: disruptive
+touches:
+  description: The components that were interrupted or changed.
+  returned: success
+  type: list
+  elements: str
+lasting:
+  description: Lines for your own files, where the change would be lost by the next deploy.
+  returned: success
+  type: list
+  elements: str
+record:
+  description: What was done, with its result and the folder of its journal.
+  returned: when something was to be changed, and not in check mode
+  type: dict
+"""
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.module import COMPONENT, run_module
+
+
+def main() -> None:
+    def step_of(params: dict) -> Step:
+        if params["state"] == "restarted":
+            return Step("component_restart", params["component"])
+        return Step("component_start", params["component"], {"dependents": params["dependents"]})
+
+    run_module(
+        {
+            **COMPONENT,
+            "state": {"type": "str", "choices": ["started", "restarted"], "default": "started"},
+            "dependents": {"type": "bool", "default": True},
+        },
+        step_of,
+    )
+
+
+if __name__ == "__main__":
+    main()
