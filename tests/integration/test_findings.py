@@ -29,10 +29,11 @@ def images():
 
 
 @contextmanager
-def project(folder: Path, **services: dict):
+def project(folder: Path, networks: tuple[str, ...] = (), **services: dict):
     """A Compose project of these services, with what they name; gone afterwards."""
     file = folder / "compose.yml"
-    file.write_text(json.dumps({"services": {name.replace("_", "-"): service for name, service in services.items()}}).replace("$", "$$"))
+    asked = {"services": {name.replace("_", "-"): service for name, service in services.items()}, "networks": dict.fromkeys(networks)}
+    file.write_text(json.dumps(asked).replace("$", "$$"))
     try:
         run("docker", "compose", "-p", PROJECT, "-f", str(file), "up", "-d", "--wait-timeout", "60")
         yield file
@@ -41,7 +42,8 @@ def project(folder: Path, **services: dict):
         names = run("docker", "ps", "-aq", "--filter", "label=com.docker.compose.project=" + PROJECT).split()
         if names:
             run("docker", "rm", "-fv", *names)
-        run("docker", "network", "rm", PROJECT + "_default", check=False)
+        for network in ("default", *networks):
+            run("docker", "network", "rm", "%s_%s" % (PROJECT, network), check=False)
 
 
 def look(folder: Path) -> dict:
@@ -140,6 +142,15 @@ def test_files_that_compose_cannot_read_any_more(tmp_path):
             assert ("config.files_invalid", "stack") in found(tmp_path)
         finally:
             file.write_text(whole)
+
+
+def test_a_network_is_lost_through_which_nobody_is_asked(tmp_path):
+    with project(tmp_path, networks=("back",), api={**API, "networks": ["back", "default"]}):
+        made_for = run("docker", "inspect", "-f", "{{.HostConfig.NetworkMode}}", PROJECT + "-api-1").strip()
+        second = next(name for name in (PROJECT + "_back", PROJECT + "_default") if name != made_for)
+        assert ("network.partitioned", "api") not in found(tmp_path)
+        run("docker", "network", "disconnect", second, PROJECT + "-api-1")
+        assert ("network.partitioned", "api") in found(tmp_path)
 
 
 def test_copies_that_differ(tmp_path):

@@ -38,7 +38,7 @@ class Document:
             "outside": [self._named(name, fact) for name, fact in answers.items() if name.startswith("outside:")],
             "outsiders": background["outsiders"],
             "events": background["events"],
-            "drift": self._drift(background["wanted"]),
+            "drift": self.drift(background["wanted"]) if "wanted" in background else {},
             "postgres": {},
             "redis": {},
             "celery": {},
@@ -58,6 +58,10 @@ class Document:
                 server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")}
             )
             facts["used_by"] = sorted({target.component for target in server.clients})
+        return document
+
+    def close(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The document, with how long it all took."""
         document["timing"] = {"probes": dict(self.scene.probes.seconds), "total_seconds": round(time.time() - self.scene.started, 3)}
         document["finished_at"] = time.time()
         return document
@@ -202,7 +206,7 @@ class Document:
                     "port": 0,
                 }
 
-    def _drift(self, wanted: dict[str, Any]) -> Any:
+    def drift(self, wanted: dict[str, Any]) -> Any:
         """Where the running containers differ from what the platform's files ask for now: {component: {"settings", "networks", "ports", …}}."""
         why = wanted.get("unseen")
         if why:

@@ -140,5 +140,8 @@ class Platform(Protocol):
     def wanted(self, timeout: float) -> dict[str, Any]:
         """What the platform's own files or objects ask for now: {component: {"environment", "networks", "ports", …}}, secrets raw."""
 
+    def may_differ(self) -> bool:
+        """Whether what they ask for may differ from what runs, told cheaply; False only where it cannot."""
+
     def outsiders(self) -> list[str]:
         """Networks of this stack on which parts of other stacks stand, too: ways in that no published port shows."""

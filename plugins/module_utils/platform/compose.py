@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform import compose_files
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 
@@ -269,17 +270,32 @@ class Compose:
 
         Each container remembers the files that it was made from, and they need not be the same ones.
         """
-        groups: dict[tuple[str, str, str], list[str]] = {}
-        for service, labels in self.labels.items():
-            key = tuple(labels.get(LABEL + "project." + what, "") for what in ("config_files", "working_dir", "environment_file"))
-            groups.setdefault((key[0], key[1], key[2]), []).append(service)
         found: dict[str, Any] = {}
-        for (files, folder, environment_file), services in groups.items():
-            asked = self._config([name for name in files.split(",") if name], folder, environment_file, timeout)
+        for services, files, folder, env_files in self._made_from():
+            asked = self._config(files, folder, env_files, timeout)
             found.update({name: asked[name] for name in services if name in asked})
         return found
 
-    def _config(self, files: list[str], folder: str, environment_file: str, timeout: float) -> dict[str, Any]:
+    def may_differ(self) -> bool:
+        for services, files, folder, env_files in self._made_from():
+            copies = [(name, one) for name in services for one in self.components_by_id[name].instances if not one.one_off]
+            standing = [(name, one.networks) for name, one in copies if one.running]
+            if compose_files.may_differ(self.project, files, folder, env_files, min(one.created_at for _name, one in copies), standing):
+                return True
+        return False
+
+    def _made_from(self) -> list[tuple[list[str], list[str], str, list[str]]]:
+        """(services, their Compose files, folder, environment files) of each set of files that containers were made from."""
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for service, labels in self.labels.items():
+            key = tuple(labels.get(LABEL + "project." + what, "") for what in ("config_files", "working_dir", "environment_file"))
+            groups.setdefault(key, []).append(service)
+        return [
+            (services, [name for name in files.split(",") if name], folder, [name for name in env_files.split(",") if name])
+            for (files, folder, env_files), services in groups.items()
+        ]
+
+    def _config(self, files: list[str], folder: str, env_files: list[str], timeout: float) -> dict[str, Any]:
         """The services of `docker compose config` for these files."""
         missing = [name for name in files if not os.path.isfile(name)]
         if not files or missing:
@@ -287,8 +303,8 @@ class Compose:
         command = ["docker", "compose", "--project-name", self.project, "--project-directory", folder]
         for name in files:
             command += ["--file", name]
-        for name in environment_file.split(","):
-            if name and os.path.isfile(name):
+        for name in env_files:
+            if os.path.isfile(name):
                 command += ["--env-file", name]
         command += ["--profile", "*", "config", "--format", "json"]
         settings = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "DOCKER_CONFIG")}
