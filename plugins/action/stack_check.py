@@ -19,11 +19,14 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, observe_from_params
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, open_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_scene
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import unpack
 from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import judge_custom
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
@@ -38,6 +41,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
     _supports_async = False
+    _scene: Scene | None = None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -54,6 +58,11 @@ class ActionModule(ActionBase):
         except StackError as error:
             return {**result, "failed": True, **error.as_failure()}
         model = diagnose(seen, answers, params["lang"])
+        try:
+            model["plan"] = self._plan(model, params, task_vars) if params["plan"] and not params["observations"] else None
+        except (StackError, AnsibleConnectionFailure) as error:
+            # The diagnosis stands; that there is no plan, and why, is told beside it.
+            Display().warning("no plan could be made: %s" % error)
         return {
             **result,
             "changed": False,
@@ -61,8 +70,20 @@ class ActionModule(ActionBase):
             "headline": model["headline"],
             "root_causes": [{key: root[key] for key in ("id", "component", "severity", "title")} for root in model["root_causes"]],
             "unknown": len(model["unknown"]),
+            "plan": (model.get("plan") or {}).get("digest"),
             "report_file": _keep(model),
         }
+
+    def _plan(self, model: dict[str, Any], params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any] | None:
+        """The remedies for what was found, each previewed on the stack as it is now."""
+        from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, approve_command
+        from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import make_plan
+
+        jobs = Jobs(self, params, task_vars, scene=self._scene)
+        plan = make_plan(model, jobs.preview, jobs.by, params["plan_valid_minutes"])
+        if plan and plan["steps"]:
+            plan["approve"] = approve_command(model["stack"], plan["digest"])
+        return plan
 
     def _observe(self, params: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         """(observations, answers): a stack that cannot be reached has none of the first and one of the second."""
@@ -70,8 +91,9 @@ class ActionModule(ActionBase):
             return _load(params["observations"]), []
         started = time.time()
         try:
-            if self._is_here():
-                return observe_from_params(params), []
+            if is_here(self):
+                self._scene = Scene(*open_stack(params))
+                return observe_scene(self._scene), []
             return self._observe_there(params, task_vars), []
         except StackError as error:
             if error.kind in OUR_FAULT:
@@ -93,16 +115,17 @@ class ActionModule(ActionBase):
         }
         return nothing, [why]
 
-    def _is_here(self) -> bool:
-        """Whether this process can ask the engine itself: no host between, and no other user to become."""
-        return self._connection.transport == "local" and (os.geteuid() == 0 or not self._play_context.become)
-
     def _observe_there(self, params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = {name: params[name] for name in STACK_SPEC}
         answer = self._execute_module(module_name="aiops.runbook.stack_check", module_args=arguments, task_vars=task_vars)
         if answer.get("failed"):
             raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
         return unpack(answer["observations"])
+
+
+def is_here(action: ActionBase) -> bool:
+    """Whether this process can ask the engine itself: no host between, and no other user to become."""
+    return bool(action._connection.transport == "local" and (os.geteuid() == 0 or not action._play_context.become))
 
 
 def _load(path: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "report": {"type": "dict"},
     "report_file": {"type": "path"},
     "crashed": {"type": "str"},
+    "record": {"type": "dict"},
     "stack": {"type": "str"},
     "report_dir": {"type": "path", "default": "./reports"},
     "formats": {"type": "list", "elements": "str", "choices": list(FORMATS), "default": list(FORMATS)},
@@ -64,6 +65,8 @@ class ActionModule(ActionBase):
 
     def _reported(self, args: dict[str, Any]) -> dict[str, Any]:
         model = load(args["report_file"]) if args["report_file"] else args["report"]
+        if args["record"]:
+            model["record"] = args["record"]
         written = write(model, args["report_dir"], args["formats"], args["fail_on"], args["required_checks"], args["keep"], args["lang"])
         _show(written, args["quiet"])
         return _result(written)

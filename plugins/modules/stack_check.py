@@ -79,6 +79,22 @@ options:
     type: str
     choices: [en, zh-TW]
     default: en
+  plan:
+    description:
+      - Make a plan of remedies for the root causes: previewed on the stack as it is, with a digest that approves exactly them
+        (M(aiops.runbook.stack_remediate)). Nothing is changed by it.
+    type: bool
+    default: true
+  plan_valid_minutes:
+    description:
+      - For how many minutes the plan may be approved.
+    type: float
+    default: 60.0
+  state_dir:
+    description:
+      - Where the host of the stack keeps the records of acting. Default is C(/var/lib/aiops-runbook) for root, else
+        C(~/.local/state/aiops-runbook).
+    type: path
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.limits
@@ -137,6 +153,11 @@ unknown:
   description: How many things could not be checked.
   returned: success
   type: int
+plan:
+  description: The digest of the plan; null when there is none.
+  returned: success
+  type: str
+  sample: k3vq7m2hx5tn4a
 report_file:
   description: The whole diagnosis (JSON, gzip) in a temporary folder of the controller, for M(aiops.runbook.stack_report).
   returned: success

@@ -27,6 +27,10 @@ options:
     description:
       - A JSON file on the controller with the report, compressed with gzip or not. A large one costs less so than through O(report).
     type: path
+  record:
+    description:
+      - What was done to the stack before it was looked at, from M(aiops.runbook.stack_remediate); it becomes a part of the report.
+    type: dict
   crashed:
     description:
       - The error of a run that ended without a verdict. Only C(status.json) of the stack is written, with C(exit_reason) V(crashed), and the task fails.

@@ -116,14 +116,15 @@ def can_cause(graph: Graph, cause: Finding, effect: Finding) -> bool:
         if not fnmatch.fnmatchcase(effect.id, rule["finding"]):
             continue
         where = rule.get("where") or {}
-        if all(_matches(effect.evidence.get(key), wanted) for key, wanted in where.items()) and graph.connects(rule["along"], cause, effect):
+        if all(matches(effect.evidence.get(key), wanted) for key, wanted in where.items()) and graph.connects(rule["along"], cause, effect):
             return True
     return False
 
 
-def _matches(value: Any, wanted: Any) -> bool:
+def matches(value: Any, wanted: Any) -> bool:
+    """Whether a fact is as a rule of the catalogue wants it: equal, like a pattern, or one of a list."""
     if isinstance(wanted, list):
-        return any(_matches(value, one) for one in wanted)
+        return any(matches(value, one) for one in wanted)
     if isinstance(wanted, str) and isinstance(value, str):
         return fnmatch.fnmatchcase(value, wanted)
     return value == wanted

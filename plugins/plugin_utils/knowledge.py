@@ -13,7 +13,7 @@ import yaml
 
 FOLDER = Path(__file__).parent / "catalog"
 # Files of that folder that hold no findings.
-NOT_FINDINGS = frozenset(["words.yml"])
+NOT_FINDINGS = frozenset(["words.yml", "remedies.yml"])
 
 
 class _Tolerant(string.Formatter):
@@ -57,6 +57,18 @@ def catalogue() -> dict[str, dict[str, Any]]:
             raise ValueError("%s: already in the catalogue: %s" % (path.name, ", ".join(sorted(twice))))
         entries.update(found)
     return entries
+
+
+@functools.lru_cache(maxsize=1)
+def _remedies() -> dict[str, dict[str, Any]]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with (FOLDER / "remedies.yml").open(encoding="utf-8") as text:
+        return yaml.load(text, Loader=loader) or {}  # a safe loader, in C where there is one
+
+
+def remedy_words(name: str) -> dict[str, Any]:
+    """The texts of a remedy: {"title", "interrupts", "undo"}, each by language."""
+    return _remedies().get(name, {})
 
 
 def say(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.engine import Run, preview_steps
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import limits_spec
@@ -25,6 +25,22 @@ ACT_SPEC: dict[str, dict[str, Any]] = {
     "route_limits": {"type": "dict", "default": {}},
 }
 
+# What is approved; the controller's half (the action plugin stack_remediate) reads it.
+APPROVAL_SPEC: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["applied", "undone"], "default": "applied"},
+    "plan": {"type": "path"},
+    "approve": {"type": "str"},
+    "report_file": {"type": "path"},
+    "auto_approve": {"type": "list", "elements": "str", "default": []},
+    "auto_most_per_day": {"type": "int", "default": 10},
+    "freeze_windows": {"type": "list", "elements": "dict", "default": []},
+    "freeze_override": {"type": "str"},
+    "backup_waiver": {"type": "str"},
+    "run": {"type": "str"},
+}
+# An engine that was upgraded or renamed is the same one.
+MAY_DIFFER = ("engine_version", "engine_name")
+
 
 def preview_plan(params: Mapping[str, Any], steps: list[dict[str, Any]], scene: Scene | None = None) -> dict[str, Any]:
     """{"steps": what each of these steps would do now, "identity": whose plan it is, "unfinished": runs that died, "lease": who is at work}.
@@ -37,13 +53,23 @@ def preview_plan(params: Mapping[str, Any], steps: list[dict[str, Any]], scene: 
         "steps": preview_steps(stage, steps),
         "identity": stage.platform.identity(),
         "lease": holder,
-        "unfinished": [] if holder else [{"run": journal.name, **journal.begin, "last": journal.entries[-1]["event"]} for journal in stage.records.unfinished()],
+        "unfinished": []
+        if holder
+        else [{"run": journal.name, **journal.begin, "last": journal.entries[-1]["event"]} for journal in stage.records.unfinished()],
     }
 
 
 def apply_plan(params: Mapping[str, Any], plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Apply these entries of a plan (Run.apply)."""
     stage = Stage(params)
+    identity = stage.platform.identity()
+    differing = [key for key, value in (plan.get("identity") or {}).items() if key not in MAY_DIFFER and identity.get(key) != value]
+    if differing:
+        raise Refused(
+            "the plan was made for another stack: its %s is not the one here" % ", ".join(differing),
+            fix="diagnose this stack, and approve its own plan",
+            kind="other_stack",
+        )
     return _run(stage, params).apply(plan, entries)
 
 
@@ -52,13 +78,20 @@ def undo_run(params: Mapping[str, Any], name: str | None) -> dict[str, Any]:
     return _run(Stage(params), params).undo(name)
 
 
+def do_job(job: str, params: Mapping[str, Any], order: Mapping[str, Any], scene: Scene | None = None) -> dict[str, Any]:
+    """What the controller asks of the stack's host: preview, apply or undo."""
+    if job == "preview":
+        return preview_plan(params, order["steps"], scene)
+    if job == "apply":
+        return apply_plan(params, order["plan"], order["entries"])
+    return undo_run(params, order.get("run"))
+
+
 def apply_one(params: Mapping[str, Any], step: Step, check_mode: bool) -> dict[str, Any]:
     """One remedy that a person asks for by its own module: {"changed", "diff", "preview", "record"?}."""
     stage = Stage(params)
     shown = preview_steps(stage, [vars(step)])[0]
     if "refused" in shown:
-        from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
-
         raise Refused(shown["refused"], fix=shown["fix"])
     preview = shown["preview"]
     if check_mode or not preview["changed"]:

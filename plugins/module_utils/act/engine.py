@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any, Iterable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Remedy, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, Preview, Refused, Remedy, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal
 from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import remedy_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
@@ -64,21 +64,40 @@ class Run:
             self._refuse_unfinished()
             steps = [(Step.of(entry), entry.get("token") or "") for entry in entries]
             previews = self._agreed(steps)
+            self._refuse_beyond(plan, list(previews.values()))
             if not any(preview.changed for preview in previews.values()):
                 return self._record("unchanged", [self._nothing(step, previews[step.number]) for step, _token in steps])
             before = self._illnesses()
             self.journal = self.stage.records.new_run()
-            self.journal.write("begin", **self.holder, plan=plan.get("digest", ""), steps=[entry for entry in entries])
+            about = {key: plan[key] for key in ("mode", "backup_waiver", "freeze_override") if plan.get(key)}
+            self.journal.write("begin", **self.holder, **about, plan=plan.get("digest", ""), steps=entries)
             return self._steps([step for step, _token in steps], previews, before)
 
     def _refuse_unfinished(self) -> None:
         for journal in self.stage.records.unfinished():
             raise Refused(
-                "the run %s of %s died in the middle (its last event: %s)"
-                % (journal.name, journal.begin.get("by", "somebody"), journal.entries[-1]["event"]),
+                "the run %s of %s died in the middle (its last event: %s)" % (journal.name, journal.begin.get("by", "somebody"), journal.entries[-1]["event"]),
                 fix="take it back: ansible-playbook aiops.runbook.undo -e run=%s" % journal.name,
                 kind="unfinished",
             )
+
+    def _refuse_beyond(self, plan: dict[str, Any], previews: list[Preview]) -> None:
+        """What no approval covers: more than a day's share by itself, data without a way back."""
+        if any(preview.risk == DESTRUCTIVE for preview in previews) and not plan.get("backup_waiver"):
+            raise Refused(
+                "this would change data that cannot be put back, and no fresh verified backup is known",
+                fix="make and verify one, or give backup_waiver: the reason",
+            )
+        if plan.get("mode") == "auto":
+            most, since = int(plan.get("auto_most_per_day") or 0), time.time() - 86400
+            today = sum(len(journal.acted()) for journal in self.stage.records.runs() if journal.begin.get("mode") == "auto" and journal.begin["at"] >= since)
+            wanted = sum(preview.changed for preview in previews)
+            if today + wanted > most:
+                raise Refused(
+                    "%d remedies ran by themselves within a day, and %d more would be more than auto_most_per_day (%d)" % (today, wanted, most),
+                    fix="find out why it comes back; an approved plan may still be applied",
+                    kind="capped",
+                )
 
     def _agreed(self, steps: list[tuple[Step, str]]) -> dict[int, Preview]:
         """The present previews, which must be those of the plan: before the first step, all of them."""

@@ -214,6 +214,10 @@ class Journal:
     def begin(self) -> dict[str, Any]:
         return self.last("begin") or {}
 
+    def acted(self) -> list[int]:
+        """The steps that were begun."""
+        return [entry["step"] for entry in self.entries if entry["event"] == "acting"]
+
     def open_steps(self) -> list[int]:
         """The steps that were begun and are not taken back, the last first."""
         begun = [entry["step"] for entry in self.entries if entry["event"] == "acting"]

@@ -57,6 +57,9 @@ def pool_exhausted(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         server = (seen.get("servers") or {}).get(pool["server"])
         yield _judge_pool(pool, server, limits)
 
+# SQLAlchemy's own pool_size and max_overflow, together.
+LIBRARY_DEFAULT = 15
+
 
 def _judge_pool(pool: dict[str, Any], server: dict[str, Any] | None, limits: Limits) -> Answer:
     sessions, errors, whole = pool["sessions"], pool.get("log_errors"), whole_capacity(pool)
@@ -82,9 +85,12 @@ def _judge_pool(pool: dict[str, Any], server: dict[str, Any] | None, limits: Lim
 def _evidence(pool: dict[str, Any], server: dict[str, Any] | None, whole: int | None, busy: int) -> dict[str, Any]:
     errors = pool.get("log_errors") or {}
     sized_by_log = errors.get("size") is not None and errors.get("overflow") is not None
+    size, overflow = (errors["size"], errors["overflow"]) if sized_by_log else (pool["size"], pool["overflow"])
     return {
-        "size": errors["size"] if sized_by_log else pool["size"],
-        "overflow": errors["overflow"] if sized_by_log else pool["overflow"],
+        "size": size,
+        "overflow": overflow,
+        # Whatever holds its connections: a pool smaller than anybody would make it is too small.
+        "below_default": size is not None and overflow is not None and 0 < size and 0 <= overflow and size + overflow < LIBRARY_DEFAULT,
         "source": "its log" if sized_by_log else pool["source"],
         "processes": pool["processes"],
         "replicas": pool["replicas"],

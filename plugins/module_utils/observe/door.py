@@ -53,6 +53,9 @@ JUDGE_SPEC: dict[str, dict[str, Any]] = {
         },
     },
     "lang": {"type": "str", "choices": ["en", "zh-TW"], "default": "en"},
+    "plan": {"type": "bool", "default": True},
+    "plan_valid_minutes": {"type": "float", "default": 60.0},
+    "state_dir": {"type": "path"},
 }
 
 

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Apply an approved plan, or take a run back; the approval is checked here, the acting is done where the stack lives."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, APPROVAL_SPEC
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.plugin_utils.approve import allowed, check_plan, frozen
+from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.write import load
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _validated, args = self.validate_argument_spec(
+            {**ACT_SPEC, **APPROVAL_SPEC}, mutually_exclusive=[("plan", "report_file")], required_together=[("plan", "approve")]
+        )
+        args["stack"] = args["stack"] or task_vars.get("inventory_hostname", "")
+        started = time.time()
+        try:
+            jobs = Jobs(self, args, task_vars)
+            record = self._undo(jobs, args) if args["state"] == "undone" else self._apply(jobs, args)
+        except StackError as error:
+            return {**result, "failed": True, "changed": False, **error.as_failure()}
+        except AnsibleConnectionFailure as error:
+            return {**result, "failed": True, "changed": False, "msg": "the stack's host cannot be reached: %s" % error.message}
+        record = {"at": started, "by": jobs.by, "seconds": round(time.time() - started, 1), **record}
+        steps = record.get("steps") or []
+        return {
+            **result,
+            "changed": bool(record.pop("changed", False)),
+            "record": record,
+            "diff": [
+                {"before": line["before"] + "\n", "after": line["after"] + "\n", "before_header": line["what"], "after_header": line["what"]}
+                for step in steps
+                for line in step.get("diff") or []
+            ],
+        }
+
+    def _apply(self, jobs: Jobs, args: dict[str, Any]) -> dict[str, Any]:
+        now = time.time()
+        if args["plan"]:
+            plan = check_plan(_read(args["plan"]), args["approve"], args["stack"], now)
+            steps, approved, mode = plan["steps"], "digest %s" % plan["digest"], "approved"
+        else:
+            plan = load(args["report_file"]).get("plan") if args["report_file"] else None
+            if not args["auto_approve"]:
+                raise StackError(
+                    "nothing is approved: give plan and approve (its digest), or let classes run by themselves by auto_approve",
+                    kind="not_approved",
+                    fix="ansible-playbook aiops.runbook.diagnose shows the plan and the command that approves it",
+                )
+            steps = allowed((plan or {}).get("steps") or [], args["auto_approve"])
+            approved, mode = "auto: %s" % ", ".join(args["auto_approve"]), "auto"
+        if not plan or not steps:
+            return {"result": "unchanged", "approved": approved, "run": None, "steps": [], "changed": False}
+        why = frozen(args["freeze_windows"], now)
+        if why and not (args["freeze_override"] and mode == "approved"):
+            raise StackError(
+                "nothing may be changed now: %s" % why, kind="frozen", fix="wait until it is over; an approved plan may go on with freeze_override: the reason"
+            )
+        if self._task.check_mode:
+            return self._previewed(jobs, plan, steps, approved)
+        order = {
+            "digest": plan["digest"],
+            "identity": plan["identity"],
+            "mode": mode,
+            "auto_most_per_day": args["auto_most_per_day"],
+            "backup_waiver": args["backup_waiver"] or "",
+            "freeze_override": args["freeze_override"] or "",
+        }
+        titles = {step["number"]: step["title"] for step in steps}
+        record = jobs.apply(order, steps)
+        for step in record["steps"]:
+            step["title"] = titles.get(step["number"], "")
+        return {**record, "digest": plan["digest"], "approved": approved, **({"freeze_override": args["freeze_override"]} if why else {})}
+
+    def _previewed(self, jobs: Jobs, plan: dict[str, Any], steps: list[dict[str, Any]], approved: str) -> dict[str, Any]:
+        """What would be done, by the same code without the last step."""
+        found = {answer["number"]: answer for answer in jobs.preview(steps)["steps"]}
+        shown = []
+        for step in steps:
+            answer = found[step["number"]]
+            entry = {key: step[key] for key in ("number", "remedy", "component", "finding", "title", "risk")}
+            if "refused" in answer:
+                raise StackError("step %d: %s" % (step["number"], answer["refused"]), kind="not_done", fix=answer["fix"])
+            if answer["token"] != step["token"]:
+                raise StackError("step %d: the stack is not as it was when the plan was made" % step["number"], kind="stale", fix="diagnose again")
+            shown.append({**entry, "diff": answer["preview"]["diff"], "touches": answer["preview"]["touches"], "result": "would be done"})
+        return {"result": "unchanged", "digest": plan["digest"], "approved": approved, "run": None, "steps": shown, "changed": bool(shown)}
+
+    def _undo(self, jobs: Jobs, args: dict[str, Any]) -> dict[str, Any]:
+        if self._task.check_mode:
+            raise StackError("undo has no check mode: the record of the run says what it puts back", kind="bad_option")
+        return {**jobs.undo(args["run"]), "approved": "undo"}
+
+
+def _read(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StackError("plan: %s cannot be read: %s" % (path, error), kind="bad_option") from error

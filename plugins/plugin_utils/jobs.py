@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Jobs of acting, done by this process where it reaches the stack itself, else by the module stack_remediate on the stack's host."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ansible import context
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act import door
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack, unpack
+
+# What a person gave by -e to say which stack is meant, and has to give again to act on it.
+_PLACE = ("compose_project", "docker_host", "stack_platform", "state_dir", "report_dir", "target", "http_url")
+
+
+class Jobs:
+    """The jobs of act/door.py for one task. by: who asks, as far as the controller knows."""
+
+    def __init__(self, action: ActionBase, params: Mapping[str, Any], task_vars: Mapping[str, Any], scene: Scene | None = None) -> None:
+        self._action, self._task_vars, self._scene = action, task_vars, scene
+        self.by = who(task_vars)
+        self._params = {name: params.get(name) for name in door.ACT_SPEC if params.get(name) is not None} | {"by": self.by}
+
+    @property
+    def _here(self) -> bool:
+        return bool(self._action._connection.transport == "local" and (os.geteuid() == 0 or not self._action._play_context.become))
+
+    def preview(self, steps: list[dict[str, Any]]) -> dict[str, Any]:
+        return self._do("preview", {"steps": steps})
+
+    def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        return self._do("apply", {"plan": plan, "entries": entries})
+
+    def undo(self, run: str | None) -> dict[str, Any]:
+        return self._do("undo", {"run": run})
+
+    def _do(self, job: str, order: dict[str, Any]) -> dict[str, Any]:
+        if self._here:
+            params = {**{name: spec.get("default") for name, spec in door.ACT_SPEC.items()}, **self._params}
+            return door.do_job(job, params, order, self._scene)
+        arguments = {**self._params, "job": job, "order": pack(order)}
+        answer = self._action._execute_module(module_name="aiops.runbook.stack_remediate", module_args=arguments, task_vars=self._task_vars)
+        if answer.get("failed"):
+            raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
+        return unpack(answer["answer"])
+
+
+def who(task_vars: Mapping[str, Any]) -> str:
+    """Who runs this play: AWX's user, else the one of the operating system."""
+    for name in ("awx_user_name", "tower_user_name"):
+        if task_vars.get(name):
+            return "%s (AWX job %s)" % (task_vars[name], task_vars.get("awx_job_id") or task_vars.get("tower_job_id") or "?")
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return "%s@%s" % (user, socket.gethostname())
+
+
+def approve_command(stack: str, digest: str) -> str:
+    """What to type to approve a plan: with the inventory and the place that this run was given; {plan} is filled in where it is written."""
+    words = ["ansible-playbook", "aiops.runbook.remediate"]
+    for inventory in context.CLIARGS.get("inventory") or ():
+        words += ["-i", inventory]
+    words += ["--limit", stack] if context.CLIARGS.get("inventory") else []
+    for text in context.CLIARGS.get("extra_vars") or ():
+        for name, value in _given(str(text)).items():
+            if name in _PLACE:
+                words += ["-e", "%s=%s" % (name, value)]
+    return " ".join([*words, "-e", "plan={plan}", "-e", "approve=%s" % digest])
+
+
+def _given(text: str) -> dict[str, Any]:
+    """The variables of one -e: a file, JSON, or name=value."""
+    if text.startswith("@"):
+        try:
+            with open(text[1:], encoding="utf-8") as content:
+                found = json.load(content)
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+    if text.startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError:
+            return {}
+    return dict(word.split("=", 1) for word in text.split() if "=" in word)

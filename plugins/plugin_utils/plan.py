@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From a diagnosis to a plan: which remedies the catalogue knows for its root causes, in order, with a digest that approves exactly them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import Graph, matches
+from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, remedy_words
+
+SCHEMA = "aiops.runbook/plan/1"
+VALID_MINUTES = 60
+# What is not part of what is approved: where the plan lies, how it is approved, and what was met while it was made.
+_OUTSIDE = ("digest", "path", "approve", "unfinished", "overdue", "lease", "refused", "by_hand")
+
+Previewer = Callable[[list[dict[str, Any]]], dict[str, Any]]
+
+
+def propose(model: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(steps, what a person must do) for the root causes of a diagnosis: servers before those who use them."""
+    steps: list[dict[str, Any]] = []
+    by_hand: list[dict[str, Any]] = []
+    for root in _in_order(model):
+        chosen = _step(root)
+        if chosen is None:
+            by_hand.append(_hand(root))
+        elif not any(_same(chosen, other) for other in steps):
+            steps.append({"number": len(steps) + 1, **chosen})
+    return steps, by_hand
+
+
+def _in_order(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    graph = Graph((model.get("topology") or {}).get("edges") or [])
+    roots = [root for root in model.get("root_causes") or [] if root["severity"] != "info"]
+    # Who is used by most comes first.
+    return sorted(roots, key=lambda root: -sum(graph.reaches(user, root["component"]) for user in graph.uses))
+
+
+def _step(root: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first remedy of the catalogue that fits what was found."""
+    facts = {"component": root["component"], "about": root.get("about"), **root["evidence"]}
+    for rule in catalogue().get(root["id"], {}).get("remedies") or []:
+        if not all(matches(facts.get(key), wanted) for key, wanted in (rule.get("where") or {}).items()):
+            continue
+        try:
+            params = {key: _filled(value, facts) for key, value in (rule.get("with") or {}).items()}
+            component = _filled(rule.get("on", "{component}"), facts)
+        except KeyError:
+            continue
+        return {"remedy": rule["remedy"], "component": component, "params": params, "finding": root["key"], "why": root["title"]}
+    return None
+
+
+def _filled(value: Any, facts: Mapping[str, Any]) -> Any:
+    """A parameter with "{fact}" replaced by that fact, of whatever type; KeyError where it was not seen."""
+    if isinstance(value, Mapping):
+        return {_filled(key, facts): _filled(item, facts) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, facts) for item in value]
+    if isinstance(value, str) and value.startswith("{") and value.endswith("}"):
+        found = facts.get(value[1:-1])
+        if found in (None, "", []):
+            raise KeyError(value)
+        return found
+    return value
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("remedy", "component", "params"))
+
+
+def _hand(root: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "finding": root["key"],
+        "component": root["component"],
+        "title": root["title"],
+        "do": root["do"],
+        "code": bool(catalogue().get(root["id"], {}).get("code")),
+    }
+
+
+def make_plan(model: Mapping[str, Any], preview: Previewer, by: str, valid_minutes: float = VALID_MINUTES) -> dict[str, Any] | None:
+    """The plan for a diagnosis; None when nothing is wrong. preview: act/door.py's preview_plan on the stack."""
+    wanted, by_hand = propose(model)
+    if not wanted and not by_hand:
+        return None
+    lang = model.get("lang") or "en"
+    found = preview([{key: step[key] for key in ("number", "remedy", "component", "params", "finding")} for step in wanted]) if wanted else {}
+    now = time.time()
+    steps, refused = [], []
+    answers = {answer["number"]: answer for answer in found.get("steps") or []}
+    for step in wanted:
+        answer = answers.get(step["number"], {"refused": "it could not be previewed", "fix": ""})
+        if "preview" in answer and answer["preview"]["changed"]:
+            steps.append(_worded({**step, **answer["preview"], "token": answer["token"]}, lang))
+            continue
+        root = next(root for root in model["root_causes"] if root["key"] == step["finding"])
+        reason = answer.get("refused") or "everything that it would change is already so"
+        refused.append({**_worded({**step, "texts": {}}, lang), "reason": reason, "fix": answer.get("fix") or ""})
+        by_hand.append(_hand(root))
+    plan: dict[str, Any] = {
+        "schema": SCHEMA,
+        "stack": model["stack"],
+        "platform": model["platform"],
+        "identity": found.get("identity") or model.get("identity") or {},
+        "created_at": round(now, 3),
+        "expires_at": round(now + 60 * valid_minutes, 3),
+        "by": by,
+        "steps": steps,
+        "refused": refused,
+        "by_hand": by_hand,
+        "unfinished": found.get("unfinished") or [],
+        "overdue": found.get("overdue") or [],
+        "lease": found.get("lease"),
+    }
+    return {"digest": digest_of(plan), **plan}
+
+
+def _worded(step: dict[str, Any], lang: str) -> dict[str, Any]:
+    """A step in words; its texts are spent."""
+    texts = {"component": step["component"], **step["params"], **step.pop("texts")}
+    words = remedy_words(step["remedy"])
+    return {**step, **{what: fill(words.get(what), texts, lang) for what in ("title", "interrupts", "undo")}}
+
+
+def digest_of(plan: Mapping[str, Any]) -> str:
+    """What approves a plan: 14 letters and digits of a hash over everything that would be done, to what, until when."""
+    covered = {key: value for key, value in plan.items() if key not in _OUTSIDE}
+    text = json.dumps(covered, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return base64.b32encode(hashlib.sha256(text.encode("ascii")).digest()).decode("ascii")[:14].lower()
+
+
+def risks_of(steps: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({str(step["risk"]) for step in steps})
