@@ -6,10 +6,21 @@ from __future__ import annotations
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Remedy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
-REMEDIES: dict[str, Remedy] = {remedy.name: remedy for remedy in (ComponentStart(), ComponentRestart(), PostgresTerminate())}
+REMEDIES: dict[str, Remedy] = {
+    remedy.name: remedy
+    for remedy in (
+        ComponentStart(),
+        ComponentRestart(),
+        PostgresTerminate(),
+        RedisConfig(),
+        RedisPersistence(),
+        RedisPassword(),
+    )
+}
 
 
 def remedy_of(name: str) -> Remedy:

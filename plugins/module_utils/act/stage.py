@@ -129,11 +129,13 @@ class Stage:
         instance = next(iter(self.component(component).running), None)
         return PostgresInside(self.platform, instance) if instance is not None else None
 
-    def with_redis(self, component: str, do: Callable[[Any], Answer], timeout: float = 15.0) -> Answer:
-        """do(client) as one of its clients, in its database 0 unless the client uses another one."""
+    def with_redis(self, component: str, do: Callable[[Any], Answer], timeout: float = 15.0, database: int | None = None) -> Answer:
+        """do(client) as one of its clients, in this database or else in the client's own."""
 
         def ask(target: Target, where: tuple[str, str, int]) -> Answer:
-            client = connect_redis.connect(Servers(self.scene).redis_target(target, where), timeout)
+            wanted = Servers(self.scene).redis_target(target, where)
+            wanted.database = wanted.database if database is None else database
+            client = connect_redis.connect(wanted, timeout)
             try:
                 return do(client)
             finally:
