@@ -54,6 +54,7 @@ class Run:
         self.hold_seconds = hold_seconds
         self.lease_wait = lease_wait
         self.journal: Journal | None = None
+        self.settled: list[dict[str, Any]] = []
 
     def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
         """Apply these entries of a plan; the record of what was done. StackError (kind refused, stale, leased, …) when nothing was.
@@ -61,9 +62,18 @@ class Run:
         plan: {"digest", …}; each entry is a Step's, with "token" when its present state must be that of the plan.
         """
         with self.stage.records.lease({**self.holder, "job": "apply", "run": plan.get("digest", "")}, self.lease_wait):
-            self._refuse_unfinished()
+            self.settled = self._settle_unfinished()
+            again = self._applied_already(plan.get("digest") or "")
+            if again is not None:
+                return {"result": "unchanged", "run": again.name, "records": again.folder, "steps": [], "settled": self.settled, "changed": False}
             steps = [(Step.of(entry), entry.get("token") or "") for entry in entries]
-            previews = self._agreed(steps)
+            try:
+                previews = self._agreed(steps)
+            except Refused as error:
+                if self.settled:
+                    said = ", ".join("%s of %s: %s" % (one["run"], one["by"], one["result"]) for one in self.settled)
+                    raise Refused("a run had died in the middle (%s); %s" % (said, error.message), fix="diagnose again, and approve the new plan", kind="stale") from error
+                raise
             self._refuse_beyond(plan, list(previews.values()))
             if not any(preview.changed for preview in previews.values()):
                 return self._record("unchanged", [self._nothing(step, previews[step.number]) for step, _token in steps])
@@ -73,13 +83,32 @@ class Run:
             self.journal.write("begin", **self.holder, **about, plan=plan.get("digest", ""), steps=entries)
             return self._steps([step for step, _token in steps], previews, before)
 
-    def _refuse_unfinished(self) -> None:
+    def _settle_unfinished(self) -> list[dict[str, Any]]:
+        """Runs that died in the middle: one whose cure holds is ended as such, any other is taken back; what became of each."""
+        settled = []
         for journal in self.stage.records.unfinished():
-            raise Refused(
-                "the run %s of %s died in the middle (its last event: %s)" % (journal.name, journal.begin.get("by", "somebody"), journal.entries[-1]["event"]),
-                fix="take it back: ansible-playbook aiops.runbook.undo -e run=%s" % journal.name,
-                kind="unfinished",
-            )
+            cured = [entry["finding"] for entry in journal.entries if entry["event"] == "cured"]
+            _seen, findings, unseen = self.stage.judge()
+            whole = {entry["step"] for entry in journal.entries if entry["event"] == "cured"} == set(journal.acted())
+            if cured and whole and not still_there(cured, findings, unseen):
+                journal.write("end", result="held", steps=[], by=self.holder.get("by"), finished_later=True)
+                settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": "held"})
+                continue
+            done = take_back(self.stage, journal, self.holder)
+            settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": done["result"]})
+            stuck = [step["by_hand"] for step in done["steps"] if step["result"] == "failed"]
+            if stuck:
+                raise Refused("the run %s died in the middle and cannot be taken back: %s" % (journal.name, "; ".join(stuck)), fix="do that by hand", kind="unfinished")
+        if settled:
+            self.stage.renew()
+        return settled
+
+    def _applied_already(self, digest: str) -> Journal | None:
+        """The run that has applied this very plan, and still stands."""
+        for journal in reversed(self.stage.records.runs()):
+            if digest and journal.begin.get("plan") == digest:
+                return journal if (journal.last("end") or {}).get("result") == "held" else None
+        return None
 
     def _refuse_beyond(self, plan: dict[str, Any], previews: list[Preview]) -> None:
         """What no approval covers: more than a day's share by itself, data without a way back."""
@@ -107,7 +136,7 @@ class Run:
                 preview = remedy_of(step.remedy).preview(self.stage, step)
             except Refused as error:
                 raise Refused("step %d (%s on %s): %s" % (step.number, step.remedy, step.component, error.message), fix=error.details.get("fix", "")) from error
-            if token and token != _token(self.stage, preview):
+            if token and preview.changed and token != _token(self.stage, preview):
                 raise Refused(
                     "step %d (%s on %s): the stack is not as it was when the plan was made" % (step.number, step.remedy, step.component),
                     fix="diagnose again, and approve the new plan",
@@ -220,7 +249,7 @@ class Run:
         if self.journal is not None:
             self.journal.write("end", result=result, steps=done)
         return {"result": result, "run": self.journal.name if self.journal else None, "records": self.journal.folder if self.journal else None, "steps": done,
-                "changed": any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done)}  # fmt: skip
+                "settled": self.settled, "changed": any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done)}  # fmt: skip
 
     def undo(self, name: str | None = None) -> dict[str, Any]:
         """Take back a run: a named one, else one that died, else the last that left something. The record."""

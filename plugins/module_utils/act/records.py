@@ -27,7 +27,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 ROOT_DIR = "/var/lib/aiops-runbook"
 HOME_DIR = "~/.local/state/aiops-runbook"
 KEEP_RUNS = 200
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+_RUN = re.compile(r"\d{8}T\d{6}Z-\d{3}")
 
 
 class Records:
@@ -78,16 +78,24 @@ class Records:
 
     def new_run(self) -> Journal:
         self._make(self.folder)
-        name = "%s-%s" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), secrets.token_hex(2))
-        journal = Journal(os.path.join(self.folder, name))
-        try:
-            os.mkdir(journal.folder, 0o700)
-        except OSError as error:
-            raise unwritable(self.folder, error) from error
+        journal = Journal(self._new_folder())
         for old in self.runs()[:-KEEP_RUNS]:
             if old.ended:
                 shutil.rmtree(old.folder, ignore_errors=True)
         return journal
+
+    def _new_folder(self) -> str:
+        """A folder whose name sorts by time."""
+        while True:
+            now = time.time()
+            path = os.path.join(self.folder, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-%03d" % (now % 1 * 1000))
+            try:
+                os.mkdir(path, 0o700)
+                return path
+            except FileExistsError:
+                time.sleep(0.001)
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
 
     def lease(self, holder: dict[str, Any], wait: float = 0.0) -> Lease:
         """The right to act on this stack, for as long as the object is open. StackError when another one has it."""

@@ -1,0 +1,365 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The engine of acting with remedies that only pretend: what is recorded before what, what is taken back, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act import engine
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, SAFE, Preview, Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal, Records
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, Finding, StackError, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
+ILL = Finding("redis.memory_full", "redis", CRITICAL)
+KEY = "redis.memory_full@redis"
+
+
+class Pretender:
+    """Sets stage.world[component] to True. log: what was called, with the journal's last event at that moment."""
+
+    name = "pretend"
+
+    def __init__(self, stage, risk=SAFE, undoable=True, cures=True, fails="") -> None:
+        self.stage, self.risk, self.undoable, self.cures, self.fails = stage, risk, undoable, cures, fails
+        self.log = []
+
+    def preview(self, stage, step):
+        done = stage.world.get(step.component, False)
+        if step.params.get("refuse"):
+            raise Refused("not here", fix="elsewhere")
+        return Preview(self.risk, target={"id": stage.identity}, state=done, diff=[{"what": step.component, "before": str(done), "after": "True"}],
+                       undo={"component": step.component} if self.undoable else None, touches=[step.component], changed=done is not True)  # fmt: skip
+
+    def evidence(self, stage, step, preview):
+        return {"log": ["last words"]}
+
+    def _note(self, what):
+        journal = self.stage.records.runs()[-1]
+        self.log.append((what, journal.entries[-1]["event"]))
+
+    def apply(self, stage, step, preview):
+        self._note("apply")
+        assert os.path.exists(os.path.join(stage.records.runs()[-1].folder, "evidence-%d.json" % step.number))
+        if self.fails == "apply":
+            stage.world[step.component] = "half"
+            raise StackError("it broke in the middle")
+        stage.world[step.component] = True
+        if self.cures:
+            stage.findings = [one for one in stage.findings if one.component != step.component]
+
+    def verify(self, stage, step, preview):
+        return "it did not come about" if self.fails == "verify" else ""
+
+    def undo(self, stage, record):
+        self._note("undo")
+        if self.fails == "undo":
+            raise StackError("it cannot be put back", fix="docker start it")
+        stage.world.pop(record["component"], None)
+
+
+class FakeStage:
+    """A stack whose whole state is `world` and `findings`; looks: findings for each further look, the last one stays."""
+
+    def __init__(self, folder, findings=()) -> None:
+        self.world, self.findings, self.unseen, self.looks, self.identity = {}, list(findings), [], [], "one"
+        self.records, self.mask, self.params = Records(str(folder), "shop"), Mask(), {}
+        self.platform = SimpleNamespace(project="shop")
+
+    def renew(self):
+        return None
+
+    def token(self, value):
+        return json.dumps(value, sort_keys=True)
+
+    def judge(self):
+        if self.looks:
+            self.findings = self.looks.pop(0)
+        return {}, list(self.findings), list(self.unseen)
+
+    def wait(self, problem, seconds, pause=0.5):
+        return problem() and problem() and problem()
+
+
+@pytest.fixture
+def stage(tmp_path):
+    return FakeStage(tmp_path, [ILL])
+
+
+@pytest.fixture
+def use(monkeypatch, stage):
+    """Let every step be this pretender's; no pause."""
+    monkeypatch.setattr(engine.time, "sleep", lambda _seconds: None)
+
+    def choose(**options):
+        remedy = Pretender(stage, **options)
+        monkeypatch.setattr(engine, "remedy_of", lambda _name: remedy)
+        return remedy
+
+    return choose
+
+
+def entries(stage, *components, finding=KEY):
+    wanted = [{"remedy": "pretend", "component": name, "finding": finding, "number": number} for number, name in enumerate(components, 1)]
+    for entry, answer in zip(wanted, engine.preview_steps(stage, wanted), strict=True):
+        entry["token"] = answer["token"]
+    return wanted
+
+
+def apply(stage, wanted, **plan):
+    return engine.Run(stage, {"by": "kim"}, 0.0).apply({"digest": json.dumps(wanted), **plan}, wanted)
+
+
+def events(stage, run=-1):
+    return [entry["event"] for entry in stage.records.runs()[run].entries]
+
+
+def test_everything_is_recorded_before_it_happens(stage, use) -> None:
+    remedy = use()
+    record = apply(stage, entries(stage, "redis"))
+    assert (record["result"], record["steps"][0]["result"], record["changed"]) == ("held", "cured", True)
+    assert remedy.log == [("apply", "acting")]
+    assert events(stage) == ["begin", "acting", "acted", "cured", "end"]
+    journal = stage.records.runs()[-1]
+    assert journal.last("acting")["undo"] == {"component": "redis"} and journal.begin["by"] == "kim"
+    assert [oct(os.stat(os.path.join(journal.folder, name)).st_mode & 0o777) for name in os.listdir(journal.folder)] == ["0o600"] * 2
+
+
+def test_a_second_run_changes_nothing_and_leaves_no_record(stage, use) -> None:
+    use()
+    apply(stage, entries(stage, "redis"))
+    record = apply(stage, entries(stage, "redis"))
+    assert (record["result"], record["changed"], len(stage.records.runs())) == ("unchanged", False, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "result", "world"),
+    [
+        ({"fails": "apply"}, "undone", {}),
+        ({"fails": "verify"}, "undone", {}),
+        ({"cures": False}, "undone", {}),
+        ({"fails": "verify", "undoable": False}, "failed", {"redis": True}),
+    ],
+)
+def test_what_fails_is_taken_back(stage, use, options, result, world) -> None:
+    use(**options)
+    record = apply(stage, entries(stage, "redis"))
+    assert (record["result"], record["steps"][0]["result"], stage.world) == ("failed", result, world)
+    assert record["steps"][0]["undone"] is (result == "undone")
+
+
+def test_an_undo_that_fails_is_loud_and_says_what_to_do(stage, use, monkeypatch) -> None:
+    remedy = use(fails="verify")
+    monkeypatch.setattr(remedy, "undo", lambda _stage, _record: (_ for _ in ()).throw(StackError("it cannot be put back", fix="docker start redis")))
+    record = apply(stage, entries(stage, "redis"))
+    assert record["steps"][0]["result"] == "failed" and record["steps"][0]["by_hand"] == "it cannot be put back docker start redis"
+
+
+def test_a_failed_step_stops_the_next(stage, use) -> None:
+    use(fails="verify")
+    record = apply(stage, entries(stage, "redis", "api"))
+    assert [step["number"] for step in record["steps"]] == [1]
+
+
+def test_what_comes_back_while_it_is_held_is_taken_back(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    stage.looks = [[ILL], [], [ILL], [ILL], [ILL]]  # before, cured, and then three looks in a row
+    record = apply(stage, wanted)
+    assert (record["result"], record["steps"][0]["result"], stage.world) == ("failed", "undone", {})
+    assert "is still there" in record["steps"][0]["error"]
+
+
+def test_a_passing_moment_breaks_no_hold(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    stage.looks = [[ILL], [], [ILL], []]
+    assert apply(stage, wanted)["result"] == "held"
+
+
+def test_a_graver_illness_after_the_cure_takes_it_back(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    worse = [Finding("http.unreachable", "api", CRITICAL)]
+    stage.looks = [[ILL], [], worse, worse, worse]
+    record = apply(stage, wanted)
+    assert record["result"] == "failed" and "http.unreachable@api" in record["steps"][0]["error"]
+
+
+def test_not_to_be_able_to_look_is_no_cure(stage, use) -> None:
+    use()
+    stage.unseen = [Unseen("redis.memory_full", "redis", "nobody answers")]
+    assert "cannot be looked for: nobody answers" in apply(stage, entries(stage, "redis"))["steps"][0]["error"]
+
+
+def test_a_changed_state_is_refused_before_anything_is_done(stage, use) -> None:
+    remedy = use()
+    wanted = entries(stage, "redis", "api")
+    stage.world["api"] = "other"
+    with pytest.raises(StackError) as caught:
+        apply(stage, wanted)
+    assert caught.value.kind == "stale" and "step 2" in caught.value.message
+    assert remedy.log == [] and stage.records.runs() == []
+
+
+def test_a_replaced_target_is_refused(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    stage.identity = "another container of that name"
+    with pytest.raises(StackError, match="not as it was"):
+        apply(stage, wanted)
+
+
+def test_a_step_that_must_not_be_done_is_refused(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    wanted[0]["params"] = {"refuse": True}
+    with pytest.raises(Refused, match="not here"):
+        apply(stage, wanted)
+
+
+def test_data_is_not_touched_without_a_backup(stage, use) -> None:
+    use(risk=DESTRUCTIVE)
+    with pytest.raises(Refused, match="backup"):
+        apply(stage, entries(stage, "redis"))
+    assert apply(stage, entries(stage, "redis"), backup_waiver="a test")["result"] == "held"
+    assert stage.records.runs()[-1].begin["backup_waiver"] == "a test"
+
+
+def test_a_day_has_its_share_of_cures_by_themselves(stage, use) -> None:
+    use()
+    limit = {"mode": "auto", "auto_most_per_day": 1}
+    assert apply(stage, entries(stage, "redis"), **limit)["result"] == "held"
+    with pytest.raises(Refused) as caught:
+        apply(stage, entries(stage, "api"), **limit)
+    assert caught.value.kind == "capped"
+    assert apply(stage, entries(stage, "api"))["result"] == "held", "an approved plan is no cure by itself"
+
+
+def test_the_lease_is_held_by_one(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    with stage.records.lease({"by": "lee", "run": "xyz"}):
+        with pytest.raises(StackError, match="lee is at work on this stack since") as caught:
+            apply(stage, wanted)
+        assert caught.value.kind == "leased" and stage.records.lease_holder()["by"] == "lee"
+    assert stage.records.lease_holder() is None
+    assert apply(stage, wanted)["result"] == "held"
+
+
+@pytest.mark.parametrize("died_after", ["begin", "acting", "acted"])
+def test_a_run_that_died_is_taken_back_by_the_next(stage, use, died_after) -> None:
+    use()
+    died(stage, died_after)
+    record = apply(stage, entries_of_old_world(stage))
+    assert [one["result"] for one in record["settled"]] == ["unchanged" if died_after == "begin" else "undone"] and record["settled"][0]["by"] == "old"
+    assert record["result"] == "held"
+
+
+def test_a_run_that_died_after_its_cure_is_ended_as_held(stage, use) -> None:
+    use()
+    died(stage, "cured")
+    stage.findings = []
+    record = apply(stage, entries(stage, "api", finding=""))
+    assert [one["result"] for one in record["settled"]] == ["held"] and stage.world["redis"] is True
+
+
+def test_a_run_that_died_is_undone_first(stage, use) -> None:
+    use()
+    died(stage, "acted")
+    record = engine.Run(stage, {"by": "kim"}, 0.0).undo(None)
+    assert (record["result"], stage.world) == ("undone", {})
+    assert stage.records.unfinished() == []
+
+
+def died(stage, after):
+    """A journal that ends where a run was killed."""
+    journal = stage.records.new_run()
+    for event in ("begin", "acting", "acted", "cured"):
+        journal.write(event, **({"by": "old"} if event == "begin" else {"step": 1, "remedy": "pretend", "component": "redis", "finding": KEY}),
+                      **({"undo": {"component": "redis"}} if event == "acting" else {}))  # fmt: skip
+        if event == "acting":
+            stage.world["redis"] = True
+        if event == after:
+            return
+
+
+def entries_of_old_world(stage):
+    """The steps of a plan that was made before the run that died."""
+    now, stage.world = stage.world, {}
+    try:
+        return entries(stage, "redis")
+    finally:
+        stage.world = now
+
+
+def test_the_same_plan_again_changes_nothing_even_where_it_could_be_done_again(stage, use, monkeypatch) -> None:
+    remedy = use()
+    wanted = entries(stage, "redis")
+    first = apply(stage, wanted)
+    stage.world = {}  # as a restart, that can be done any number of times
+    record = apply(stage, wanted)
+    assert (record["result"], record["changed"], record["run"]) == ("unchanged", False, first["run"])
+    assert [what for what, _event in remedy.log] == ["apply"]
+
+
+def test_undo_takes_back_the_last_run_or_a_named_one(stage, use) -> None:
+    use()
+    stage.findings = []
+    first = apply(stage, entries(stage, "redis", finding=""))["run"]
+    apply(stage, entries(stage, "api", finding=""))
+    run = engine.Run(stage, {"by": "kim"}, 0.0)
+    assert run.undo(first)["result"] == "undone" and stage.world == {"api": True}
+    assert run.undo(None)["result"] == "undone" and stage.world == {}
+    assert run.undo(None) == {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
+    with pytest.raises(StackError, match="no record of a run"):
+        run.undo("20200101T000000Z-ffff")
+
+
+def test_nothing_is_done_when_the_record_cannot_be_written(stage, use, monkeypatch) -> None:
+    remedy = use()
+    wanted = entries(stage, "redis")
+    real = os.write
+
+    def full(handle, data):
+        if b'"acting"' in data:
+            return real(handle, data[:20])
+        return real(handle, data)
+
+    monkeypatch.setattr("os.write", full)
+    record = apply(stage, wanted)
+    assert "nothing is done that is not recorded first" in record["steps"][0]["error"]
+    assert remedy.log == [] and stage.world == {}
+
+
+def test_half_a_line_does_not_hide_the_lines_after_it(tmp_path, monkeypatch) -> None:
+    journal = Records(str(tmp_path), "shop").new_run()
+    journal.write("begin")
+    real = os.write
+    monkeypatch.setattr("os.write", lambda handle, data: real(handle, data[:10]))
+    with pytest.raises(StackError):
+        journal.write("acting", step=1)
+    monkeypatch.undo()
+    journal.write("end")
+    assert [entry["event"] for entry in Journal(journal.folder).entries] == ["begin", "end"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "findings", "unseen", "said"),
+    [
+        ([KEY], [ILL], [], KEY + " is still there"),
+        ([KEY + "#2"], [ILL], [], KEY + " is still there"),
+        ([KEY], [Finding("redis.memory_full", "redis", INFO)], [], ""),
+        ([KEY], [Finding("redis.memory_full", "cache", CRITICAL)], [], ""),
+        (["config.wrong_port@api>db"], [Finding("config.wrong_port", "api", CRITICAL, about="db")], [], "config.wrong_port@api>db is still there"),
+        (["config.wrong_port@api>db"], [], [Unseen("config.wrong_port", "api", "why")], "config.wrong_port@api>db cannot be looked for: why"),
+        ([], [ILL], [], ""),
+    ],
+)
+def test_still_there(keys, findings, unseen, said) -> None:
+    assert engine.still_there(keys, findings, unseen) == said
