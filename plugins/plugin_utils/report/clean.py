@@ -10,13 +10,24 @@ from __future__ import annotations
 
 import math
 import re
+from copy import copy
 from typing import Any
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, RISKS
 from ansible_collections.aiops.runbook.plugins.module_utils.model import SEVERITIES, WARNING, StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask
 
 SCHEMA = "aiops.runbook/report/1"
 VERDICTS = ("healthy", "degraded", "down", "unknown")
+# What became of a job of acting, and of each of its steps.
+RECORD_RESULTS = ("held", "failed", "unchanged", "undone", "partly undone", "refused")
+STEP_RESULTS = ("cured", "done", "unchanged", "undone", "failed", "cannot be undone", "would be done")
+_PLAN: dict[str, Any] = {"created_at": 0.0, "expires_at": 0.0, "stack": "", "platform": "", "by": "", "unfinished": [], "overdue": [], "lease": None}
+_PLAN_STEP: dict[str, Any] = {"why": "", "interrupts": "", "undo": "", "can_undo": False, "touches": []}
+_REFUSED: dict[str, Any] = {"reason": "", "fix": ""}
+_BY_HAND: dict[str, Any] = {"do": [], "code": False}
+_RECORD: dict[str, Any] = {"at": 0.0, "by": "", "approved": "", "seconds": 0.0, "reason": "", "fix": ""}
+_RECORD_STEP: dict[str, Any] = {"error": "", "fix": "", "by_hand": "", "seconds": 0.0}
 
 _LONGEST_TEXT = 8000
 _ENDLESS_WORD = re.compile(r"[\w.+/=-]{300,}")
@@ -39,8 +50,8 @@ _IDENTIFIER = re.compile(
 )
 _SECRET_FIELD = re.compile(r"(password|passwd|passphrase|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
 _LONG_WORD = re.compile(r"[\w+=-]{16,}")
-# shop-worker-1, api-7d9f8b6c5d-x2x4z, MAX_CONNECTIONS_2, 20261122T200310Z: names and times, not keys.
-_NAME = re.compile(r"[a-z]{2,15}(?:[_-]+[a-z0-9]{1,15})+|[A-Z]{2,15}(?:_[A-Z0-9]{1,15})+|\d{8}T\d{6}Z")
+# shop-worker-1, api-7d9f8b6c5d-x2x4z, MAX_CONNECTIONS_2, 20261122T200310Z, 20261122T200310Z-3f2a: names, times and runs, not keys.
+_NAME = re.compile(r"(?:run=)?(?:[a-z]{2,15}(?:[_-]+[a-z0-9]{1,15})+|[A-Z]{2,15}(?:_[A-Z0-9]{1,15})+|\d{8}T\d{6}Z(?:-[0-9a-f]{1,4})?)")
 
 
 def accept(model: Any) -> dict[str, Any]:
@@ -53,7 +64,8 @@ def accept(model: Any) -> dict[str, Any]:
         raise StackError("report: verdict must be one of %s, got %r" % (", ".join(VERDICTS), model.get("verdict")), kind="bad_option")
     if not model.get("stack"):
         raise StackError("report: the name of the stack is missing", kind="bad_option")
-    safe: dict[str, Any] = Cleaner().value(model)
+    cleaner = Cleaner()
+    safe: dict[str, Any] = cleaner.value(_without(model, "plan", "record"))
     finished = safe.get("finished_at") or 0.0
     for key, default in (
         ("schema", SCHEMA),
@@ -77,7 +89,80 @@ def accept(model: Any) -> dict[str, Any]:
     safe["topology"] = {"components": [], "edges": [], **safe["topology"]}
     safe["timing"] = {"total_seconds": max(0.0, safe["finished_at"] - safe["started_at"]), "probes": {}, **safe["timing"]}
     safe["compare"] = {"previous": None, "new": [], "fixed": [], "persisting": [], **safe["compare"]}
+    safe["plan"] = _plan(model.get("plan"), cleaner)
+    safe["record"] = _record(model.get("record"), cleaner)
     return safe
+
+
+def _plan(raw: Any, cleaner: Cleaner) -> dict[str, Any] | None:
+    """The plan of a model; None where there is none."""
+    if not raw:
+        return None
+    _expect_dictionary("plan", raw)
+    plan = _filled(cleaner.value(_without(raw, "steps", "refused", "by_hand", "identity")), _PLAN)
+    plan.update(_as_given(raw, "digest", "path", "approve"))
+    plan["identity"] = cleaner.value(raw.get("identity") or {}, "id")
+    plan["steps"] = [_filled({**_step(step, number, cleaner), **_as_given(step, "token")}, _PLAN_STEP) for number, step in _entries(raw, "steps")]
+    plan["refused"] = [_filled(_named(entry, cleaner), _REFUSED) for _number, entry in _entries(raw, "refused")]
+    plan["by_hand"] = [_filled(_named(entry, cleaner), _BY_HAND) for _number, entry in _entries(raw, "by_hand")]
+    return plan
+
+
+def _record(raw: Any, cleaner: Cleaner) -> dict[str, Any] | None:
+    """The record of what was applied or taken back; None where there is none."""
+    if not raw:
+        return None
+    _expect_dictionary("record", raw)
+    record = _filled(cleaner.value(_without(raw, "steps")), _RECORD)
+    record.update(_as_given(raw, "digest", "result", "undo"))
+    record.update({name: text or None for name, text in _as_given(raw, "run", "records").items()})
+    if record["result"] not in RECORD_RESULTS:
+        record["result"] = "failed"  # what is not known to have held has not
+    record["steps"] = []
+    for number, entry in _entries(raw, "steps"):
+        step = _filled({**_step(entry, number, cleaner), **_as_given(entry, "result")}, _RECORD_STEP)
+        if step["result"] not in STEP_RESULTS:
+            step["result"] = "failed"
+        record["steps"].append({"undone": step["result"] == "undone", **step})
+    return record
+
+
+def _step(raw: dict[str, Any], number: int, cleaner: Cleaner) -> dict[str, Any]:
+    """What a step of a plan and one of a record have in common."""
+    step = _filled({**_named(raw, cleaner), **_as_given(raw, "risk")}, {"number": number, "diff": [], "lasting": []})
+    if step["risk"] not in ("", *RISKS):
+        step["risk"] = DESTRUCTIVE  # a class that is not known here is no harmless one
+    step["diff"] = [_filled(line, {"what": "", "before": "", "after": ""}) for line in step["diff"] if isinstance(line, dict)]
+    return step
+
+
+def _named(raw: dict[str, Any], cleaner: Cleaner) -> dict[str, Any]:
+    entry = {**cleaner.value(raw), **_as_given(raw, "remedy", "component", "finding")}
+    entry["title"] = entry.get("title") or entry["remedy"] or entry["finding"]
+    return entry
+
+
+def _as_given(raw: dict[str, Any], *names: str) -> dict[str, str]:
+    """What is compared, pasted or looked up stays to the letter; only what no terminal should get goes."""
+    return {name: _visible(" ".join(str(raw.get(name) or "").splitlines())) for name in names}
+
+
+def _expect_dictionary(name: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise StackError("report: %s must be a dictionary, got %s" % (name, type(value).__name__), kind="bad_option")
+
+
+def _entries(raw: dict[str, Any], name: str) -> list[tuple[int, dict[str, Any]]]:
+    return list(enumerate((entry for entry in raw.get(name) or [] if isinstance(entry, dict)), 1))
+
+
+def _without(raw: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in raw.items() if key not in names}
+
+
+def _filled(item: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The item with a default for each key that is missing or null."""
+    return {**item, **{key: copy(default) for key, default in defaults.items() if item.get(key) is None}}
 
 
 def _item(item: dict[str, Any]) -> dict[str, Any]:
@@ -150,11 +235,16 @@ class Cleaner:
 
 def plain(text: str) -> str:
     """The text without escape sequences and control characters (lines and tabs stay), cut where it is absurdly long."""
-    if not text.isprintable():
-        text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-        text = _CONTROLS.sub("", text)
+    text = _visible(text)
     if len(text) > _LONGEST_TEXT:
         text = "%s… [+%d]" % (text[:_LONGEST_TEXT], len(text) - _LONGEST_TEXT)
     if len(text) >= 300:  # nobody reads such a word, and patterns take their time over it
         text = _ENDLESS_WORD.sub(lambda match: "%s… [+%d]" % (match.group()[:60], len(match.group()) - 60), text)
     return str(text)
+
+
+def _visible(text: str) -> str:
+    if not text.isprintable():
+        text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+        text = _CONTROLS.sub("", text)
+    return text

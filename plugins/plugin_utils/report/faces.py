@@ -14,8 +14,9 @@ from xml.etree import ElementTree
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report import graph, view
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import VERDICTS, unseen_ids
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import RISKS
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import acting, graph, view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import RECORD_RESULTS, VERDICTS, unseen_ids
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut, moment
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.markdown import render_markdown
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
@@ -46,7 +47,9 @@ def render_html(model: dict[str, Any], formats: Iterable[str] = ()) -> str:
     picture = graph.layout(model["topology"]["components"], model["topology"]["edges"], states)
     caps = view.Caps()
     for factor in (1, 0.5, 0.2, 0.05, 0.01):
-        page = template.render(view=view.build(model, words, caps.scaled(factor)), w=words, graph=picture, links=links)
+        scaled = caps.scaled(factor)
+        remedies = {"plan": acting.plan(model, words, scaled), "record": acting.record(model, words, scaled)}
+        page = template.render(view=view.build(model, words, scaled), w=words, graph=picture, links=links, **remedies)
         if len(page.encode("utf-8", "replace")) <= HTML_LIMIT:
             break
     return page
@@ -57,7 +60,10 @@ def render_json(model: dict[str, Any]) -> str:
 
 
 def render_junit(model: dict[str, Any]) -> str:
-    """A test case for each check: critical and warning fail, what could not be checked is skipped, ruled out passes."""
+    """A test case for each check: critical and warning fail, what could not be checked is skipped, ruled out passes.
+
+    One more for each step that was applied or taken back; the plan is told by properties.
+    """
     words = Words(model["lang"])
     suite = ElementTree.Element("testsuite")
     failures = 0
@@ -82,7 +88,13 @@ def render_junit(model: dict[str, Any]) -> str:
         ElementTree.SubElement(_case(suite, model, item), "skipped", message=cut(message, 500))
     for item in model["ruled_out"]:
         ElementTree.SubElement(_case(suite, model, item), "system-out").text = brief(item.get("evidence") or {}, words, 500)
+    failures += _remediation_cases(suite, model, words)
     total = str(len(suite))
+    if model["plan"] and model["plan"]["steps"]:
+        properties = ElementTree.Element("properties")
+        for name, value in (("plan", model["plan"]["digest"]), ("plan_steps", str(len(model["plan"]["steps"]))), ("plan_approve", model["plan"]["approve"])):
+            ElementTree.SubElement(properties, "property", name=name, value=value)
+        suite.insert(0, properties)
     time = "%.3f" % float(model["timing"].get("total_seconds") or 0)
     attributes = {"tests": total, "failures": str(failures), "errors": "0", "skipped": str(len(skipped)), "time": time}
     suite.attrib.update({"name": "aiops.runbook " + model["stack"], "timestamp": moment(model["finished_at"], "%Y-%m-%dT%H:%M:%S"), **attributes})
@@ -95,6 +107,30 @@ def render_junit(model: dict[str, Any]) -> str:
 def _case(suite: ElementTree.Element, model: dict[str, Any], item: dict[str, Any]) -> ElementTree.Element:
     name = item.get("key") or "%s@%s" % (item["id"], item["component"])
     return ElementTree.SubElement(suite, "testcase", classname="%s.%s" % (model["stack"], item["component"]), name=name, time="0")
+
+
+def _remediation_cases(suite: ElementTree.Element, model: dict[str, Any], words: Words) -> int:
+    """A case for each step of the record, and one for a record that failed as a whole; how many failed."""
+    record = model["record"]
+    if not record:
+        return 0
+    failures = 0
+    for step in record["steps"]:
+        name = "%s@%s#%s" % (step["remedy"], step["component"], step["number"])
+        case = ElementTree.SubElement(suite, "testcase", classname=model["stack"] + ".remediation", name=name, time="%.3f" % float(step["seconds"]))
+        result = "%s: %s" % (step["title"], words("step." + step["result"]))
+        if not acting.is_failure(step, record):
+            ElementTree.SubElement(case, "system-out").text = result
+            continue
+        failures += 1
+        failure = ElementTree.SubElement(case, "failure", type=step["result"], message=cut(result, 300))
+        failure.text = "\n".join(filter(None, [step["error"], step["fix"], step["by_hand"]]))
+    if acting.failed_without_step(record):
+        failures += 1
+        case = ElementTree.SubElement(suite, "testcase", classname=model["stack"] + ".remediation", name="remediation", time="%.3f" % float(record["seconds"]))
+        failure = ElementTree.SubElement(case, "failure", type=record["result"], message=cut(words("record." + record["result"]), 300))
+        failure.text = "\n".join(filter(None, [record["reason"], record["fix"]]))
+    return failures
 
 
 def render_prometheus(model: dict[str, Any], complete_at: float) -> str:
@@ -124,8 +160,25 @@ def render_prometheus(model: dict[str, Any], complete_at: float) -> str:
             _metric("last_run_timestamp_seconds", "When the last run ended.", [(stack, model["finished_at"])]),
             _metric("last_complete_run_timestamp_seconds", "When the last run ended that came to a verdict.", [(stack, complete_at)]),
             _metric("duration_seconds", "How long the last run took.", [(stack, float(timing.get("total_seconds") or 0))]),
+            *_remediation_metrics(model, stack),
         ]
     )
+
+
+def _remediation_metrics(model: dict[str, Any], stack: dict[str, str]) -> list[str]:
+    """Of the plan and of the record, where the run has one."""
+    metrics = []
+    if model["plan"]:
+        risks = [step["risk"] for step in model["plan"]["steps"]]
+        metrics.append(
+            _metric("plan_steps", "Steps of the plan that the last run made, by risk class.", [({**stack, "risk": risk}, risks.count(risk)) for risk in RISKS])
+        )
+    if model["record"]:
+        result = model["record"]["result"]
+        samples: list[tuple[dict[str, str], float]] = [({**stack, "result": name}, int(name == result)) for name in RECORD_RESULTS]
+        metrics.append(_metric("remediation_result", "1 for what the last job of acting came to, 0 for the others.", samples))
+        metrics.append(_metric("remediation_timestamp_seconds", "When the last job of acting began.", [(stack, float(model["record"]["at"]))]))
+    return metrics
 
 
 def _metric(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> str:

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import unseen_ids
 
 FAIL_ON = ("critical", "warning", "unknown", "never")
+# What a job of acting can come to that nobody must overlook.
+FAILED_RECORDS = ("failed", "partly undone", "refused")
 
 
 class Gate(NamedTuple):
-    """reason: passed, fail_on or required_checks. checks: the required ones that were not made."""
+    """reason: passed, fail_on, required_checks or remediation. checks: the required ones that were not made."""
 
     failed: bool
     reason: str
@@ -27,7 +29,10 @@ def gate(model: dict[str, Any], fail_on: str = "critical", required: Iterable[st
     critical: a critical finding, or the verdict down. warning: any critical or warning, or the verdict degraded.
     unknown: also when anything could not be checked. The verdict unknown fails all of these: nothing seen is not healthy.
     never: report only, whatever was found.
+    Whatever fail_on says, a cure that did not hold, an undo that was not whole, and one that was refused fail.
     """
+    if model["record"] and model["record"]["result"] in FAILED_RECORDS:
+        return Gate(True, "remediation")
     if fail_on == "never":
         return Gate(False, "passed")
     severities = {item.get("severity") for item in model["findings"] + model["root_causes"]}

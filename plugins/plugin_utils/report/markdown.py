@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report import view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import acting, view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import Row
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
@@ -30,9 +31,9 @@ def code(text: Any) -> str:
     return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
 
 
-def block(text: str, indent: str = "") -> list[str]:
+def block(text: str, indent: str = "", kind: str = "sh") -> list[str]:
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return [indent + line for line in (fence + "sh", *text.splitlines(), fence)]
+    return [indent + line for line in (fence + kind, *text.splitlines(), fence)]
 
 
 def _cell(text: str) -> str:
@@ -49,9 +50,11 @@ def render_markdown(model: dict[str, Any]) -> str:
     name = " · ".join(filter(None, [model["stack"], model["platform"]]))
     lines = ["# %s – %s" % (escape(words("verdict." + model["verdict"]).upper()), escape(name)), "", "**%s**" % escape(page["headline"]), ""]
     lines += [escape("%s · %s" % (page["finished"], page["took"])), ""]
+    lines += _record(acting.record(model, words, _CAPS), words)
     for item in page["roots"]:
         lines += _root(item, words)
     lines += _more(page["roots"], words)
+    lines += _plan(acting.plan(model, words, _CAPS), words)
     if page["others"]:
         lines += ["## " + words("other_findings")]
         cells = [
@@ -103,6 +106,71 @@ def _root(item: dict[str, Any], words: Words) -> list[str]:
         lines += _more(item["consequences"], words)
     lines += [f"* {words('changed')}: {when} {escape(what)}" for when, what in item["changes"]]
     return [*lines, ""]
+
+
+def _plan(plan: dict[str, Any] | None, words: Words) -> list[str]:
+    if not plan:
+        return []
+    lines = ["## " + " ".join(filter(None, [words("plan"), plan["digest"] and code(plan["digest"])])), ""]
+    lines += [escape(" · ".join(filter(None, [plan["valid"] or words("plan.nothing"), plan["by"] and words("plan.made_by", who=plan["by"])]))), ""]
+    for warning in plan["warnings"]:
+        lines += ["**%s**" % escape(warning["text"]), "", *(block(warning["command"]) if warning["command"] else []), ""]
+    for step in plan["steps"]:
+        lines += [*_job(step, [step["risk"]], words), escape(step["why"]), "", *_diff(step, words), *_rows(step["rows"])]
+    lines += _more(plan["steps"], words)
+    if plan["refused"]:
+        lines += ["### " + words("plan.refused_long"), ""]
+        for entry in plan["refused"]:
+            lines += ["* %s: %s" % (escape(entry["named"]), escape(entry["reason"])), *_todo(entry["steps"])]
+        lines += ["", *_more(plan["refused"], words)]
+    if plan["by_hand"]:
+        lines += ["### " + words("plan.by_hand_long"), ""]
+        for entry in plan["by_hand"]:
+            lines += ["* " + escape(" – ".join(filter(None, [entry["named"], words("plan.code") if entry["code"] else ""]))), *_todo(entry["steps"])]
+        lines += ["", *_more(plan["by_hand"], words)]
+    if plan["approve"]:
+        lines += ["### " + words("plan.approve_long", digest=code(plan["digest"])), "", *block(plan["approve"]), ""]
+    return lines
+
+
+def _record(record: dict[str, Any] | None, words: Words) -> list[str]:
+    if not record:
+        return []
+    lines = ["## " + escape(record["title"]), "", escape(" · ".join(record["facts"])), ""]
+    if record["reason"]:
+        lines += ["**%s**" % escape(record["reason"]), "", *_todo(record["fix"]), ""]
+    for step in record["steps"]:
+        lines += [*_job(step, [step["result"], step["risk"], step["seconds"]], words), *_diff(step, words)]
+        lines += [f"**{words('record.error')}: {escape(step['error'])}**", "", *_todo(step["fix"]), ""] if step["error"] else []
+        lines += [f"**{words('record.by_hand')}**", "", *_todo(step["by_hand"]), ""] if step["by_hand"] else []
+        lines += _rows(step["rows"])
+    lines += _more(record["steps"], words)
+    lines += [f"{words('record.records')}: {code(record['records'])}", ""] if record["records"] else []
+    return lines + ([words("record.take_back") + ":", "", *block(record["undo"]), ""] if record["undo"] else [])
+
+
+def _job(step: dict[str, Any], facts: list[str], words: Words) -> list[str]:
+    facts = [*map(escape, filter(None, facts)), code(step["remedy"]), code(step["finding"]) if step["finding"] else ""]
+    return ["### %s: %s" % (words("plan.step", n=step["number"]), escape(step["title"])), "", " · ".join(filter(None, facts)), ""]
+
+
+def _diff(step: dict[str, Any], words: Words) -> list[str]:
+    if not step["diff"]:
+        return []
+    text = "\n".join(f"{sign} {' '.join(line.splitlines())}" if sign else f"@@ {line} @@" for sign, line in step["diff"])
+    return [*block(text, kind="diff"), "", *_more(step["diff"], words)]
+
+
+def _rows(rows: list[Row]) -> list[str]:
+    lines = []
+    for row in rows:
+        lines += [f"* {escape(row.label)}:", "", *block(row.text, "  ", "")] if row.verbatim else [f"* {escape(row.label)}: {escape(row.text)}"]
+    return [*lines, ""]
+
+
+def _todo(steps: list[dict[str, Any]]) -> list[str]:
+    """Steps of what to do, below a line of a list or alone."""
+    return ["  " + line for number, step in enumerate(steps, 1) for line in _step(step["parts"], number)]
 
 
 def _step(parts: list[dict[str, str]], number: int) -> list[str]:

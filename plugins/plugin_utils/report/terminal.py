@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report import view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import acting, view
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import unseen_ids
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.figures import brief, cut_columns, moment, rows, seconds, width
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
@@ -21,6 +21,9 @@ _MOST_ROOTS = 5
 _MOST_EVIDENCE = 8
 _MOST_OTHERS = 6
 _MOST_UNSEEN = 4
+# Steps of a plan or a record told in full; of the others the title. Nobody approves what is not shown.
+_MOST_STEPS = 8
+_MOST_DIFF = 6
 # No line begins with these.
 _CLOSING = "，。、；：！？）」』》〉…％,.;:!?)]}"
 
@@ -34,11 +37,13 @@ def render_terminal(model: dict[str, Any], html: str | None = None, paint: Paint
     """The verdict of an accepted model as text. html: where the report lies."""
     page = _Page(Words(model["lang"]), paint, columns)
     _head(page, model)
+    _record(page, model)
     for number, item in enumerate(model["root_causes"][:_MOST_ROOTS], 1):
         _root(page, item, number)
     if len(model["root_causes"]) > _MOST_ROOTS:
         page.gap()
         page.text(page.words("more_terminal", n=len(model["root_causes"]) - _MOST_ROOTS), "dim")
+    _plan(page, model)
     page.gap()
     _others(page, model)
     _unseen(page, model)
@@ -54,9 +59,15 @@ def render_line(model: dict[str, Any], html: str | None = None, paint: Paint = p
     """One line for a stack: for runs over many of them."""
     words = Words(model["lang"])
     verdict = words("verdict." + model["verdict"])
-    return " ".join(
-        filter(None, [paint(verdict.upper(), _STYLE[model["verdict"]]), "%s: %s" % (model["stack"], _flat(model["headline"])), html and "(%s)" % html])
-    )
+    record, plan = acting.record(model, words), acting.plan(model, words)
+    parts = [
+        paint(verdict.upper(), _STYLE[model["verdict"]]),
+        "%s: %s" % (model["stack"], _flat(model["headline"])),
+        record and paint("[%s]" % record["title"], record["tone"]),
+        plan and plan["digest"] and "[%s %s]" % (words("plan"), plan["digest"]),
+        html and "(%s)" % html,
+    ]
+    return " ".join(filter(None, parts))
 
 
 class _Page:
@@ -91,6 +102,10 @@ class _Page:
         head = label + " " * max(1, _LABEL - width(label))
         for number, line in enumerate(lines or ["–"]):
             self.lines.append("  " + (self.paint(head, "dim") if number == 0 else " " * _LABEL) + self._painted(line, style))
+
+    def command(self, label: str, text: str) -> None:
+        """A command on a line of its own, whole, to be copied."""
+        self.lines += ["  " + self.paint(label, "dim"), "    " + self._painted(_flat(text), "command")]
 
     def _painted(self, text: str, style: str) -> str:
         return self.paint(text, style) if style and text else text
@@ -155,12 +170,130 @@ def _arrows(entry: dict[str, Any], number: int) -> str:
 
 
 def _do(page: _Page, item: dict[str, Any]) -> None:
-    label = page.words("do")
-    for step in view.steps(item.get("do"))[:3]:
+    _steps(page, page.words("do"), view.steps(item.get("do"))[:3])
+
+
+def _steps(page: _Page, label: str, steps: list[dict[str, Any]], style: str = "") -> None:
+    for step in steps:
         for part in _lines_of(step["parts"]):
             command = part["kind"] == "command"
-            page.row(label, part["text"], "command" if command else "", whole=command and "\n" not in part["text"], most=4)
+            page.row(label, part["text"], "command" if command else style, whole=command and "\n" not in part["text"], most=4)
             label = ""
+
+
+def _plan(page: _Page, model: dict[str, Any]) -> None:
+    """What can be done about it by itself, once a person has approved it."""
+    words = page.words
+    plan = acting.plan(model, words)
+    if not plan:
+        return
+    page.gap()
+    title = " ".join(filter(None, [words("plan"), plan["digest"]]))
+    page.lines.append("  " + page.paint(title, "strong") + page.paint("  (%s)" % (plan["valid"] or words("plan.nothing")), "dim"))
+    for step in plan["steps"][:_MOST_STEPS]:
+        page.gap()
+        _step_title(page, step, step["risk"], step["tone"])
+        page.text(" · ".join(filter(None, [step["finding"], step["remedy"]])), "dim", indent=5, most=1)
+        if step["why"]:
+            page.row(words("plan.why"), step["why"], most=1)
+        _diff(page, step)
+        if step["interrupts"]:
+            page.row(words("plan.interrupts"), step["interrupts"])
+        page.row(words("plan.undo"), step["undo"])
+    if plan["steps"][_MOST_STEPS:]:
+        page.gap()
+    for step in plan["steps"][_MOST_STEPS:]:
+        _step_title(page, step, step["risk"], step["tone"])
+    page.gap()
+    label = words("plan.refused")
+    for entry in plan["refused"][:_MOST_UNSEEN]:
+        page.row(label, "%s: %s" % (entry["named"], entry["reason"]), "unsure")
+        _steps(page, "", _pointed(entry["steps"]))
+        label = ""
+    _hidden(page, plan["refused"], _MOST_UNSEEN)
+    label = words("plan.by_hand")
+    for entry in plan["by_hand"][:_MOST_OTHERS]:
+        above = 0 < entry["cause"] <= _MOST_ROOTS
+        notes = [words("plan.code") if entry["code"] else "", words("plan.see_cause", n=entry["cause"]) if above else ""]
+        page.row(label, " – ".join(filter(None, [entry["named"], *notes])))
+        if not above:
+            _steps(page, "", _pointed(entry["steps"][:2]))
+        label = ""
+    _hidden(page, plan["by_hand"], _MOST_OTHERS)
+    label = words("plan.blocked")
+    for warning in plan["warnings"][:_MOST_UNSEEN]:
+        page.row(label, warning["text"], "bad")
+        if warning["command"]:
+            page.row("", warning["command"], "command", whole=True)
+        label = ""
+    if plan["approve"]:
+        page.command(words("plan.approve"), plan["approve"])
+
+
+def _record(page: _Page, model: dict[str, Any]) -> None:
+    """What was applied or taken back, and what came of it; what failed is not to be overlooked."""
+    words = page.words
+    record = acting.record(model, words)
+    if not record:
+        return
+    page.gap()
+    page.lines.append("  " + page.paint(record["title"], record["tone"]))
+    page.text(" · ".join(record["facts"]), "dim", indent=5, most=2)
+    if record["reason"]:
+        page.row(words("record.reason"), record["reason"], record["tone"], most=4)
+    _steps(page, "", _pointed(record["fix"]))
+    for step in record["steps"][:_MOST_STEPS]:
+        _step_title(page, step, step["result"], step["tone"], step["seconds"])
+        _diff(page, step)
+        if step["error"]:
+            page.row(words("record.error"), step["error"], "bad", most=4)
+        _steps(page, "", _pointed(step["fix"]))
+        _steps(page, words("record.by_hand"), step["by_hand"], "bad")
+        for number, line in enumerate(step["lasting"][:3]):
+            page.row("" if number else words("plan.lasting"), line, most=2)
+    for step in record["steps"][_MOST_STEPS:]:
+        _step_title(page, step, step["result"], step["tone"], step["seconds"])
+    if record["records"]:
+        page.row(words("record.records"), record["records"], whole=True)
+    if record["undo"]:
+        page.command(words("record.take_back"), record["undo"])
+
+
+def _step_title(page: _Page, step: dict[str, Any], mark: str, tone: str, behind: str = "") -> None:
+    """Its number, a word about it in colour, and what it does."""
+    number = page.words("plan.step", n=step["number"])
+    head = "  ".join(filter(None, [number, mark]))
+    title = wrap(_flat(step["title"] + (" (%s)" % behind if behind else "")), page.columns - width(head) - 4)[:3]
+    painted = "  ".join(filter(None, [number, mark and page.paint(mark, tone)]))
+    page.lines.append("  " + painted + "  " + page.paint(title[0] if title else "", "strong"))
+    page.lines.extend(" " * (width(head) + 4) + page.paint(line, "strong") for line in title[1:])
+
+
+def _diff(page: _Page, step: dict[str, Any]) -> None:
+    """The first lines of what changes, each cut at the edge of the terminal: the report has them whole."""
+    label = page.words("plan.change")
+    shown = 0
+    for sign, text in step["diff"]:
+        if sign and shown == _MOST_DIFF:
+            break
+        shown += bool(sign)
+        line = cut_columns(" ".join(filter(None, [sign, text.expandtabs(2)])), page.columns - _LABEL - 3)
+        page.lines.append("  " + page.paint(label + " " * (_LABEL - width(label)), "dim") + page.paint(line, {"-": "bad", "+": "good"}.get(sign, "")))
+        label = ""
+    hidden = sum(1 for sign, _text in step["diff"] if sign) + step["diff"].hidden - shown
+    if hidden:
+        page.row("", page.words("plan.diff_more", n=hidden), "dim")
+
+
+def _pointed(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Steps with an arrow in front of what is prose, as below a reason."""
+    return [{"parts": [{"kind": "text", "text": "→ "}, *step["parts"]] if step["parts"][0]["kind"] != "command" else step["parts"]} for step in steps]
+
+
+def _hidden(page: _Page, entries: view.Shown[Any], most: int) -> None:
+    hidden = entries.total - min(most, len(entries))
+    if hidden:
+        page.row("", page.words("more_terminal", n=hidden), "dim")
 
 
 def _lines_of(parts: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -47,6 +47,8 @@ class Caps:
     edges: int = 200
     settings: int = 12
     changes: int = 12
+    remedies: int = 40
+    diff: int = 60
     probes: int = 20
     compared: int = 30
 

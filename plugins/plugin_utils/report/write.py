@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from ansible_collections.aiops.runbook.plugins.plugin_utils.report.view import c
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
 
 STATUS_SCHEMA = "aiops.runbook/status/1"
+PLAN_FILE = "plan.json"
 
 
 @dataclass
@@ -63,14 +65,22 @@ def write(
     model = accept(report)
     model["lang"] = lang or model["lang"]
     store = Store(report_dir, model["stack"])
+    run = store.run_folder(model["finished_at"])
+    plan = model["plan"] if model["plan"] and model["plan"]["steps"] else None
+    if plan:
+        plan["path"] = str(run.absolute() / PLAN_FILE)
+        plan["approve"] = plan["approve"].replace("{plan}", _pasted(plan["path"]))
     if not model["compare"].get("previous"):
         path, previous = store.previous() or (None, None)
         model["compare"] = compare(model, previous, path)
     decision = gate(model, fail_on, required_checks)
-    run = store.run_folder(model["finished_at"])
     complete_at = _complete_at(model, store)
     files = render(model, formats, complete_at)
+    faces = sorted(files)
     paths = {name.partition(".")[2]: str(run / name) for name in files}
+    if plan:
+        files[PLAN_FILE] = _plan_text(report["plan"])
+        paths["plan"] = plan["path"]
     message = _message(model, decision, paths.get("html") or str(run))
     status = {
         "schema": STATUS_SCHEMA,
@@ -84,7 +94,9 @@ def write(
         "finished_at": model["finished_at"],
         "last_complete_run": complete_at,
         "run": str(run.absolute()),
-        "reports": sorted(files),
+        "reports": faces,
+        "plan": plan["digest"] if plan else None,
+        "remediation": model["record"]["result"] if model["record"] else None,
     }
     text = json.dumps(status, ensure_ascii=False, indent=1) + "\n"
     files["status.json"] = text
@@ -113,9 +125,30 @@ def write_crash(stack: str, error: str, report_dir: str = "./reports", lang: str
         "last_complete_run": before.get("last_complete_run") or 0.0,
         "run": None,
         "reports": [],
+        "plan": None,
+        "remediation": None,
     }
     store.write_status(json.dumps(status, ensure_ascii=False, indent=1) + "\n")
     return message
+
+
+def _plan_text(raw: dict[str, Any]) -> str:
+    """The plan as it was made: its digest is over these values, so nothing is cleaned or rounded. All ASCII, so that every text survives."""
+    return json.dumps(_json({key: value for key, value in raw.items() if key not in ("path", "approve")}), indent=1) + "\n"
+
+
+def _json(value: Any) -> Any:
+    """Plain containers: a task's arguments come in types of Ansible's own."""
+    if isinstance(value, dict):
+        return {str(key): _json(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(entry) for entry in value]
+    return value
+
+
+def _pasted(path: str) -> str:
+    """A path as the value of -e name=…, which the shell reads and Ansible splits at blanks."""
+    return shlex.quote(shlex.quote(path))
 
 
 def _complete_at(model: dict[str, Any], store: Store) -> float:
@@ -130,7 +163,15 @@ def _message(model: dict[str, Any], decision: Gate, path: str) -> str:
     if not decision.failed:
         return ""
     words = Words(model["lang"])
+    if decision.reason == "remediation":
+        return words("fail.remediation", stack=model["stack"], problem=" ".join(_problem(model["record"], words).split())[:500].rstrip(".。"), path=path)
     if decision.reason == "required_checks":
         return words("fail.required", stack=model["stack"], checks=", ".join(decision.checks), path=path)
     headline = " ".join(model["headline"].split()).rstrip(".。")
     return words("fail.verdict", stack=model["stack"], verdict=words("verdict." + model["verdict"]), headline=headline, path=path)
+
+
+def _problem(record: dict[str, Any], words: Words) -> str:
+    """What went wrong with a job of acting, in one sentence."""
+    why = record["reason"] or next((step["error"] or step["by_hand"] for step in record["steps"] if step["error"] or step["by_hand"]), "")
+    return ": ".join(filter(None, [words("problem." + record["result"]), why]))
