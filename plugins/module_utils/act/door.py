@@ -87,16 +87,17 @@ def do_job(job: str, params: Mapping[str, Any], order: Mapping[str, Any], scene:
     return undo_run(params, order.get("run"))
 
 
-def apply_one(params: Mapping[str, Any], step: Step, check_mode: bool) -> dict[str, Any]:
-    """One remedy that a person asks for by its own module: {"changed", "diff", "preview", "record"?}."""
-    stage = Stage(params)
+def apply_one(params: Mapping[str, Any], step: Step, check_mode: bool, stage: Stage | None = None) -> dict[str, Any]:
+    """One remedy that a person asks for by its own module: {"changed", "preview", "record"?}. stage: where, when that is no stack."""
+    stage = stage or Stage(params)
     shown = preview_steps(stage, [vars(step)])[0]
     if "refused" in shown:
         raise Refused(shown["refused"], fix=shown["fix"])
     preview = shown["preview"]
     if check_mode or not preview["changed"]:
         return {"changed": preview["changed"], "preview": preview}
-    record = _run(stage, params).apply({"digest": ""}, [{**vars(step), "token": shown["token"]}])
+    # Nobody approved an earlier state: what it finds under the lease is what was asked for.
+    record = _run(stage, params).apply({"digest": ""}, [vars(step)])
     return {"changed": record["changed"], "preview": preview, "record": record}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -20,11 +20,13 @@ COMPONENT: dict[str, dict[str, Any]] = {"component": {"type": "str", "required":
 Act = Callable[[Mapping[str, Any], Step, bool], "dict[str, Any]"]
 
 
-def run_module(own_spec: dict[str, dict[str, Any]], step_of: Callable[[dict[str, Any]], Step], act: Act = apply_one, **rules: Any) -> None:
+def run_module(
+    own_spec: dict[str, dict[str, Any]], step_of: Callable[[dict[str, Any]], Step], act: Act = apply_one, told: Iterable[str] = (), **rules: Any
+) -> None:
     """The whole of a remedy's module.
 
     own_spec: its options besides ACT_SPEC. step_of: from its options to the step. act: like apply_one.
-    rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
+    told: which of the preview's texts it returns. rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
     """
     module = AnsibleModule(argument_spec={**ACT_SPEC, **own_spec}, supports_check_mode=True, **rules)
     try:
@@ -32,6 +34,7 @@ def run_module(own_spec: dict[str, dict[str, Any]], step_of: Callable[[dict[str,
     except StackError as error:
         module.fail_json(**error.as_failure())
     result, problem = outcome(done, module._diff)
+    result.update({key: done["preview"]["texts"][key] for key in told})
     if problem:
         module.fail_json(msg=problem, **result)
     module.exit_json(**result)
@@ -41,14 +44,17 @@ def outcome(done: Mapping[str, Any], with_diff: bool) -> tuple[dict[str, Any], s
     """(what the module returns, why it failed or "") from what apply_one() says. Pure."""
     preview, record = done["preview"], done.get("record")
     result: dict[str, Any] = {"changed": done["changed"], "risk": preview["risk"], "lasting": preview["lasting"], "touches": preview["touches"]}
+    done_steps = [step for step in (record or {}).get("steps") or [] if "diff" in step]
     if with_diff:
-        result["diff"] = {side: "".join("%s: %s\n" % (line["what"], line[side]) for line in preview["diff"]) for side in ("before", "after")}
+        # What was done, where something was: it was looked at once more under the lease.
+        lines = [line for step in done_steps for line in step["diff"]] if done_steps else preview["diff"]
+        result["diff"] = {side: "".join("%s: %s\n" % (line["what"], line[side]) for line in lines) for side in ("before", "after")}
     if record is None:
         return result, ""
     result["record"] = record
     if record["result"] in ("held", "unchanged"):
         return result, ""
-    entry = next((one for one in record["steps"] if one.get("error")), {})
+    entry: dict[str, Any] = next((one for one in record["steps"] if one.get("error")), {})
     words = [entry.get("error") or "it was not done"]
     if entry.get("undone"):
         words.append("It was taken back: everything is as it was before.")

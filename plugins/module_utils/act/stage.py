@@ -56,6 +56,9 @@ class Stage:
     params: the options of STACK_SPEC and of acting (act/door.py). scene: the stack as it was met last, raw; look again by renew().
     """
 
+    # By what a person gives another account.
+    login_options = "postgres_user and postgres_password"
+
     def __init__(self, params: Mapping[str, Any], scene: Scene | None = None) -> None:
         self.params = params
         if scene is None:
@@ -85,6 +88,10 @@ class Stage:
     def instances(self, name: str) -> list[Instance]:
         """The copies of a component that serve, one-off runs left out."""
         return [one for one in self.component(name).instances if not one.one_off]
+
+    def insiders(self) -> set[str] | None:
+        """The addresses of the stack's own programs; None where there is no stack."""
+        return set(self.scene.addresses())
 
     def token(self, value: Any) -> str:
         """A hash that compares between runs on this host, and tells nobody else anything."""
