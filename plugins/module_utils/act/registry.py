@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Remedy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import StackEnv
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
@@ -19,6 +20,7 @@ REMEDIES: dict[str, Remedy] = {
         RedisConfig(),
         RedisPersistence(),
         RedisPassword(),
+        StackEnv(),
     )
 }
 

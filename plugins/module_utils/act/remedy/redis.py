@@ -35,6 +35,12 @@ SCANNED_KEYS = 20000
 SERVER_PROGRAMS = ("redis-server", "valkey-server", "keydb-server", "redis-check-rdb")
 INIT_PROGRAMS = ("docker-init", "tini", "dumb-init", "catatonit")
 AUTH_KINDS = ("auth", "auth_required")
+# What a client that could not go on has said last; a Celery worker ends with 0 then, and no restart policy but "always" starts it again.
+FULL = r"OOM command not allowed"
+UNSAVED = r"MISCONF"
+LOCKED_OUT = r"NOAUTH|WRONGPASS|invalid username-password|invalid password|without any password configured"
+# A worker's own health check may be asked once a minute only.
+USER_HEALTHY_SECONDS = 150.0
 
 
 def at_redis(stage: Stage, component: str, do: Callable[[Any], Answer], timeout: float = 15.0, database: int | None = None) -> Answer:
@@ -55,6 +61,44 @@ def at_redis(stage: Stage, component: str, do: Callable[[Any], Answer], timeout:
     return stage.with_redis(component, ask, timeout, database)
 
 
+def fallen_users(stage: Stage, component: str, said: str) -> list[list[str]]:
+    """[component, container, name] of those who use this Redis and ended with these words: they do not come back by themselves."""
+    found = []
+    for user in sorted({target.component for target in stage.server(component, "redis").clients}):
+        for one in stage.instances(user):
+            if one.state == "exited" and ended_with(stage.scene.lines(one), said):
+                found.append([user, one.id, one.name])
+    return found
+
+
+def ended_with(lines: list[str], said: str) -> bool:
+    """Whether the last error that a program tells of is this one. Pure."""
+    errors = [line for line in lines[-200:] if re.search(r"error|exception|%s" % said, line, re.IGNORECASE)]
+    return any(re.search(said, line) for line in errors[-5:])
+
+
+def start_users(stage: Stage, users: list[list[str]]) -> None:
+    for _user, identity, _name in users:
+        stage.platform.start(identity)
+    for user in sorted({row[0] for row in users}):
+        problem = wait_healthy(stage, user, USER_HEALTHY_SECONDS)
+        if problem:
+            raise StackError(problem, kind="not_verified")
+
+
+def stop_users(stage: Stage, users: list[list[str]]) -> None:
+    for _user, identity, _name in reversed(users):
+        try:
+            stage.platform.stop(identity)
+        except StackError as error:
+            if error.kind != "not_found":  # made anew meanwhile: it is not the one that was started
+                raise
+
+
+def _started(users: list[list[str]]) -> list[dict[str, str]]:
+    return [{"what": "container %s" % name, "before": "ended, because Redis refused it", "after": "running"} for _user, _identity, name in users]
+
+
 class RedisConfig:
     """Another memory limit, another policy of eviction, at run time. params: maxmemory ("grow" or bytes), maxmemory_policy."""
 
@@ -72,14 +116,18 @@ class RedisConfig:
                 error.details["fix"] = "%s; the largest keys: %s" % (error.details["fix"], largest_keys(stage, step.component))
             raise
         before = {name: facts[name] for name in wanted}
+        users = fallen_users(stage, step.component, FULL) if "maxmemory" in wanted else []
         return Preview(
             risk=SAFE,
             target={"component": step.component, "run_id": facts["run_id"]},
-            state=[before, wanted],
-            diff=[{"what": "%s of %s" % (name, step.component), "before": _setting(name, before[name]), "after": _setting(name, wanted[name])} for name in wanted],
-            undo={"component": step.component, "settings": before},
+            state=[before, wanted, users],
+            diff=[
+                {"what": "%s of %s" % (name, step.component), "before": _setting(name, before[name]), "after": _setting(name, wanted[name])} for name in wanted
+            ]
+            + _started(users),
+            undo={"component": step.component, "settings": before, "users": users},
             texts={"before": {name: _setting(name, value) for name, value in before.items()}, "after": {name: _setting(name, wanted[name]) for name in wanted}},
-            touches=[step.component],
+            touches=sorted({step.component, *(row[0] for row in users)}) if wanted else [],
             lasting=[line for name, value in sorted(wanted.items()) for line in kept_where(stage, instance, name, value)],
             changed=bool(wanted),
         )
@@ -89,6 +137,7 @@ class RedisConfig:
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         _set(stage, step.component, preview.state[1])
+        start_users(stage, preview.state[2])
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         facts = read_server(stage, step.component)
@@ -100,6 +149,7 @@ class RedisConfig:
         return ""
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        stop_users(stage, record["users"])
         _set(stage, record["component"], record["settings"])
 
 
@@ -389,11 +439,24 @@ def kept_where(stage: Stage, instance: Instance | None, name: str, value: Any) -
     if found is None:
         return ["add --%s %s to the server's command: a restart forgets it" % (name, text)]
     words, where = found
+    if name == "maxmemory" and memory_bytes(" ".join(words)) >= value:
+        return ["nothing to write down: %s says %s %s, a restart brings that back" % (where, name, " ".join(words))]
     if where == "command line":
         return ["the server's command says --%s %s: write --%s %s, a restart brings the old value back" % (name, " ".join(words), name, text)]
-    mount = next((mount for mount in instance.mounts if mount["kind"] == "bind" and (where == mount["target"] or where.startswith(mount["target"] + "/"))), None)
+    mount = next(
+        (mount for mount in instance.mounts if mount["kind"] == "bind" and (where == mount["target"] or where.startswith(mount["target"] + "/"))), None
+    )
     place = mount["source"] + where[len(mount["target"]) :] if mount else "%s (in the image)" % where
     return ["%s says %s %s: write %s %s, a restart brings the old value back" % (place, name, " ".join(words), name, text)]
+
+
+def memory_bytes(text: str) -> int:
+    """Bytes of Redis' own way to write a size, 0 for what is none. Pure."""
+    match = re.fullmatch(r"(\d+)\s*([kmg]?)(b?)", text.strip().lower())
+    if not match:
+        return 0
+    power = " kmg".index(match[2] or " ")
+    return int(int(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 # A save that fails ----------------------------------------------------------------------------------------------------
@@ -414,16 +477,17 @@ class RedisPersistence:
             raise Refused("%s runs elsewhere: what its folder looks like cannot be seen from here" % step.component, fix="look there: %s" % facts["folders"][0])
         folders = [read_folder(stage, instance, path, facts["pid"]) for path in facts["folders"]]
         cause = save_cause(folders, last_words(stage, instance, facts["logfile"]), facts, host_memory(stage.platform, instance))
-        modes = cause["modes"]
+        modes, users = cause["modes"], fallen_users(stage, step.component, UNSAVED)
         return Preview(
             risk=SAFE,
             target={**target, "container": instance.id},
-            state=[facts["failing"], modes],
+            state=[facts["failing"], modes, users],
             diff=[{"what": "mode of %s in %s" % (path, instance.name), "before": old, "after": new} for path, old, new in modes]
-            + [{"what": "last save of %s" % step.component, "before": "failed", "after": "written"}],
-            undo={"component": step.component, "modes": modes},
+            + [{"what": "last save of %s" % step.component, "before": "failed", "after": "written"}]
+            + _started(users),
+            undo={"component": step.component, "modes": modes, "users": users},
             texts={"cause": cause["words"], "failing": facts["failing"]},
-            touches=[step.component],
+            touches=sorted({step.component, *(row[0] for row in users)}),
         )
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
@@ -438,17 +502,22 @@ class RedisPersistence:
         for path, _old, new in preview.state[1]:
             change_mode(stage, instance, path, new)
         at_redis(stage, step.component, _save)
+        problem = self.verify(stage, step, preview)
+        if problem:
+            raise StackError(problem, kind="not_verified")
+        start_users(stage, preview.state[2])
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         seconds = SAVE_SECONDS + read_persistence(stage, step.component)["used"] / SAVE_BYTES_PER_SECOND
 
         def problem() -> str:
             facts = read_persistence(stage, step.component)
-            return "saving still fails at %s (%s)" % (step.component, ", ".join(facts["failing"])) if facts["failing"] or facts["busy"] else ""
+            return "saving still fails at %s (%s)" % (step.component, ", ".join(facts["failing"])) if facts["failing"] else ""
 
         return stage.wait(problem, min(600.0, seconds))
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        stop_users(stage, record["users"])
         if record["modes"]:
             instance = running_copy(stage, record["component"])
             for path, old, _new in record["modes"]:
@@ -506,7 +575,9 @@ def running_copy(stage: Stage, component: str) -> Instance:
 
 def read_folder(stage: Stage, instance: Instance, path: str, pid: int) -> dict[str, Any]:
     """{"path", "owner", "mode", "uid" (the server's), "free", "size" (bytes), "read_only"} as root sees it inside."""
-    script = 'stat -c "%a %u" "$1" && stat -c "%u" "/proc/$2" && df -Pk "$1" | tail -n 1 && while read -r _d at _t o _r; do echo "at $at $o"; done < /proc/mounts'
+    script = (
+        'stat -c "%a %u" "$1" && stat -c "%u" "/proc/$2" && df -Pk "$1" | tail -n 1 && while read -r _d at _t o _r; do echo "at $at $o"; done < /proc/mounts'
+    )
     code, output = stage.platform.run_inside(instance, ["sh", "-c", script, "sh", path, str(pid)], user="0")
     found = parse_folder(path, output) if code == 0 else None
     if found is None:
@@ -546,7 +617,9 @@ def last_words(stage: Stage, instance: Instance, logfile: str) -> str:
             lines = stage.platform.logs(instance, 0.0, 300)
     except StackError:
         pass
-    telling = [line for line in lines if re.search(r"Failed opening|No space left|Read-only file system|Can't save in background|Write error|Permission denied", line)]
+    telling = [
+        line for line in lines if re.search(r"Failed opening|No space left|Read-only file system|Can't save in background|Write error|Permission denied", line)
+    ]
     return telling[-1] if telling else ""
 
 
@@ -555,7 +628,10 @@ def save_cause(folders: list[dict[str, Any]], words: str, facts: Mapping[str, An
     modes = []
     for one in folders:
         if one["read_only"]:
-            raise Refused("%s is on a file system that is mounted read-only" % one["path"], fix="find out why (the kernel's log, the mount's options), and mount it to write")
+            raise Refused(
+                "%s is on a file system that is mounted read-only" % one["path"],
+                fix="find out why (the kernel's log, the mount's options), and mount it to write",
+            )
         needed = facts["save_bytes"]
         if one["free"] is not None and (one["free"] < MIB or ("No space left" in words and one["free"] < needed)):
             raise Refused(
@@ -567,16 +643,20 @@ def save_cause(folders: list[dict[str, Any]], words: str, facts: Mapping[str, An
             continue
         if one["owner"] != one["uid"]:
             raise Refused(
-                "%s belongs to uid %d (mode %04o), and the server runs as uid %d: whose it should be is not guessed" % (one["path"], one["owner"], one["mode"], one["uid"]),
+                "%s belongs to uid %d (mode %04o), and the server runs as uid %d: whose it should be is not guessed"
+                % (one["path"], one["owner"], one["mode"], one["uid"]),
                 fix="if the server should own it: docker compose exec -u root <service> chown %d %s" % (one["uid"], one["path"]),
             )
         new = one["mode"] | 0o200
         if new & 0o300 != 0o300:
-            raise Refused("%s has the mode %04o: more than its owner's right to write is missing" % (one["path"], one["mode"]), fix="set the mode that it should have")
+            raise Refused(
+                "%s has the mode %04o: more than its owner's right to write is missing" % (one["path"], one["mode"]), fix="set the mode that it should have"
+            )
         modes.append([one["path"], "%04o" % one["mode"], "%04o" % new])
     if "Can't save in background" in words and not modes and host.get("MemAvailable", 1 << 62) < facts["used"]:
         raise Refused(
-            "the kernel refused the copy of the process that writes: %s are used, %s are free on the host" % (shown(facts["used"]), shown(host["MemAvailable"])),
+            "the kernel refused the copy of the process that writes: %s are used, %s are free on the host"
+            % (shown(facts["used"]), shown(host["MemAvailable"])),
             fix="sysctl vm.overcommit_memory=1 on the host, or give it more memory",
         )
     return {"modes": modes, "words": words.strip()[-200:] or "what stopped it is over"}
@@ -614,19 +694,25 @@ class RedisPassword:
                 raise Refused("%s does not answer, and not for its password: %s" % (step.component, error.message)) from error
         start = read_start(stage, copies[0])
         where = agrees(start, password)
+        users = fallen_users(stage, step.component, LOCKED_OUT)
         danger = "; ".join(filter(None, (self._danger(stage, one, start) for one in copies)))
         if danger and not step.params.get("accept_data_loss"):
             raise Refused(
-                "a restart would put the password right, and lose what is queued and cached: %s" % danger, fix="save the data first, or accept it: accept_data_loss"
+                "a restart would put the password right, and lose what is queued and cached: %s" % danger,
+                fix="save the data first, or accept it: accept_data_loss",
             )
         return Preview(
             risk=TRANSIENT if danger else DISRUPTIVE,
             target=target,
-            state=[sorted([one.id, one.started_at] for one in copies), stage.token(password), where, danger],
-            diff=[{"what": "container %s" % one.name, "before": "running, with a password set at run time", "after": "restarted, with that of its " + where} for one in copies],
+            state=[sorted([one.id, one.started_at] for one in copies), stage.token(password), where, danger, users],
+            diff=[
+                {"what": "container %s" % one.name, "before": "running, with a password set at run time", "after": "restarted, with that of its " + where}
+                for one in copies
+            ]
+            + _started(users),
             undo={},
             texts={"where": where, "danger": danger, "undo": "a password set at run time, that nobody knows, cannot be put back"},
-            touches=[step.component],
+            touches=sorted({step.component, *(row[0] for row in users)}),
         )
 
     def _danger(self, stage: Stage, instance: Instance, start: Start) -> str:
@@ -640,9 +726,10 @@ class RedisPassword:
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         for identity in preview.target["containers"]:
             stage.platform.restart(identity)
-        problem = wait_healthy(stage, step.component)
+        problem = self.verify(stage, step, preview)
         if problem:
             raise StackError(problem, kind="not_verified")
+        start_users(stage, preview.state[4])
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         def problem() -> str:
@@ -663,7 +750,9 @@ def common_password(clients: Iterable[Target]) -> str:
     by_password: dict[str, list[str]] = {}
     for target in clients:
         if target.user not in ("", "default"):
-            raise Refused("%s signs in as %s: accounts of an access control list are not ours to align" % (target.component, target.user), fix="compare ACL GETUSER")
+            raise Refused(
+                "%s signs in as %s: accounts of an access control list are not ours to align" % (target.component, target.user), fix="compare ACL GETUSER"
+            )
         by_password.setdefault(target.password, []).append("%s (%s)" % (target.component, target.password_setting or target.setting))
     if not by_password:
         raise Refused("no client of it is known, so that nobody's password can be compared")
@@ -681,7 +770,9 @@ def agrees(start: Start, password: str) -> str:
     said = start.words("requirepass")
     if start.certain:
         if any(words[:1] == ["default"] for words, _where in start.options.get("user", [])) or "aclfile" in start.options:
-            raise Refused("its accounts come from an access control list: whose password counts is not guessed", fix="compare ACL GETUSER default with the clients")
+            raise Refused(
+                "its accounts come from an access control list: whose password counts is not guessed", fix="compare ACL GETUSER default with the clients"
+            )
         configured = (" ".join(said[0]) if said else "").strip()
         if configured == password:
             return said[1] if said else "start (no password)"
@@ -691,13 +782,17 @@ def agrees(start: Start, password: str) -> str:
         )
     same = [name for name, text in sorted(start.secrets.items()) if text == password and password]
     if same:
-        return same[0]
+        # By its name alone: paths of secrets are hidden in what is shown.
+        return "secret %s" % posixpath.basename(same[0])
     if start.secrets:
         raise Refused(
             "what it is given at its start (%s) is not what its clients have" % ", ".join(sorted(start.secrets)),
             fix="decide which one counts; change the clients' setting by stack_env, or the server's secret",
         )
-    raise Refused("what password it is started with cannot be told: %s" % (start.why or "nothing says so"), fix="look at how it is started, and restart it if that is right")
+    raise Refused(
+        "what password it is started with cannot be told: %s" % (start.why or "nothing says so"),
+        fix="look at how it is started, and restart it if that is right",
+    )
 
 
 def data_danger(start: Start, main_process: str, log: Iterable[str], used: int, grace: float) -> str:
@@ -707,7 +802,11 @@ def data_danger(start: Start, main_process: str, log: Iterable[str], used: int, 
     program = posixpath.basename((main_process.split() or [""])[0])
     if program not in SERVER_PROGRAMS + INIT_PROGRAMS:
         return "its first process is %s, which may not pass on the signal to save and end" % (program or "not known")
-    told = [line for line in log if re.search(r"saved on disk|saving terminated with success|saving error|Failed opening|Write error|MISCONF|Error trying to save", line)]
+    told = [
+        line
+        for line in log
+        if re.search(r"saved on disk|saving terminated with success|saving error|Failed opening|Write error|MISCONF|Error trying to save", line)
+    ]
     if told and not re.search(r"saved on disk|terminated with success", told[-1]):
         return "its last save failed"
     if used / SAVE_BYTES_PER_SECOND > max(1.0, grace - 2):
