@@ -210,10 +210,10 @@ class Compose:
 
     def stop(self, identity: str) -> None:
         """Within the container's own grace period."""
-        self.engine.ask(lambda: self.engine.api.stop(identity, timeout=self._grace(identity)))
+        self.engine.ask(lambda: self.engine.api.stop(identity, timeout=self.grace(identity)))
 
     def restart(self, identity: str) -> None:
-        self.engine.ask(lambda: self.engine.api.restart(identity, timeout=self._grace(identity)))
+        self.engine.ask(lambda: self.engine.api.restart(identity, timeout=self.grace(identity)))
 
     def pause(self, identity: str) -> None:
         self.engine.ask(lambda: self.engine.api.pause(identity))
@@ -221,7 +221,8 @@ class Compose:
     def unpause(self, identity: str) -> None:
         self.engine.ask(lambda: self.engine.api.unpause(identity))
 
-    def _grace(self, identity: str) -> int:
+    def grace(self, identity: str) -> int:
+        """Seconds that a container is given to end by itself."""
         return int(self.engine.ask(lambda: self.engine.api.inspect_container(identity))["Config"].get("StopTimeout") or 10)
 
     def run_inside(self, instance: Instance, command: list[str], user: str = "", environment: dict[str, str] | None = None) -> tuple[int, str]:
