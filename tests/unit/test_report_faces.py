@@ -11,9 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from samples_report import plan, record, step
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report import faces, figures, graph, markdown, terminal, view
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report import acting, faces, figures, graph, markdown, terminal, view
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import Cleaner, accept, plain
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import LANGUAGES, Words, _all_words
 
@@ -342,3 +343,284 @@ def test_every_word_exists_in_every_language_and_with_the_same_fields():
             continue
         fields = {lang: set(re.findall(r"\{(\w+)\}", text)) for lang, text in phrase.items()}
         assert set(phrase) == set(LANGUAGES) and len(set(map(frozenset, fields.values()))) == 1, name
+
+
+# The plan and the record
+
+
+def acted(name="lock_held", **parts):
+    """A report with a plan, a record, or both."""
+    return accept({**json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8")), **parts})
+
+
+ALL_FACES = [faces.render_html, faces.render_json, markdown.render_markdown, faces.render_junit, terminal.render_terminal]
+EVIL = "\x1b[31mred\x1b[0m <script>alert(1)</script> `x` | password=hunter2secretpw \u202e"
+
+
+@pytest.mark.parametrize("parts", [{}, {"plan": None, "record": None}, {"plan": {}, "record": {}}])
+def test_neither_plan_nor_record_shows_nothing(parts):
+    report = acted(**parts)
+    assert report["plan"] is None and report["record"] is None
+    assert acting.plan(report, Words()) is None and acting.record(report, Words()) is None
+    assert 'id="plan"' not in faces.render_html(report) and "## Plan" not in markdown.render_markdown(report)
+    assert "Plan" not in terminal.render_terminal(report) and "Approve" not in terminal.render_terminal(report)
+    assert "plan_steps" not in faces.render_prometheus(report, 5.0) and "remediation" not in faces.render_prometheus(report, 5.0)
+
+
+@pytest.mark.parametrize("parts", [{"plan": [1]}, {"record": "held"}])
+def test_a_plan_that_is_none_is_refused(parts):
+    with pytest.raises(StackError, match="must be a dictionary"):
+        acted(**parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"plan": plan(step(), step(number=2, risk="safe")), "record": record()},
+        {"plan": {"digest": "k"}, "record": {"result": "held"}},
+        {"plan": {"steps": [{}], "refused": [{}], "by_hand": [{}]}, "record": {"result": "refused", "steps": [{}]}},
+        {"record": record(result="partly undone", approved="undo", steps=[{"number": 1, "remedy": None, "component": None, "result": "cannot be undone"}])},
+    ],
+)
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_whatever_is_given_every_face_can_be_drawn(parts, lang):
+    jsonschema = pytest.importorskip("jsonschema")
+    report = acted(lang=lang, **parts)
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(json.loads(faces.render_json(report)))
+    for face in ALL_FACES:
+        assert face(report)
+    ElementTree.fromstring(faces.render_junit(report))
+    for line in terminal.render_terminal(report).splitlines():
+        assert figures.width(line) <= 80 or line.startswith("    "), line
+
+
+def test_what_is_pasted_or_compared_survives_to_the_letter():
+    token, run = "9f3a1c7e5b2d4f6a8c0e1b3d5f7a9c2e", "20261122T200310Z-3f2a"
+    command = "ansible-playbook aiops.runbook.remediate -e plan=/srv/ci/9f3a1c7e5b2d4f6a8c0e/%s/plan.json -e approve=k3vq2m4x9b8zda" % ("x" * 400)
+    report = acted(
+        plan=plan(step(token=token), approve=command, identity={"engine": "7a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"}, unfinished=[{"run": run, "by": "ops"}]),
+        record=record(run=run, records="/var/lib/aiops-runbook/shop/" + run, reason="take it back: ansible-playbook aiops.runbook.undo -e run=" + run),
+    )
+    assert report["plan"]["digest"] == "k3vq2m4x9b8zda" and report["plan"]["approve"] == command
+    assert report["plan"]["steps"][0]["token"] == token
+    assert report["plan"]["identity"] == {"engine": "7a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"}
+    assert report["plan"]["unfinished"][0]["run"] == report["record"]["run"] == run
+    assert report["record"]["records"].endswith(run) and report["record"]["reason"].endswith(run)
+    assert "    " + command in terminal.render_terminal(report).splitlines()
+
+
+@pytest.mark.parametrize("face", ALL_FACES)
+def test_hostile_texts_of_a_plan_stay_texts(face):
+    line = {"what": EVIL, "before": EVIL, "after": EVIL}
+    texts = {"title": EVIL, "why": EVIL, "interrupts": EVIL, "undo": EVIL, "diff": [line], "lasting": [EVIL]}
+    done = {**step(), **texts, "result": "failed", "error": EVIL, "by_hand": EVIL}
+    hand = {"finding": "a.b@c", "component": "c", "title": EVIL, "do": [EVIL], "code": True}
+    refused = {"remedy": "r", "component": "c", "finding": "a.b@c", "title": EVIL, "reason": EVIL, "fix": EVIL}
+    report = acted(
+        plan=plan({**step(), **texts}, by=EVIL, refused=[refused], by_hand=[hand], unfinished=[{"run": EVIL, "by": EVIL}], lease={"by": EVIL, "since": EVIL}),
+        record=record(by=EVIL, result="failed", run="x; rm -rf /", steps=[done], reason=EVIL, fix=EVIL),
+    )
+    text = face(report)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ue000\ue001]", text) and "hunter2" not in text
+    if face is faces.render_html:
+        assert "<script" not in text
+    if face is not faces.render_json:
+        assert "run=x; rm" not in text
+    if face is markdown.render_markdown:
+        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        assert not re.search(r"<[a-z/]", prose)
+
+
+def test_terminal_tells_a_plan_in_order_and_its_command_whole():
+    hand = {"finding": "postgres.lock_held@db", "component": "db", "title": "A session holds a lock", "do": ["unseen: it stands above"], "code": True}
+    other = {"finding": "x.y@api", "component": "api", "title": "Something else", "do": ["Look: docker compose logs api"], "code": False}
+    refused = {
+        "remedy": "redis_config",
+        "component": "redis",
+        "finding": "redis.memory@redis",
+        "title": "Give redis more",
+        "reason": "no room",
+        "fix": "Make room.",
+    }
+    approve = "ansible-playbook aiops.runbook.remediate -i %s/inventory.yml -e plan=/p/plan.json -e approve=k3vq2m4x9b8zda" % ("a/" * 60)
+    text = terminal.render_terminal(
+        acted(plan=plan(step(), step(number=2, risk="safe", title="T2"), approve=approve, refused=[refused], by_hand=[hand, other]))
+    )
+    order = [
+        "1. critical",
+        "Plan k3vq2m4x9b8zda  (valid until 21:03 UTC)",
+        "Step 1  disruptive  Give api's pool another size",
+        "Why          The pool is too small",
+        "Change       .env",
+        "- POOL_SIZE=5",
+        "+ POOL_SIZE=20",
+        "Interrupts   api: it is made anew",
+        "Undo         The file is put back",
+        "Step 2  safe  T2",
+        "Cannot use   redis: Give redis more: no room",
+        "→ Make room.",
+        "By hand      db: A session holds a lock – only the application's code",
+        "see 1. above",
+        "api: Something else",
+        "docker compose logs api",
+        "Approve\n    " + approve + "\n",
+        "Also found",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "unseen: it stands above" not in text
+
+
+def test_terminal_cuts_a_long_difference_and_a_long_plan_but_names_every_step():
+    long = [{"what": "file", "before": "\n".join(f"a{n}" for n in range(20)), "after": "\n".join(f"b{n}" + " yy" * 60 for n in range(20))}]
+    text = terminal.render_terminal(acted(plan=plan(*(step(number=n, title=f"Title {n}", diff=long) for n in range(1, 31)))))
+    assert "… and 34 more" in text and "- a0\n" in text and "+ b0 yy" in text and "b3 yy" not in text
+    assert all(f"Title {n}\n" in text for n in range(1, 31))
+    assert len(text.splitlines()) < 220
+
+
+@pytest.mark.parametrize(
+    ("diff", "lines"),
+    [
+        ([], []),
+        ([{"what": "x", "before": "a", "after": "b"}], [("", "x"), ("-", "a"), ("+", "b")]),
+        ([{"what": "", "before": "", "after": "b"}], [("+", "b")]),
+        ([{"what": "", "before": "a", "after": ""}], [("-", "a")]),
+        ([{"what": "f", "before": "a\nb\nc", "after": "a\nB\nc"}], [("", "f"), ("-", "b"), ("+", "B")]),
+        ([{"what": "", "before": "a\nb", "after": "A\nB\nC"}], [("-", "a"), ("+", "A"), ("-", "b"), ("+", "B"), ("+", "C")]),
+    ],
+)
+def test_diff_lines(diff, lines):
+    assert acting.diff_lines(diff) == lines
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "unsaid"),
+    [
+        (
+            record(),
+            ["Applied: held", "Step 1  cured  Give api's pool another size (3.2 s)", "To keep it   .env: POOL_SIZE=20", "undo -e run=R1", "/var/r"],
+            ["Error"],
+        ),
+        (
+            record(result="failed", steps=[step(result="failed", error="it did not come up", by_hand="Put it back: docker compose up -d api", undone=False)]),
+            ["Applied: failed", "failed", "Error        it did not come up", "Do by hand   Put it back:", "docker compose up -d api", "undo -e run=R1"],
+            ["To keep it"],
+        ),
+        (record(result="failed", steps=[step(result="undone", error="it came back", undone=True)]), ["undone", "it came back"], ["Take it back", "To keep it"]),
+        (record(steps=[{"number": 1, "remedy": "r", "component": "c", "result": "cured", "risk": "transient"}]), ["Applied: held"], ["Take it back"]),
+        (record(steps=[step(result="cured", can_undo=False)]), ["Applied: held"], ["Take it back"]),
+        (record(undo="ansible-playbook -i x aiops.runbook.undo -e run=R1"), ["    ansible-playbook -i x aiops.runbook.undo -e run=R1"], []),
+        (record(result="unchanged", run=None, records=None, steps=[]), ["Applied: unchanged"], ["Take it back", "Records", "None"]),
+        (
+            record(result="unchanged", run=None, records=None, steps=[step(result="would be done")]),
+            ["Checked: nothing was changed", "would be done"],
+            ["Take it"],
+        ),
+        (
+            record(result="undone", approved="undo", steps=[step(result="undone", title=None)]),
+            ["Taken back: undone", "pool_tuning"],
+            ["approved by", "Take it back"],
+        ),
+        (
+            record(result="refused", run=None, records=None, steps=[], reason="the stack has changed", fix="diagnose again"),
+            ["Refused: nothing was changed", "Reason       the stack has changed", "→ diagnose again"],
+            ["Take it back"],
+        ),
+        (record(result="surprising", steps=[]), ["Applied: failed"], []),
+    ],
+)
+def test_terminal_tells_a_record_before_the_causes(given, said, unsaid):
+    text = terminal.render_terminal(acted(record=given))
+    block = text[: text.index("1. critical")]
+    for part in said:
+        assert part in block, part
+    for part in unsaid:
+        assert part not in block, part
+
+
+@pytest.mark.parametrize(
+    ("result", "approved", "in_undo", "painted"),
+    [
+        ("failed", "digest k", "failed", "<bad>failed</>"),
+        ("failed", "digest k", "undone", "<bad>undone</>"),
+        ("undone", "undo", "undone", "<good>undone</>"),
+        ("held", "digest k", "cured", "<good>cured</>"),
+        ("partly undone", "undo", "cannot be undone", "<bad>cannot be undone</>"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_red_and_fails_in_junit(result, approved, in_undo, painted):
+    report = acted("healthy", record=record(result=result, approved=approved, steps=[step(result=in_undo)]))
+    assert painted in terminal.render_terminal(report, paint=lambda text, style: f"<{style}>{text}</>")
+    suite = ElementTree.fromstring(faces.render_junit(report))[0]
+    cases = [case for case in suite if case.get("classname") == "shop.remediation"]
+    assert [case.get("name") for case in cases] == ["pool_tuning@api#1"]
+    failed = cases[0].find("failure") is not None
+    assert failed == painted.startswith("<bad>") and (suite.get("failures") != "0") == failed
+    assert len(suite) == int(suite.get("tests"))
+
+
+def test_a_refusal_fails_in_junit_and_a_plan_is_a_property():
+    report = acted("healthy", plan=plan(step()), record=record(result="refused", steps=[], reason="the stack has changed"))
+    suite = ElementTree.fromstring(faces.render_junit(report))[0]
+    (case,) = [case for case in suite if case.get("classname") == "shop.remediation"]
+    assert case.find("failure").text == "the stack has changed"
+    assert {entry.get("name"): entry.get("value") for entry in suite[0]}["plan"] == "k3vq2m4x9b8zda"
+    assert len(suite.findall("testcase")) == int(suite.get("tests"))
+
+
+def test_metrics_of_plan_and_record():
+    text = faces.render_prometheus(acted(plan=plan(step(), step(number=2)), record=record()), 5.0)
+    assert 'aiops_runbook_plan_steps{stack="shop",risk="disruptive"} 2' in text and 'aiops_runbook_plan_steps{stack="shop",risk="safe"} 0' in text
+    assert 'aiops_runbook_remediation_result{stack="shop",result="held"} 1' in text
+    assert 'aiops_runbook_remediation_result{stack="shop",result="failed"} 0' in text
+    assert 'aiops_runbook_remediation_timestamp_seconds{stack="shop"} 1795464100.000' in text
+
+
+def test_html_shows_the_command_first_and_the_plan_behind_the_causes():
+    approve = "ansible-playbook aiops.runbook.remediate -e plan=/p/plan.json -e approve=k3vq2m4x9b8zda"
+    warning = [{"run": "20261122T200310Z-3f2a", "by": "ops"}]
+    page = faces.render_html(acted(plan=plan(step(interrupts="It is made anew"), approve=approve, unfinished=warning), record=record()), faces.FORMATS)
+    order = [
+        "Applied: held",
+        "Do this next",
+        "undo -e run=20261122T200310Z-3f2a",
+        approve,
+        "pg_terminate_backend(812)",
+        'id="causes"',
+        'id="plan"',
+        "POOL_SIZE=20",
+        'id="findings"',
+    ]
+    body = page[page.index("<main>") :]
+    places = [body.index(part, body.index('id="plan"') if part == "POOL_SIZE=20" else 0) for part in order]
+    assert places == sorted(places)
+    parsed = Page(page)
+    targets = {value for _tag, attribute, value in parsed.attributes if attribute == "id"}
+    assert {value[1:] for _tag, attribute, value in parsed.attributes if attribute == "href" and value.startswith("#")} <= targets
+    assert not {"script", "link", "img", "iframe", "form"} & set(parsed.tags)
+
+
+def test_a_huge_plan_still_makes_a_small_page():
+    big = [{"what": "file", "before": "", "after": "\n".join("x" * 100 for _line in range(70))}]
+    given = [step(number=n, diff=big, lasting=["y" * 900] * 50) for n in range(1, 1500)]
+    page = faces.render_html(acted(plan=plan(*given), record=record(steps=[{**one, "result": "done"} for one in given])))
+    assert len(page.encode()) <= faces.HTML_LIMIT and "more, in report.json" in page
+
+
+def test_nothing_to_apply_but_something_to_tell():
+    hand = {"finding": "x.y@api", "component": "api", "title": "Something else", "do": [], "code": True}
+    report = acted("healthy", plan=plan(by_hand=[hand], approve="never shown"))
+    text = terminal.render_terminal(report)
+    assert "Plan  (no remedy can be used here)" in text and "only the application's code" in text and "never shown" not in text
+    assert "never shown" not in faces.render_html(report) and acting.plan(acted("healthy", plan=plan()), Words()) is None
+
+
+@pytest.mark.parametrize(("until", "shown"), [(1795467790.0, "valid until 21:03 UTC"), (1795550590.0, "valid until 2026-11-24 20:03 UTC"), (0, "")])
+def test_until_when_a_plan_is_valid(until, shown):
+    assert acting.plan(acted(plan=plan(step(), expires_at=until)), Words())["valid"] == shown
+
+
+def test_one_line_tells_plan_and_record():
+    line = terminal.render_line(acted(plan=plan(step()), record=record()), "r.html")
+    assert "[Applied: held] [Plan k3vq2m4x9b8zda]" in line and "\n" not in line

@@ -7,11 +7,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import stat
 import time
 from pathlib import Path
 
 import pytest
+from ansible.parsing.splitter import parse_kv
+from samples_report import plan, record, step
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report import store as store_module
@@ -114,6 +117,77 @@ def test_compare(before, now, expected):
 def test_gate(report, fail_on, required, reason):
     decision = gate(report, fail_on, required)
     assert (decision.reason, decision.failed) == (reason, reason != "passed")
+
+
+@pytest.mark.parametrize(
+    ("result", "severity", "fail_on", "reason"),
+    [
+        ("held", None, "critical", "passed"),
+        ("held", "critical", "critical", "fail_on"),
+        ("unchanged", "warning", "critical", "passed"),
+        ("undone", None, "critical", "passed"),
+        ("failed", None, "critical", "remediation"),
+        ("failed", "critical", "critical", "remediation"),
+        ("failed", None, "never", "remediation"),
+        ("partly undone", None, "never", "remediation"),
+        ("refused", None, "never", "remediation"),
+        ("who knows", None, "never", "remediation"),
+    ],
+)
+def test_gate_of_a_record(result, severity, fail_on, reason):
+    report = {**small(severity), "record": record(result=result)}
+    decision = gate(accept(report), fail_on)
+    assert (decision.reason, decision.failed) == (reason, reason != "passed")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (record(result="failed", steps=[step(result="cured"), step(result="undone", error="it came\nback.")]), "shop: the cure failed: it came back ("),
+        (record(result="refused", steps=[], reason="the stack has changed"), "shop: nothing was changed: the stack has changed ("),
+        (record(result="partly undone", steps=[step(result="failed", by_hand="Do it")]), "shop: it was taken back only in part: Do it ("),
+        (record(result="failed", steps=[]), "shop: the cure failed ("),
+    ],
+)
+def test_a_cure_that_failed_is_said_in_a_sentence_and_in_the_status(tmp_path, given, message):
+    written = writing.write(model("healthy", record=given), str(tmp_path), fail_on="never")
+    assert written.message.startswith(message) and "\n" not in written.message
+    status = json.loads((tmp_path / "shop" / "status.json").read_text())
+    assert (status["exit_reason"], status["failed"], status["remediation"], status["plan"]) == ("remediation", True, given["result"], None)
+
+
+def test_a_plan_lies_beside_the_report_to_the_letter(tmp_path):
+    odd = step(title="pass\x1b[0m \ud800 資料 password=hunter2", params={"seconds": 0.1 + 0.2, "pids": [812], "none": None})
+    given = plan(odd, created_at=1795464190.1234567)
+    before = json.dumps(given)
+    written = writing.write(model("lock_held", plan=given), str(tmp_path))
+    path = Path(written.paths["plan"])
+    assert path == tmp_path / "shop" / "20261123T200310Z" / "plan.json" and stat.S_IMODE(path.stat().st_mode) in (0o640, 0o600)
+    kept = json.loads((tmp_path / "shop" / "latest" / "plan.json").read_text())
+    assert kept == {key: value for key, value in given.items() if key not in ("path", "approve")}
+    assert json.dumps(given) == before
+    command = "ansible-playbook aiops.runbook.remediate -e plan=%s -e approve=k3vq2m4x9b8zda" % path
+    assert (written.model["plan"]["path"], written.model["plan"]["approve"]) == (str(path), command)
+    for face in ("report.html", "report.md", "report.json"):
+        text = (path.parent / face).read_text()
+        assert command in text and "{plan}" not in text and "hunter2" not in text
+    status = json.loads((tmp_path / "shop" / "status.json").read_text())
+    assert status["plan"] == "k3vq2m4x9b8zda" and "plan.json" not in status["reports"]
+
+
+def test_a_plan_without_steps_is_no_file(tmp_path):
+    hand = {"finding": "a.b@c", "component": "c", "title": "T", "do": ["x"], "code": True}
+    written = writing.write(model("lock_held", plan=plan(by_hand=[hand])), str(tmp_path))
+    assert "plan" not in written.paths and not (tmp_path / "shop" / "latest" / "plan.json").exists()
+    assert json.loads((tmp_path / "shop" / "status.json").read_text())["plan"] is None
+
+
+@pytest.mark.parametrize("folder", ["reports", "my reports", "it's", "a$(b)"])
+def test_the_command_names_the_plan_wherever_it_is_pasted(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    written = writing.write(model("lock_held", plan=plan(step())), folder, formats=[])
+    words = shlex.split(written.model["plan"]["approve"])
+    assert parse_kv(words[3])["plan"] == str(tmp_path / folder / "shop" / "20261123T200310Z" / "plan.json")
 
 
 def test_checks_that_one_reason_hid_count_each():

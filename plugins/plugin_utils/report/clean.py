@@ -101,7 +101,7 @@ def _plan(raw: Any, cleaner: Cleaner) -> dict[str, Any] | None:
     _expect_dictionary("plan", raw)
     plan = _filled(cleaner.value(_without(raw, "steps", "refused", "by_hand", "identity")), _PLAN)
     plan.update(_as_given(raw, "digest", "path", "approve"))
-    plan["identity"] = cleaner.value(raw.get("identity") or {}, "id")
+    plan["identity"] = {str(key): cleaner.value(value, "id") for key, value in (raw.get("identity") or {}).items()}
     plan["steps"] = [_filled({**_step(step, number, cleaner), **_as_given(step, "token")}, _PLAN_STEP) for number, step in _entries(raw, "steps")]
     plan["refused"] = [_filled(_named(entry, cleaner), _REFUSED) for _number, entry in _entries(raw, "refused")]
     plan["by_hand"] = [_filled(_named(entry, cleaner), _BY_HAND) for _number, entry in _entries(raw, "by_hand")]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import RISKS
@@ -29,10 +29,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 @cache
-def _environment() -> Environment:
+def html_template() -> Template:
+    """The page of render_html, compiled."""
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.globals["style"] = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))
-    return environment
+    return environment.get_template("report.html.j2")
 
 
 def render_html(model: dict[str, Any], formats: Iterable[str] = ()) -> str:
@@ -41,7 +42,6 @@ def render_html(model: dict[str, Any], formats: Iterable[str] = ()) -> str:
     formats: the faces that lie beside it, to link to.
     """
     words = Words(model["lang"])
-    template = _environment().get_template("report.html.j2")
     links = [(name, _TITLES[name]) for name in formats if name in _TITLES]
     states = view.component_states(model)
     picture = graph.layout(model["topology"]["components"], model["topology"]["edges"], states)
@@ -49,7 +49,7 @@ def render_html(model: dict[str, Any], formats: Iterable[str] = ()) -> str:
     for factor in (1, 0.5, 0.2, 0.05, 0.01):
         scaled = caps.scaled(factor)
         remedies = {"plan": acting.plan(model, words, scaled), "record": acting.record(model, words, scaled)}
-        page = template.render(view=view.build(model, words, scaled), w=words, graph=picture, links=links, **remedies)
+        page = html_template().render(view=view.build(model, words, scaled), w=words, graph=picture, links=links, **remedies)
         if len(page.encode("utf-8", "replace")) <= HTML_LIMIT:
             break
     return page

@@ -148,7 +148,7 @@ def _json(value: Any) -> Any:
 
 def _pasted(path: str) -> str:
     """A path as the value of -e name=…, which the shell reads and Ansible splits at blanks."""
-    return shlex.quote(shlex.quote(path))
+    return path if shlex.quote(path) == path else shlex.quote('"%s"' % path)
 
 
 def _complete_at(model: dict[str, Any], store: Store) -> float:
