@@ -182,7 +182,7 @@ def test_a_plan_without_steps_is_no_file(tmp_path):
     assert json.loads((tmp_path / "shop" / "status.json").read_text())["plan"] is None
 
 
-@pytest.mark.parametrize("folder", ["reports", "my reports", "it's", "a$(b)"])
+@pytest.mark.parametrize("folder", ["reports", "my reports", "it's", "a$(b)", "商店"])
 def test_the_command_names_the_plan_wherever_it_is_pasted(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
     written = writing.write(model("lock_held", plan=plan(step())), folder, formats=[])

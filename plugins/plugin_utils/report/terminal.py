@@ -60,11 +60,11 @@ def render_line(model: dict[str, Any], html: str | None = None, paint: Paint = p
     words = Words(model["lang"])
     verdict = words("verdict." + model["verdict"])
     record, plan = acting.record(model, words), acting.plan(model, words)
-    parts = [
+    parts: list[str | None] = [
         paint(verdict.upper(), _STYLE[model["verdict"]]),
         "%s: %s" % (model["stack"], _flat(model["headline"])),
-        record and paint("[%s]" % record["title"], record["tone"]),
-        plan and plan["digest"] and "[%s %s]" % (words("plan"), plan["digest"]),
+        paint("[%s]" % record["title"], record["tone"]) if record else None,
+        "[%s %s]" % (words("plan"), plan["digest"]) if plan and plan["digest"] else None,
         html and "(%s)" % html,
     ]
     return " ".join(filter(None, parts))

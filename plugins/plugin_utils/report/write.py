@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shlex
 import time
 from collections.abc import Iterable
@@ -148,7 +149,7 @@ def _json(value: Any) -> Any:
 
 def _pasted(path: str) -> str:
     """A path as the value of -e name=…, which the shell reads and Ansible splits at blanks."""
-    return path if shlex.quote(path) == path else shlex.quote('"%s"' % path)
+    return path if re.fullmatch(r"[\w@%+=:,./-]+", path) else shlex.quote('"%s"' % path)
 
 
 def _complete_at(model: dict[str, Any], store: Store) -> float:
