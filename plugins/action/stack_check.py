@@ -30,6 +30,10 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import unpack
 from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import judge_custom
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
+from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue
+
+# Read once, before Ansible forks a process for each stack.
+catalogue()
 
 # What stops a run because the task is wrong, not the stack.
 OUR_FAULT = ("bad_option", "missing_library")

@@ -12,7 +12,7 @@ from ansible.utils import color
 from ansible.utils.display import Display
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FORMATS
+from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FORMATS, html_template
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.gate import FAIL_ON
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.terminal import plain_paint, render_line, render_terminal
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.view import counts
@@ -33,6 +33,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "keep": {"type": "int", "default": 50},
     "quiet": {"type": "bool", "default": False},
 }
+
+# Compiled once, before Ansible forks a process for each stack.
+html_template()
 
 # Colours that can be read on dark and on light terminals; the other styles stay as they are.
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "unsure": "purple", "command": "cyan"}

@@ -39,6 +39,8 @@ class Engine:
         else:
             settings.update(docker.utils.kwargs_from_env())
         self.api = self.ask(lambda: docker.APIClient(**settings))
+        if self.api.base_url.startswith("http+docker:"):
+            self.api.trust_env = False  # no proxy stands before a socket, and to look for one is half the cost of a call
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Call the API; translate its failures."""

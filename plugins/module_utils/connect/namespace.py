@@ -145,20 +145,38 @@ def sockets_of(pid: int) -> dict[str, list]:
 
 def memory_of(pid: int) -> int | None:
     """Bytes in use by the memory cgroup of a process, without reclaimable cache; None where the files are not where they are expected."""
+    folder, usage, cache = _cgroup_of(pid)
+    used = _lines("%s/%s" % (folder, usage))
+    if not used:
+        return None
+    reclaimable = [words[1] for words in (entry.split() for entry in _lines(folder + "/memory.stat")) if words and words[0] == cache]
+    return max(0, int(used[0]) - int(reclaimable[0] if reclaimable else 0))
+
+
+def processes_of(pid: int) -> list[tuple[int, int, str, str]]:
+    """(pid, parent, state, command) of every process in the cgroup of this one, as ps(1) shows them; [] where that cannot be read."""
+    members = [int(line) for folder, _below, _files in os.walk(_cgroup_of(pid)[0]) for line in _lines(folder + "/cgroup.procs")]
+    return [found for found in map(_process, sorted(members)) if found]
+
+
+def _process(pid: int) -> tuple[int, int, str, str] | None:
+    status = "".join(_lines("/proc/%d/stat" % pid))
+    if not status:
+        return None  # it has ended meanwhile
+    name, rest = status[status.index("(") + 1 : status.rindex(")")], status[status.rindex(")") + 2 :].split()
+    command = " ".join(_lines("/proc/%d/cmdline" % pid)).replace("\0", " ").strip()
+    return pid, int(rest[1]), rest[0], command or "[%s]%s" % (name, " <defunct>" if rest[0] == "Z" else "")
+
+
+def _cgroup_of(pid: int) -> tuple[str, str, str]:
+    """(folder of the memory cgroup of a process, its file of the bytes in use, its figure of reclaimable cache); the folder is "" where there is none."""
     for line in _lines("/proc/%d/cgroup" % pid):
         _number, controllers, path = line.split(":", 2)
         if controllers == "memory":
-            folder, usage, cache = "/sys/fs/cgroup/memory" + path, "memory.usage_in_bytes", "total_inactive_file"
-        elif controllers == "":
-            folder, usage, cache = "/sys/fs/cgroup" + path, "memory.current", "inactive_file"
-        else:
-            continue
-        used = _lines("%s/%s" % (folder, usage))
-        if not used:
-            continue
-        reclaimable = [words[1] for words in (entry.split() for entry in _lines(folder + "/memory.stat")) if words and words[0] == cache]
-        return max(0, int(used[0]) - int(reclaimable[0] if reclaimable else 0))
-    return None
+            return "/sys/fs/cgroup/memory" + path, "memory.usage_in_bytes", "total_inactive_file"
+        if controllers == "":
+            return "/sys/fs/cgroup" + path, "memory.current", "inactive_file"
+    return "", "", ""
 
 
 def decode_address(text: str) -> tuple[str, int]:

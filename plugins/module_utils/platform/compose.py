@@ -91,6 +91,11 @@ class Compose:
         return str(found[0]["Name"]) if found else ""
 
     def processes(self, instance: Instance) -> list[Process]:
+        if namespace.can_enter(instance.pid, instance.id):
+            seen = namespace.processes_of(instance.pid)
+            if seen:
+                return [Process(*row) for row in seen]
+        # The engine runs ps(1) for each answer.
         table = self.engine.ask(lambda: self.engine.api.top(instance.id, ps_args="-eo pid,ppid,stat,args"))
         return [Process(int(row[0]), int(row[1]), row[2][:1], row[3]) for row in table["Processes"] or [] if row[0].isdigit()]
 
