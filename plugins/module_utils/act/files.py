@@ -7,12 +7,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 LARGEST = 1 << 20
+# A new content before it takes its file's place; what a run that died left of it goes with the undo.
+DRAFT = ".aiops-runbook-part"
 
 
 def read(path: str) -> bytes | None:
@@ -29,14 +30,19 @@ def read(path: str) -> bytes | None:
     return data
 
 
-def record(path: str) -> dict[str, Any]:
-    """What restore() needs: content, mode, owner and times, or that there is no such file."""
+def record(path: str, after: bytes | None = None) -> dict[str, Any]:
+    """What restore() needs: content, mode, owner and times, or that there is no such file.
+
+    after: what will be written; then restore() refuses to overwrite what somebody else wrote since.
+    """
     data = read(path)
+    wanted = {} if after is None else {"after": hashlib.sha256(after).hexdigest()}
     if data is None:
-        return {"path": path, "content": None}
+        return {"path": path, "content": None, **wanted}
     about = os.stat(path)
     return {
         "path": path,
+        **wanted,
         "content": base64.b64encode(data).decode("ascii"),
         "mode": about.st_mode & 0o7777,
         "owner": [about.st_uid, about.st_gid],
@@ -63,37 +69,49 @@ def write(path: str, data: bytes, in_place: bool = False) -> None:
                 target.flush()
                 os.fsync(target.fileno())
             return
+        # What a link leads to is changed, the link stays.
+        path = os.path.realpath(path)
         about = os.stat(path) if os.path.exists(path) else None
-        handle, draft = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".aiops-runbook-")
+        draft = path + DRAFT
+        _forget(draft)
         try:
-            with os.fdopen(handle, "wb") as target:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
                 target.write(data)
                 target.flush()
                 os.fsync(target.fileno())
             if about is not None:
-                os.chmod(draft, about.st_mode & 0o7777)
                 os.chown(draft, about.st_uid, about.st_gid)
+                os.chmod(draft, about.st_mode & 0o7777)
             os.replace(draft, path)
         except BaseException:
-            os.unlink(draft)
+            _forget(draft)
             raise
     except OSError as error:
         raise StackError("%s cannot be written: %s" % (path, error.strerror), kind="denied") from error
 
 
 def restore(entry: dict[str, Any], in_place: bool = False) -> None:
-    """Put a file back as record() found it."""
+    """Put a file back as record() found it; a StackError when somebody else has changed it since."""
     path = entry["path"]
-    if entry["content"] is None:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise StackError("%s cannot be removed: %s" % (path, error.strerror), kind="denied") from error
-        return
-    data = base64.b64decode(entry["content"])
-    if read(path) != data:
-        write(path, data, in_place)
-    os.chmod(path, entry["mode"])
-    os.utime(path, ns=(entry["times"][0], entry["times"][1]))
+    data = None if entry["content"] is None else base64.b64decode(entry["content"])
+    present = read(path)
+    if entry.get("after") and present not in (None, data) and hashlib.sha256(present or b"").hexdigest() != entry["after"]:
+        raise StackError("%s was changed by somebody else since: it is not put back" % path, kind="not_undone", fix="take the change out of it by hand")
+    try:
+        _forget(os.path.realpath(path) + DRAFT)
+        if data is None:
+            _forget(path)
+            return
+        if present != data:
+            write(path, data, in_place)
+        os.chmod(path, entry["mode"])
+        os.utime(path, ns=(entry["times"][0], entry["times"][1]))
+    except OSError as error:
+        raise StackError("%s cannot be put back: %s" % (path, error.strerror), kind="denied") from error
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -210,6 +210,20 @@ class Compose:
         mine = [one["Id"] for one in found if one["Labels"].get(LABEL + "project") == self.project]
         return [one for one in (read_instance(self.engine.ask(partial(self.engine.api.inspect_container, name))) for name in mine) if not one.one_off]
 
+    def image_id(self, name: str) -> str:
+        """The image that a name means now; "" when there is none here."""
+        try:
+            return str(self.engine.ask(lambda: self.engine.api.inspect_image(name))["Id"])
+        except StackError as error:
+            if error.kind == "not_found":
+                return ""
+            raise
+
+    def mounted_by(self, source: str) -> list[str]:
+        """The ids of the running containers, of whatever project, into which this file of the host is mounted."""
+        found = self.engine.ask(self.engine.api.containers)
+        return [one["Id"] for one in found if any(mount.get("Source") == source for mount in one.get("Mounts") or [])]
+
     def start(self, identity: str) -> None:
         self.engine.ask(lambda: self.engine.api.start(identity))
 
