@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Remedy
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import StackEnv
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.network import NetworkConnect
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import ComponentResources
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
@@ -17,9 +20,14 @@ REMEDIES: dict[str, Remedy] = {
         ComponentStart(),
         ComponentRestart(),
         PostgresTerminate(),
+        ComponentResources(),
+        NetworkConnect(),
         RedisConfig(),
         RedisPersistence(),
         RedisPassword(),
+        CeleryConsumers(),
+        CeleryScale(),
+        CeleryRetry(),
         StackEnv(),
     )
 }

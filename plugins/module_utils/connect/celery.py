@@ -8,6 +8,7 @@ this one speaks the same protocol on the caller's connection, in the caller's th
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections import defaultdict
@@ -81,6 +82,58 @@ def ask_workers(
         question.close()
 
 
+def command(
+    client: Any,
+    database: int,
+    method: str,
+    arguments: dict[str, Any],
+    workers: Iterable[str],
+    timeout: float = 5.0,
+    namespace: str = "celery",
+    key_prefix: str = "",
+) -> dict[str, Any]:
+    """Hand one command to these workers and to no other; what each has replied. A StackError names those who have not, or not with ok."""
+    if kombu is None:
+        raise connect_redis.missing_library("kombu")
+    names = sorted(workers)
+    question = _Question(client, database, [method], timeout, namespace, key_prefix, arguments, names)
+    try:
+        if question.ask():
+            question.collect(len(names), None, time.monotonic() + timeout)
+    except Exception as error:
+        raise _explained(error, timeout) from error
+    finally:
+        question.close()
+    replies = {name: question.replies.get(name, {}).get(method) for name in names}
+    problems = ["%s: %s" % (name, _complaint(reply)) for name, reply in replies.items() if not (isinstance(reply, dict) and "ok" in reply)]
+    if problems:
+        raise StackError("%s: %s" % (method, "; ".join(problems)), kind="not_obeyed")
+    return replies
+
+
+def _complaint(reply: Any) -> str:
+    return "no answer" if reply is None else str(reply.get("error", reply) if isinstance(reply, dict) else reply)[:160]
+
+
+def task_message(task: str, identity: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> str:
+    """A task as it stands in its queue's list: Celery's protocol 2 in kombu's envelope, JSON all through. Pure but for its delivery tag."""
+    body = json.dumps([args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    headers: dict[str, Any] = dict.fromkeys(("shadow", "eta", "expires", "group", "group_index", "parent_id", "stamped_headers"))
+    headers.update({"lang": "py", "task": task, "id": identity, "root_id": identity, "retries": 0, "timelimit": [None, None], "origin": "aiops.runbook",
+                    "ignore_result": False, "replaced_task_nesting": 0, "stamps": {}, "argsrepr": "...", "kwargsrepr": "..."})  # fmt: skip
+    properties = {
+        "correlation_id": identity,
+        "reply_to": "",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": queue},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": uuid(),
+    }
+    encoded = base64.b64encode(body.encode("utf-8")).decode("ascii")
+    return json.dumps({"body": encoded, "content-encoding": "utf-8", "content-type": "application/json", "headers": headers, "properties": properties})
+
+
 def _explained(error: Exception, timeout: float) -> Exception:
     redis = connect_redis.redis
     if isinstance(error, redis.exceptions.RedisError):
@@ -93,9 +146,21 @@ def _explained(error: Exception, timeout: float) -> Exception:
 class _Question:
     """One round of questions, with a mailbox and a reply queue of its own."""
 
-    def __init__(self, client: Any, database: int, methods: list[str], timeout: float, namespace: str, key_prefix: str) -> None:
+    def __init__(
+        self,
+        client: Any,
+        database: int,
+        methods: list[str],
+        timeout: float,
+        namespace: str,
+        key_prefix: str,
+        arguments: dict[str, Any] | None = None,
+        destination: list[str] | None = None,
+    ) -> None:
         self.client = client
         self.methods = methods
+        self.arguments = arguments or {}
+        self.destination = destination
         self.timeout = timeout
         self.tickets: dict[str, str] = {}
         self.replies: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -112,7 +177,7 @@ class _Question:
             for method in self.methods:
                 ticket = uuid()
                 self.tickets[ticket] = method
-                self.mailbox._publish(method, {}, reply_ticket=ticket, channel=self.channel, timeout=self.timeout)
+                self.mailbox._publish(method, self.arguments, destination=self.destination, reply_ticket=ticket, channel=self.channel, timeout=self.timeout)
             listening = self.channel.send()
             if listening:
                 return listening

@@ -79,7 +79,7 @@ class Servers:
                 continue
             look = self._look_at_postgres if server.kind == "postgres" else self._look_at_redis
             probes["%s:%s" % (server.kind, server.component)] = partial(look, server)
-            broker = self._broker_target(server)
+            broker = self.broker_target(server)
             if broker is not None:
                 probes["celery:" + server.component] = partial(self._look_at_celery, server, broker)
         return probes
@@ -306,14 +306,16 @@ class Servers:
             )
         return found
 
-    def _broker_target(self, server: Server) -> Target | None:
-        """How the workers (or those who send them tasks) reach this Redis as their broker; None when nobody does."""
+    def broker_target(self, server: Server, component: str = "") -> Target | None:
+        """How the workers (or those who send them tasks), or this component, reach this Redis as their broker; None when nobody does."""
         if server.kind != "redis":
             return None
         roles = {component.id: component.role for component in self.scene.components}
         ranked = []
         for target in server.clients:
             role = roles.get(target.component, "")
+            if component not in ("", target.component):
+                continue
             if target.kind == "broker" or (target.kind == "redis" and role in ("worker", "beat") and not self._has_broker(target.component)):
                 ranked.append((role != "worker", target.kind != "broker", target))
         return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
