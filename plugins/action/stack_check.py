@@ -21,6 +21,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen
@@ -46,6 +47,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
     _scene: Scene | None = None
+    _at_work: dict[str, Any] | None = None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
@@ -80,13 +82,15 @@ class ActionModule(ActionBase):
 
     def _plan(self, model: dict[str, Any], params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any] | None:
         """The remedies for what was found, each previewed on the stack as it is now."""
-        from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, approve_command
+        if not model["root_causes"] and not any((self._at_work or {}).values()):
+            return None  # nothing to plan: what acts is not even imported
+        from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, command
         from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import make_plan
 
         jobs = Jobs(self, params, task_vars, scene=self._scene)
-        plan = make_plan(model, jobs.preview, jobs.by, params["plan_valid_minutes"])
+        plan = make_plan(model, jobs.preview, jobs.by, params["plan_valid_minutes"], self._at_work)
         if plan and plan["steps"]:
-            plan["approve"] = approve_command(model["stack"], plan["digest"])
+            plan["approve"] = command("remediate", model["stack"], plan="{plan}", approve=plan["digest"])
         return plan
 
     def _observe(self, params: dict[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -97,6 +101,7 @@ class ActionModule(ActionBase):
         try:
             if is_here(self):
                 self._scene = Scene(*open_stack(params))
+                self._at_work = Records(params["state_dir"] or "", self._scene.platform.project).at_work()
                 return observe_scene(self._scene), []
             return self._observe_there(params, task_vars), []
         except StackError as error:
@@ -120,10 +125,11 @@ class ActionModule(ActionBase):
         return nothing, [why]
 
     def _observe_there(self, params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        arguments = {name: params[name] for name in STACK_SPEC}
+        arguments = {name: params[name] for name in (*STACK_SPEC, "state_dir")}
         answer = self._execute_module(module_name="aiops.runbook.stack_check", module_args=arguments, task_vars=task_vars)
         if answer.get("failed"):
             raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
+        self._at_work = answer.get("at_work")
         return unpack(answer["observations"])
 
 

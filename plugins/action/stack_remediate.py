@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, APPROVAL_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils.approve import allowed, check_plan, frozen
-from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs
+from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, command
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.write import load
 
 
@@ -69,7 +69,8 @@ class ActionModule(ActionBase):
                 )
             steps = allowed((plan or {}).get("steps") or [], args["auto_approve"])
             approved, mode = "auto: %s" % ", ".join(args["auto_approve"]), "auto"
-        if not plan or not steps:
+        # A run that died is settled also where there is nothing to cure.
+        if not plan or not (steps or plan["unfinished"]):
             return {"result": "unchanged", "approved": approved, "run": None, "steps": [], "changed": False}
         why = frozen(args["freeze_windows"], now)
         if why and not (args["freeze_override"] and mode == "approved"):
@@ -90,6 +91,7 @@ class ActionModule(ActionBase):
         record = jobs.apply(order, steps)
         for step in record["steps"]:
             step["title"] = titles.get(step["number"], "")
+        record["undo"] = command("undo", args["stack"], run=record["run"]) if record["run"] else ""
         return {**record, "digest": plan["digest"], "approved": approved, **({"freeze_override": args["freeze_override"]} if why else {})}
 
     def _previewed(self, jobs: Jobs, plan: dict[str, Any], steps: list[dict[str, Any]], approved: str) -> dict[str, Any]:

@@ -166,18 +166,22 @@ report_file:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, observe_from_params
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, open_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={**STACK_SPEC, **JUDGE_SPEC}, supports_check_mode=True)
     try:
-        seen = observe_from_params(module.params)
+        platform, mask, options = open_stack(module.params)
+        seen = observe_stack(platform, mask, options)
+        at_work = Records(module.params["state_dir"] or "", platform.project).at_work()
     except StackError as error:
         module.fail_json(**error.as_failure())
-    module.exit_json(changed=False, observations=pack(seen))
+    module.exit_json(changed=False, observations=pack(seen), at_work=at_work)
 
 
 if __name__ == "__main__":

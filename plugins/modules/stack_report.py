@@ -143,7 +143,7 @@ headline:
   returned: when a report was written
   type: str
 exit_reason:
-  description: Why the task failed or did not, V(passed), V(fail_on), V(required_checks) or V(crashed).
+  description: Why the task failed or did not, V(passed), V(fail_on), V(required_checks), V(remediation) or V(crashed).
   returned: always
   type: str
   sample: fail_on
@@ -153,7 +153,7 @@ report_folder:
   type: str
   sample: reports/shop/20261122T200310Z
 report_paths:
-  description: The path of each face that was written, by its format, and of C(status.json) under the key C(status).
+  description: The path of each face that was written, by its format, of C(status.json) under V(status), and of the plan under V(plan) where there is one.
   returned: when a report was written
   type: dict
 counts:

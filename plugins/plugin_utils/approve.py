@@ -51,7 +51,7 @@ def frozen(windows: Iterable[Mapping[str, Any]], now: float) -> str:
     A window: {"from", "until"} as UTC times (2026-12-24T00:00), or {"days": [fri, sat], "from": "17:00", "until": "23:59"}, and a reason.
     One whose "until" is before its "from" goes over midnight and belongs to the day on which it begins.
     """
-    moment = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     for window in windows:
         try:
             if _holds(window, moment):
@@ -79,4 +79,4 @@ def _holds(window: Mapping[str, Any], moment: datetime.datetime) -> bool:
 
 def _moment(text: str) -> datetime.datetime:
     found = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)

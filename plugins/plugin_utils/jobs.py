@@ -7,6 +7,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shlex
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -67,9 +68,12 @@ def who(task_vars: Mapping[str, Any]) -> str:
     return "%s@%s" % (user, socket.gethostname())
 
 
-def approve_command(stack: str, digest: str) -> str:
-    """What to type to approve a plan: with the inventory and the place that this run was given; {plan} is filled in where it is written."""
-    words = ["ansible-playbook", "aiops.runbook.remediate"]
+def command(playbook: str, stack: str, **variables: str) -> str:
+    """What to type to run a playbook of ours on this stack, with the inventory and the place that this run was given.
+
+    A value of "{plan}" is left as it is: it is filled in where the plan is written.
+    """
+    words = ["ansible-playbook", "aiops.runbook." + playbook]
     for inventory in context.CLIARGS.get("inventory") or ():
         words += ["-i", inventory]
     words += ["--limit", stack] if context.CLIARGS.get("inventory") else []
@@ -77,7 +81,9 @@ def approve_command(stack: str, digest: str) -> str:
         for name, value in _given(str(text)).items():
             if name in _PLACE:
                 words += ["-e", "%s=%s" % (name, value)]
-    return " ".join([*words, "-e", "plan={plan}", "-e", "approve=%s" % digest])
+    for name, value in variables.items():
+        words += ["-e", "%s=%s" % (name, value)]
+    return " ".join(word if "{plan}" in word else shlex.quote(word) for word in words)
 
 
 def _given(text: str) -> dict[str, Any]:

@@ -85,10 +85,16 @@ def _hand(root: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def make_plan(model: Mapping[str, Any], preview: Previewer, by: str, valid_minutes: float = VALID_MINUTES) -> dict[str, Any] | None:
-    """The plan for a diagnosis; None when nothing is wrong. preview: act/door.py's preview_plan on the stack."""
+def make_plan(
+    model: Mapping[str, Any], preview: Previewer, by: str, valid_minutes: float = VALID_MINUTES, at_work: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """The plan for a diagnosis; None when nothing is wrong and nobody left anything.
+
+    preview: act/door.py's preview_plan on the stack. at_work: act/records.py's at_work() of its host.
+    """
     wanted, by_hand = propose(model)
-    if not wanted and not by_hand:
+    at_work = at_work or {}
+    if not wanted and not by_hand and not any(at_work.values()):
         return None
     lang = model.get("lang") or "en"
     found = preview([{key: step[key] for key in ("number", "remedy", "component", "params", "finding")} for step in wanted]) if wanted else {}
@@ -115,9 +121,9 @@ def make_plan(model: Mapping[str, Any], preview: Previewer, by: str, valid_minut
         "steps": steps,
         "refused": refused,
         "by_hand": by_hand,
-        "unfinished": found.get("unfinished") or [],
-        "overdue": found.get("overdue") or [],
-        "lease": found.get("lease"),
+        "unfinished": at_work.get("unfinished") or [],
+        "overdue": at_work.get("overdue") or [],
+        "lease": at_work.get("lease"),
     }
     return {"digest": digest_of(plan), **plan}
 

@@ -43,20 +43,12 @@ MAY_DIFFER = ("engine_version", "engine_name")
 
 
 def preview_plan(params: Mapping[str, Any], steps: list[dict[str, Any]], scene: Scene | None = None) -> dict[str, Any]:
-    """{"steps": what each of these steps would do now, "identity": whose plan it is, "unfinished": runs that died, "lease": who is at work}.
+    """{"steps": what each of these steps would do now, "identity": whose plan it is}.
 
     scene: the stack as it was just observed, where that happened in this process.
     """
     stage = Stage(params, scene)
-    holder = stage.records.lease_holder()
-    return {
-        "steps": preview_steps(stage, steps),
-        "identity": stage.platform.identity(),
-        "lease": holder,
-        "unfinished": []
-        if holder
-        else [{"run": journal.name, **journal.begin, "last": journal.entries[-1]["event"]} for journal in stage.records.unfinished()],
-    }
+    return {"steps": preview_steps(stage, steps), "identity": stage.platform.identity()}
 
 
 def apply_plan(params: Mapping[str, Any], plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:

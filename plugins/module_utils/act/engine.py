@@ -159,7 +159,7 @@ class Run:
                 if touched:
                     self.stage.renew()
                 preview = remedy.preview(self.stage, step) if touched else previews[step.number]
-                entry.update(risk=preview.risk, diff=_masked(self.stage, preview)["diff"], lasting=preview.lasting, touches=preview.touches)
+                entry.update(risk=preview.risk, diff=_masked(self.stage, preview)["diff"], lasting=preview.lasting, touches=preview.touches, can_undo=preview.undo is not None)
                 entry["result"] = self._one(remedy, step, preview, step.finding.split("#")[0] not in later)
                 touched.update(preview.touches)
             except StackError as error:

@@ -27,6 +27,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 ROOT_DIR = "/var/lib/aiops-runbook"
 HOME_DIR = "~/.local/state/aiops-runbook"
 KEEP_RUNS = 200
+# What puts itself back is given so long after its time.
+OVERDUE_SECONDS = 120
 _RUN = re.compile(r"\d{8}T\d{6}Z-\d{3}")
 
 
@@ -75,6 +77,15 @@ class Records:
     def unfinished(self) -> list[Journal]:
         """Runs that died in the middle: begun, not ended. Only for who holds the lease; otherwise one may just be under way."""
         return [journal for journal in self.runs() if journal.entries and not journal.ended]
+
+    def at_work(self) -> dict[str, Any]:
+        """{"lease": who is at work, "unfinished": runs that died in the middle, "overdue": what should have been put back by now}."""
+        holder = self.lease_holder()
+        return {
+            "lease": holder,
+            "unfinished": [] if holder else [_told(journal) for journal in self.unfinished()],
+            "overdue": [_told(journal) for journal in self.runs() if journal.open_steps() and 0 < (journal.begin.get("until") or 0) < time.time() - OVERDUE_SECONDS],
+        }
 
     def new_run(self) -> Journal:
         self._make(self.folder)
@@ -231,6 +242,10 @@ class Journal:
         begun = [entry["step"] for entry in self.entries if entry["event"] == "acting"]
         undone = [entry["step"] for entry in self.entries if entry["event"] == "undone"]
         return [step for step in reversed(begun) if step not in undone]
+
+
+def _told(journal: Journal) -> dict[str, Any]:
+    return {"run": journal.name, "by": journal.begin.get("by"), "at": journal.begin.get("at"), "last": journal.entries[-1]["event"]}
 
 
 def unwritable(path: str, error: OSError) -> StackError:
