@@ -37,6 +37,8 @@ class Instance:
     state: running, exited, restarting, paused, created, dead, removing. Times are UNIX seconds, 0 when unknown.
     published: [{"inside": 8000, "host": "0.0.0.0", "outside": 18000}]. networks: name -> {"address", "aliases"}.
     health: {"status": "healthy|unhealthy|starting", "failing": n, "output": text} or None without a health check.
+    health_timing: {"interval_seconds", "timeout_seconds", "start_period_seconds", "retries"} of its health check, as the engine takes them.
+    memory_limit: bytes, memory_swap: bytes of memory and swap together (-1 without limit), cpus: processors; 0 where nothing is set.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Instance:
     pid: int = 0
     health: dict[str, Any] | None = None
     health_test: list[str] = field(default_factory=list)
+    health_timing: dict[str, float] = field(default_factory=dict)
     command: list[str] = field(default_factory=list)
     working_dir: str = ""
     environment: dict[str, str] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class Instance:
     home_network: str = ""
     mounts: list[dict[str, str]] = field(default_factory=list)
     memory_limit: int = 0
+    memory_swap: int = 0
+    cpus: float = 0.0
     log_driver: str = ""
     config_hash: str = ""
     one_off: bool = False

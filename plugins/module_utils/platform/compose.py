@@ -244,6 +244,22 @@ class Compose:
         """Seconds that a container is given to end by itself."""
         return int(self.engine.ask(lambda: self.engine.api.inspect_container(identity))["Config"].get("StopTimeout") or 10)
 
+    def processors(self) -> int:
+        """How many the engine's host has."""
+        return int(self.engine.ask(self.engine.api.info).get("NCPU") or 0)
+
+    def network(self, name: str) -> str:
+        """The id of the network that bears this name; "" when there is none."""
+        found = self.engine.ask(lambda: self.engine.api.networks(names=[name]))  # a filter by parts of names
+        return next((str(one["Id"]) for one in found if one["Name"] == name), "")
+
+    def connect_network(self, network: str, identity: str, aliases: list[str], addresses: dict[str, str]) -> None:
+        """Connect a container; addresses: the fixed ones, {"ipv4_address", "ipv6_address"}."""
+        self.engine.ask(lambda: self.engine.api.connect_container_to_network(identity, network, aliases=aliases, **addresses))
+
+    def disconnect_network(self, network: str, identity: str) -> None:
+        self.engine.ask(lambda: self.engine.api.disconnect_container_from_network(identity, network))
+
     def run_inside(self, instance: Instance, command: list[str], user: str = "", environment: dict[str, str] | None = None) -> tuple[int, str]:
         """(exit code, output) of a command inside a running instance."""
         made = self.engine.ask(lambda: self.engine.api.exec_create(instance.id, command, user=user, environment=environment, stdout=True, stderr=True))
@@ -404,6 +420,7 @@ def read_instance(detail: dict[str, Any]) -> Instance:
         pid=state.get("Pid", 0),
         health=read_health(health) if health and health.get("Status") not in (None, "none") else None,
         health_test=(config.get("Healthcheck") or {}).get("Test") or [],
+        health_timing=read_timing(config.get("Healthcheck") or {}),
         command=(config.get("Entrypoint") or []) + (config.get("Cmd") or []),
         working_dir=config.get("WorkingDir", ""),
         environment=dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair),
@@ -418,6 +435,8 @@ def read_instance(detail: dict[str, Any]) -> Instance:
             {"source": mount.get("Source", ""), "target": mount.get("Destination", ""), "kind": mount.get("Type", "")} for mount in detail.get("Mounts") or []
         ],
         memory_limit=host.get("Memory", 0),
+        memory_swap=host.get("MemorySwap", 0),
+        cpus=(host.get("NanoCpus") or 0) / 1e9,
         log_driver=(host.get("LogConfig") or {}).get("Type", ""),
         config_hash=labels.get(LABEL + "config-hash", ""),
         one_off=labels.get(LABEL + "oneoff", "False") == "True",
@@ -434,6 +453,14 @@ def read_health(health: dict[str, Any]) -> dict[str, Any]:
     log = health.get("Log") or []
     failed = [entry for entry in log if entry.get("ExitCode") != 0]
     return {"status": health.get("Status", ""), "failing": health.get("FailingStreak", 0), "output": (failed[-1].get("Output", "") if failed else "")[:500]}
+
+
+def read_timing(check: dict[str, Any]) -> dict[str, float]:
+    """The times of a health check in seconds; what is not set is as the engine takes it."""
+    if not check.get("Test") or check["Test"][0] == "NONE":
+        return {}
+    usual = {"interval_seconds": ("Interval", 30.0), "timeout_seconds": ("Timeout", 30.0), "start_period_seconds": ("StartPeriod", 0.0)}
+    return {**{name: (check.get(key) or 0) / 1e9 or default for name, (key, default) in usual.items()}, "retries": check.get("Retries") or 3}
 
 
 def read_time(text: str) -> float:

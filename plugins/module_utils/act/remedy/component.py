@@ -11,7 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Sta
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
-# Until a component that was started is healthy: its start period comes on top of it.
+# Until a component that was started is healthy: what its health check takes to its first answer comes on top of it.
 HEALTHY_SECONDS = 60.0
 LOG_LINES = 200
 
@@ -133,7 +133,9 @@ def wait_healthy(stage: Stage, name: str, seconds: float = HEALTHY_SECONDS) -> s
                 return "%s is %s" % (one.name, health)
         return ""
 
-    return stage.wait(problem, seconds)
+    checks = [one.health_timing for one in stage.platform.copies(name) if one.health_timing]
+    first = [check["start_period_seconds"] + check["interval_seconds"] + check["timeout_seconds"] for check in checks]
+    return stage.wait(problem, seconds + max(first, default=0.0))
 
 
 def last_lines(stage: Stage, name: str) -> list[str]:
