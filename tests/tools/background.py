@@ -22,7 +22,8 @@ LIFETIME = 3600  # seconds; nothing of a forgotten fault lasts longer
 def sessions(place: dict[str, Any]) -> None:
     """`count` sessions that each ran `sql` and then do nothing; with `upto`, as many as it takes until that share of the slots is used.
 
-    upto 100 means every slot: a slot that somebody gives back is taken too, and the other sessions of this user are ended first.
+    upto 100 means every slot: a slot that somebody gives back is taken too, and the other sessions of this user are ended first;
+    once the server ends one of ours, we take no more, as a program that crashes on it.
     """
     import psycopg2
 
@@ -65,16 +66,15 @@ def sessions(place: dict[str, Any]) -> None:
                     raise SystemExit("no session")
     print("ready", flush=True)
     end = time.monotonic() + LIFETIME
+    taking, got = place.get("upto", 0) >= 100, False
     while held and time.monotonic() < end:
-        if place.get("upto", 0) >= 100:
-            while opened():
-                pass
-        gone = select.select(held, [], [], 0.05)[0]
-        for session in gone:
+        for session in select.select(held, [], [], 0 if got else 0.05)[0]:
             try:
                 session.poll()
             except psycopg2.Error:
                 held.remove(session)
+                taking = False
+        got = taking and opened()
 
 
 def traffic(order: dict[str, Any]) -> None:

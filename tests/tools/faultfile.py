@@ -25,9 +25,11 @@ STEPS = frozenset(
 )
 SYMPTOMS = frozenset("request container event log sql redis task".split())
 
-_KEYS = {"id", "title", "on", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "verdict", "heal", "options", "also"}
+_KEYS = {"id", "title", "on", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "cure", "verdict", "heal", "options", "also"}
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FINDING = re.compile(r"[a-z]+\.[a-z_]+")
+_REMEDY = re.compile(r"[a-z]+(_[a-z]+)*")
+BY_HAND = "by_hand"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -45,6 +47,8 @@ class Fault:
     phases: tuple[tuple[Any, Any], ...] = ()  # steps, and the symptoms to wait for before the next ones
     settle_seconds: float = 0
     expect: tuple[dict[str, str], ...] = ()
+    cure: tuple[dict[str, str], ...] | None = None  # the remedies that a plan must hold and no other; None: the file does not say
+    by_hand: tuple[dict[str, str], ...] = ()  # those of `expect` that a person must cure
     verdict: tuple[str, ...] = ()
     heal: tuple[dict[str, Any], ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +79,8 @@ def parse(content: Any, name: str) -> Fault:
     problems = list(_problems(content, name))
     if problems:
         raise FaultError("%s.yml: %s" % (name, "; ".join(problems)))
+    # A file that only joins others has nothing of its own to cure.
+    cure = content.get("cure", None if content.get("expect") or not content.get("also") else [])
     return Fault(
         id=content["id"],
         title=content["title"],
@@ -84,6 +90,8 @@ def parse(content: Any, name: str) -> Fault:
         phases=((tuple(content.get("inject", ())), tuple(_listed(content.get("symptom", ())))),),
         settle_seconds=content.get("settle_seconds", 0),
         expect=tuple(content.get("expect", ())),
+        cure=None if cure is None else () if cure == BY_HAND else tuple(cure),
+        by_hand=tuple(content["expect"]) if cure == BY_HAND else (),
         verdict=tuple(_listed(content.get("verdict", ()))),
         heal=tuple(content.get("heal", ())),
         options=content.get("options", {}),
@@ -107,6 +115,8 @@ def join(fault: Fault, known: Mapping[str, Fault], above: tuple[str, ...] = ()) 
             phases=fault.phases + other.phases,
             settle_seconds=max(fault.settle_seconds, other.settle_seconds),
             expect=fault.expect + tuple(cause for cause in other.expect if cause not in fault.expect),
+            cure=None if fault.cure is None or other.cure is None else fault.cure + tuple(one for one in other.cure if one not in fault.cure),
+            by_hand=fault.by_hand + tuple(cause for cause in other.by_hand if cause not in fault.by_hand),
             heal=other.heal + fault.heal,
             options={**other.options, **fault.options},
         )
@@ -129,7 +139,21 @@ def fill(value: Any, names: Mapping[str, Any]) -> Any:
 
 def expected(fault: Fault, names: Mapping[str, Any]) -> list[dict[str, str]]:
     """The root causes that a diagnosis must name, and no other."""
-    return [{"id": cause["finding"], "component": component} for cause in fill(fault.expect, names) for component in _listed(cause["component"])]
+    return _causes(fault.expect, names)
+
+
+def expected_by_hand(fault: Fault, names: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Those of them that the plan must leave to a person, and no other."""
+    return _causes(fault.by_hand, names)
+
+
+def expected_cure(fault: Fault, names: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The steps that the plan must hold, and no other."""
+    return [{"remedy": one["remedy"], "component": component} for one in fill(fault.cure or (), names) for component in _listed(one["component"])]
+
+
+def _causes(causes: Any, names: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"id": cause["finding"], "component": component} for cause in fill(causes, names) for component in _listed(cause["component"])]
 
 
 def _named(name: str, names: Mapping[str, Any]) -> Any:
@@ -177,6 +201,7 @@ def _problems(content: Any, name: str) -> Iterable[str]:
     for cause in content.get("expect", ()):
         if not isinstance(cause, dict) or set(cause) != {"finding", "component"} or not _FINDING.fullmatch(str(cause["finding"])):
             yield "expect: %r wants `finding` (domain.what) and `component`" % (cause,)
+    yield from _cure_problems(content)
     for key in ("load", "options"):
         if not isinstance(content.get(key, {}), dict):
             yield "%s: wanted a mapping" % key
@@ -184,3 +209,23 @@ def _problems(content: Any, name: str) -> Iterable[str]:
         yield "settle_seconds: wanted a number"
     if not content.get("symptom") and content.get("expect") and not content.get("also"):
         yield "symptom: is missing (a fault must be seen to break something before it is scored)"
+
+
+def _cure_problems(content: Mapping[str, Any]) -> Iterable[str]:
+    if "cure" not in content:
+        return
+    cure, expect = content["cure"], content.get("expect")
+    if cure == BY_HAND:
+        if not expect:
+            yield "cure: by_hand, and `expect` names nothing to cure"
+        return
+    if not isinstance(cure, list):
+        yield "cure: wanted a list of {remedy, component}, or %s" % BY_HAND
+        return
+    for one in cure:
+        if not isinstance(one, dict) or set(one) != {"remedy", "component"} or not _REMEDY.fullmatch(str(one["remedy"])):
+            yield "cure: %r wants `remedy` (a name) and `component`" % (one,)
+    if cure and not expect:
+        yield "cure: a control has none ([])"
+    if expect and not cure:
+        yield "cure: names no remedy; what only a person can cure is %s" % BY_HAND

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Break the reference stacks on purpose, one fault at a time, and see whether the diagnosis names what was broken and nothing else.
+"""Break the reference stacks on purpose, one fault at a time, and see whether the diagnosis names what was broken and nothing else,
+whether its plan cures that and nothing else, and whether the cure can be taken back.
 
     gameday.py                                        every fault on every stack
     gameday.py --faults pg-down,redis-down --stack reference
     gameday.py --shard 1/4 --resume                   a quarter of the cases, those left that have no result of this commit
+    gameday.py --hold 5                               watch each cure for 5 s instead of 60; --no-cure: only diagnose
     gameday.py --no-diagnose                          only: does each fault break the stack, and does it heal
     gameday.py --inject pg-lock-held --stack second   leave a fault behind; --heal-all --stack second takes it back
     gameday.py --record docs/gameday.md               write the coverage record from tests/output/gameday.json
@@ -31,14 +33,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "stack")]
 
+import cure  # noqa: E402
 import faultfile  # noqa: E402
 from faultfile import Fault, FaultError  # noqa: E402
 
 RESULTS = ROOT / "tests" / "output" / "gameday.json"
-INVENTORY = ROOT / "tests" / "stack" / "inventory.yml"
-PLAYBOOK = ROOT / "playbooks" / "diagnose.yml"
 PLATFORM = "compose"
 DIAGNOSE_TIMEOUT = 180  # seconds
+HOLD_SECONDS = 60  # for which a cure must hold
 
 Result = dict[str, Any]
 
@@ -96,9 +98,9 @@ def judged(fault: Fault, expected: list[dict[str, str]], report: Mapping[str, An
     return result
 
 
-def kept(results: Iterable[Result], commit: str) -> list[Result]:
+def kept(results: Iterable[Result], commit: str, with_cure: bool = False) -> list[Result]:
     """Earlier results that still stand: those of this commit that came to an end."""
-    return [result for result in results if result.get("commit") == commit and result.get("verdict")]
+    return [result for result in results if result.get("commit") == commit and result.get("verdict") and (not with_cure or "planned" in result)]
 
 
 def latest(results: Iterable[Result]) -> list[Result]:
@@ -110,7 +112,8 @@ def latest(results: Iterable[Result]) -> list[Result]:
 
 
 def passed(result: Result) -> bool:
-    return bool(result["exact"]) and not result.get("error")
+    """A case that was diagnosed only passes by its diagnosis; one with a cure by its plan, too, and by what came of it."""
+    return bool(result["exact"]) and not result.get("error") and cure.good(result)
 
 
 def names_of(causes: Iterable[Mapping[str, str]]) -> str:
@@ -118,14 +121,18 @@ def names_of(causes: Iterable[Mapping[str, str]]) -> str:
 
 
 def row(result: Result) -> str:
-    words = "%-34s %-10s %-7s %6s s  " % (result["fault"], result["stack"], "exact" if passed(result) else "FAILED", result.get("seconds", "-"))
-    if passed(result):
-        return words + names_of(result["named"])
-    return words + "expected %s; named %s%s" % (
-        names_of(result["expected"]),
-        names_of(result["named"]),
-        "; %s" % result["error"] if result.get("error") else "",
-    )
+    text = "%-34s %-10s %-7s %6s s  " % (result["fault"], result["stack"], verdict_on(result), result.get("seconds", "-"))
+    return text + "; ".join(filter(None, [_diagnosis(result), cure.words(result), result.get("error", "")]))
+
+
+def verdict_on(result: Result) -> str:
+    return ("cured" if cure.due(result) else "exact") if passed(result) else "FAILED"
+
+
+def _diagnosis(result: Result) -> str:
+    if result["exact"]:
+        return names_of(result["named"])
+    return "expected %s; named %s" % (names_of(result["expected"]), names_of(result["named"]))
 
 
 def record(results: Sequence[Result], titles: Mapping[str, str]) -> str:
@@ -137,30 +144,46 @@ def record(results: Sequence[Result], titles: Mapping[str, str]) -> str:
         "",
         "Written by `make gameday` and `python tests/tools/gameday.py --record docs/gameday.md`; do not edit.",
         "A case is exact when the diagnosis names every cause that was injected and nothing else as a root cause; a control expects none.",
+        "It is cured when its plan holds exactly the remedies that are expected, the record says that they held, the next diagnosis names none of its",
+        "causes, and a probe of the game day's own works again (after so many seconds); held when that probe still works after the hold, under load;",
+        "undone when all settings are afterwards exactly as before the cure. Nothing else may have changed.",
         "",
         "- Commit: %s" % ", ".join("`%s`" % commit for commit in sorted({result["commit"] for result in results})),
         "- Time: %s to %s" % (min(result["time"] for result in results), max(result["time"] for result in results)),
-        "- Cases: %d exact of %d" % (sum(map(passed, results)), len(results)),
+        "- Cases: %d exact of %d" % (sum(bool(result["exact"]) and not result.get("error") for result in results), len(results)),
+        "- In all: %s" % cure.summary(results),
         "",
-        "| Fault | Expected root causes | %s |" % " | ".join("%s (seconds)" % stack for stack in stacks),
-        "|---|---|%s" % ("---|" * len(stacks)),
+        "| Fault | Expected root causes | Expected remedies | %s |" % " | ".join("%s (seconds)" % stack for stack in stacks),
+        "|---|---|---|%s" % ("---|" * len(stacks)),
     ]
     for fault in sorted({result["fault"] for result in results}):
-        cells = []
-        for stack in stacks:
-            result = by_case.get((fault, stack))
-            if result is None:
-                cells.append("–")
-            elif passed(result):
-                cells.append("exact (%s)" % result["seconds"])
-            else:
-                cells.append("**not exact**: named %s%s" % (names_of(result["named"]), " – %s" % result["error"] if result.get("error") else ""))
-        wanted = next(result["expected"] for result in results if result["fault"] == fault)
-        causes = ", ".join(sorted({"`%s`" % cause["id"] for cause in wanted})) or "none (control)"
-        lines.append(
-            "| %s<br>%s | %s | %s |" % (fault, titles.get(fault, ""), causes, " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells))
-        )
+        here = [result for result in results if result["fault"] == fault]
+        cells = [_cell(by_case.get((fault, stack))) for stack in stacks]
+        causes = ", ".join(sorted({"`%s`" % cause["id"] for cause in here[0]["expected"]})) or "none (control)"
+        cells = [causes, _remedies(here), *(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)]
+        lines.append("| %s<br>%s | %s |" % (fault, titles.get(fault, ""), " | ".join(cells)))
     return "\n".join(lines) + "\n"
+
+
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return "–"
+    if not result["exact"]:
+        return "**not exact**: named %s%s" % (names_of(result["named"]), " – %s" % result["error"] if result.get("error") else "")
+    text = "exact (%s)" % result["seconds"]
+    told = "; ".join(filter(None, [cure.words(result), result.get("error")]))
+    if not told:
+        return text
+    return "%s; %s" % (text, told if passed(result) else "**%s**" % told)
+
+
+def _remedies(results: Iterable[Result]) -> str:
+    """What is expected to cure a fault, as far as its results tell."""
+    told = [result["cure"] for result in results if "cure" in result]
+    if not told:
+        return "–"
+    steps = sorted({"`%s`" % step.split(" ")[0] for one in told for step in one["expected"]})
+    return ", ".join([*steps, *(["by hand"] if any(one["expected_by_hand"] for one in told) else [])]) or "none"
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
@@ -190,23 +213,13 @@ def commit() -> str:
 # One case -------------------------------------------------------------------------------------------------------------
 
 
-def diagnose(fault: Fault, stack: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
-    """Run the playbook as a user does; the report and the seconds of the whole run."""
-    with tempfile.TemporaryDirectory(prefix="gameday-") as folder:
-        variables = Path(folder, "options.json")
-        variables.write_text(json.dumps({**options, "report_dir": folder}), encoding="utf-8")
-        beside = Path(sys.executable).with_name("ansible-playbook")
-        program = str(beside) if beside.exists() else shutil.which("ansible-playbook") or "ansible-playbook"
-        command = [program, str(PLAYBOOK), "-i", str(INVENTORY), "--limit", stack, "-e", "@%s" % variables]
-        started = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DIAGNOSE_TIMEOUT, stdin=subprocess.DEVNULL, check=False)
-        seconds = round(time.monotonic() - started, 1)
-        reports = sorted(Path(folder, stack).glob("*/report.json"), key=lambda path: path.stat().st_mtime)
-        if not reports:
-            words = (done.stdout + done.stderr).strip().splitlines()
-            raise FaultError("no report (exit status %d): %s" % (done.returncode, " | ".join(words[-6:])))
-        shutil.copyfile(reports[-1], RESULTS.parent / "gameday" / stack / ("%s.json" % fault.id))
-        return json.loads(reports[-1].read_text(encoding="utf-8")), seconds
+def diagnose(fault: Fault, stack: str, options: Mapping[str, Any], folder: Path) -> cure.Played:
+    """Run the playbook as a user does."""
+    done = cure.play("diagnose", stack, options, folder, DIAGNOSE_TIMEOUT)
+    if not done.report or not done.folder:
+        raise FaultError("no report (exit status %d): %s" % (done.status, done.last_words))
+    shutil.copyfile(done.folder / "report.json", RESULTS.parent / "gameday" / stack / ("%s.json" % fault.id))
+    return done
 
 
 def prepare(bench: Any) -> None:
@@ -273,41 +286,72 @@ def break_it(bench: Any, fault: Fault, names: Mapping[str, Any], clock: Clock) -
         wait_for(bench, symptoms)
         clock.lap("symptom")
     time.sleep(fault.settle_seconds)
+    bench.keep_files()
     clock.lap("settle")
 
 
-def run_case(fault: Fault, stack: str, with_diagnosis: bool = True) -> Result:
+@dataclass(frozen=True)
+class How:
+    """What is done with a fault that was injected. hold: seconds for which a cure is watched; keep: where reports and records of failed cures go."""
+
+    diagnose: bool = True
+    cure: bool = True
+    hold: float = HOLD_SECONDS
+    keep: Path = RESULTS.parent / "gameday"
+
+
+def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
     import ctl
     from injection import Bench
 
     bench, clock = Bench(stack), Clock()
     result: Result = {"fault": fault.id, "stack": stack, "platform": PLATFORM, "detected": False, "exact": False, "expected": [], "named": [], "seconds": None}
-    with bench.alone():
+    with bench.alone(), tempfile.TemporaryDirectory(prefix="gameday-") as temp:
         prepare(bench)
         names, before = bench.names(), bench.settings()
         wanted = faultfile.expected(fault, names)
         result["expected"] = wanted
         clock.lap("prepare")
+        curing = cure.Cure(bench, fault, names, before, Path(temp), how.hold)
         try:
             break_it(bench, fault, names, clock)
-            if with_diagnosis:
-                report, result["seconds"] = diagnose(fault, stack, faultfile.fill(fault.options, names))
-                result.update(judged(fault, wanted, report))
+            if how.diagnose:
+                done = diagnose(fault, stack, faultfile.fill(fault.options, names), Path(temp))
+                result["seconds"] = done.seconds
+                result.update(judged(fault, wanted, done.report))
+                clock.lap("diagnose")
+                if how.cure and fault.cure is not None:
+                    result.update(curing.run(done, differences))
         except (FaultError, ctl.CtlError, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
             result["error"] = "%s: %s" % (type(error).__name__, error)
         finally:
-            clock.lap("diagnose")
+            clock.lap("cure" if "planned" in result else "diagnose")
             with undisturbed():
-                problem = healed(bench, before, faultfile.fill(fault.heal, names))
+                problem = "; ".join(filter(None, [taken_back(curing), healed(bench, before, faultfile.fill(fault.heal, names))]))
                 clock.lap("heal")
                 if problem:
                     say("%s did not heal: %s" % (fault.id, problem))
                     rebuild(bench, problem)
                     result["not_healed"] = problem
-                    if not with_diagnosis:
+                    if not how.diagnose:
                         result["error"] = "; ".join(filter(None, [result.get("error"), "not healed: %s" % problem]))
-    result["parts"] = clock.parts
+            if not cure.good(result):
+                keep_papers(Path(temp), how.keep / stack / ("%s.failed" % fault.id))
+    result["parts"] = {**clock.parts, **curing.parts}
     return result
+
+
+def taken_back(curing: cure.Cure) -> str:
+    try:
+        return curing.take_back()
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return "the cure was not taken back: %s" % error
+
+
+def keep_papers(folder: Path, target: Path) -> None:
+    """The reports, the log and the journals of a cure that failed: they say why."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(folder, target, symlinks=True, ignore=shutil.ignore_patterns("key", "lease"))
 
 
 class undisturbed:  # a context manager that reads as a word
@@ -332,7 +376,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], earlier: list[Result], output: Path) -> int:
+def run_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], earlier: list[Result], output: Path, how: How = How()) -> int:
     """Run and score; the earlier results are those that still stand."""
     results, now = list(earlier), commit()
     done = {(result["fault"], result["stack"]) for result in results}
@@ -341,13 +385,14 @@ def run_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], earlie
     for name, stack in chosen:
         if (name, stack) in done:
             continue
-        result = run_case(faults[name], stack)
+        result = run_case(faults[name], stack, how)
         result.update(commit=now, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         results.append(result)
         write_results(results, output)
         print(row(result), flush=True)
     here = [result for result in results if (result["fault"], result["stack"]) in set(chosen)]
     good = sum(map(passed, here))
+    print(cure.summary(here))
     print("%d passed, %d failed" % (good, len(here) - good))
     return 0 if good == len(here) else 1
 
@@ -356,9 +401,9 @@ def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault]) -> int
     """Break and heal only."""
     failed = 0
     for name, stack in chosen:
-        result = run_case(faults[name], stack, with_diagnosis=False)
+        result = run_case(faults[name], stack, How(diagnose=False))
         failed += bool(result.get("error"))
-        parts = "  ".join("%s %.1f" % part for part in result["parts"].items() if part[0] != "diagnose")
+        parts = "  ".join("%s %.1f" % part for part in result["parts"].items() if part[0] not in ("diagnose", "cure"))
         print("%-34s %-10s %-7s %s  %s" % (name, stack, "FAILED" if result.get("error") else "ok", parts, result.get("error", "")), flush=True)
     print("%d passed, %d failed" % (len(chosen) - failed, failed))
     return 1 if failed else 0
@@ -396,13 +441,15 @@ def heal_all(stacks: Iterable[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Break the reference stacks on purpose and score the diagnosis.")
+    parser = argparse.ArgumentParser(description="Break the reference stacks on purpose, score the diagnosis and the cure.")
     parser.add_argument("--faults", default="", metavar="ID,ID", help="only these")
     parser.add_argument("--fault-dir", default="", metavar="DIR", help="fault files of your own (default: tests/faults)")
     parser.add_argument("--stack", default="all", metavar="NAME", help="a folder below tests/stack, or all")
     parser.add_argument("--shard", default="", metavar="N/M", help="the n-th of m parts of the cases")
     parser.add_argument("--resume", action="store_true", help="keep the results of this commit and run what is left")
     parser.add_argument("--output", default=str(RESULTS), metavar="FILE", help="where the results go (default: tests/output/gameday.json)")
+    parser.add_argument("--cure", action=argparse.BooleanOptionalAction, default=True, help="apply the plan of each diagnosis and take it back")
+    parser.add_argument("--hold", type=float, default=HOLD_SECONDS, metavar="SECONDS", help="for which a cure must hold (default: %(default)s)")
     parser.add_argument("--no-diagnose", action="store_true", help="break and heal only; writes no result")
     parser.add_argument("--inject", default="", metavar="FAULT", help="break one stack and leave it so")
     parser.add_argument("--heal-all", action="store_true", help="take back what was left")
@@ -458,7 +505,8 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
         raise FaultError("no case is left to run")
     if options.no_diagnose:
         return try_cases(chosen, faults)
-    status = run_cases(chosen, faults, kept(read_results(output), commit()) if options.resume else [], output)
+    how = How(cure=options.cure, hold=options.hold)
+    status = run_cases(chosen, faults, kept(read_results(output), commit(), options.cure) if options.resume else [], output, how)
     if options.record:
         write_record(Path(options.record), titles, [output, *map(Path, filter(None, options.merge.split(",")))])
     return status

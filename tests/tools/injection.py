@@ -33,6 +33,10 @@ from faultfile import FaultError  # noqa: E402
 HOLDER = "nightly-export"  # the application name of the sessions that faults hold open
 FLOOD = "export:chunk:"  # the keys with which a fault floods Redis
 STRAY = "gameday-stray-"  # containers that belong to no stack
+CURES = "*aiops-runbook*"  # files that a cure may leave beside the project's own
+UNREAD = "unread"  # what stands for the settings of a server that does not tell them
+# Of one container only, or of the way in which it came about.
+PASSING_LABELS = ("com.docker.compose.replace", "com.docker.compose.container-number", "com.docker.compose.image")
 
 STEP: dict[str, Callable[..., None]] = {}
 UNDO: dict[str, Callable[..., None]] = {}
@@ -237,35 +241,62 @@ class Bench:
             time.sleep(0.5)
 
     def settings(self) -> dict[str, Any]:
-        """Everything that a fault may change, so that before and after can be compared."""
+        """Everything that a fault or a cure may change, so that before and after can be compared; what a broken server does not tell is UNREAD."""
         seen: dict[str, Any] = {}
         for service in self.spec["services"].values():
             for number, about in enumerate(sorted(self.inspect(service), key=lambda one: one["Name"])):
-                limits = about["HostConfig"]
+                limits, status = about["HostConfig"], about["State"]["Status"]
+                labels = about["Config"]["Labels"]
                 seen["%s %d" % (service, number + 1)] = {
+                    "state": status if status == "paused" else "on" if status in ("running", "restarting") else "off",
                     "image": about["Image"],
                     "command": [about["Config"]["Entrypoint"], about["Config"]["Cmd"]],
                     "environment": sorted(about["Config"]["Env"] or []),
                     "mounts": sorted("%s=%s" % (mount["Destination"], mount.get("Name") or mount["Source"]) for mount in about["Mounts"]),
-                    "memory": [limits["Memory"], limits["MemorySwap"]],
+                    "memory": [limits["Memory"], limits["MemorySwap"], limits["MemoryReservation"]],
+                    "processors": [limits[name] for name in ("NanoCpus", "CpuQuota", "CpuPeriod", "CpuShares", "CpusetCpus")],
+                    "healthcheck": about["Config"].get("Healthcheck"),
                     "ports": limits["PortBindings"],
                     "networks": {
                         name: sorted(set(network["Aliases"] or []) - {about["Id"][:12]})
                         for name, network in sorted(about["NetworkSettings"]["Networks"].items())
                     },
-                    "files": about["Config"]["Labels"].get("com.docker.compose.project.config_files"),
+                    "files": labels.get("com.docker.compose.project.config_files"),
+                    "labels": {name: value for name, value in sorted(labels.items()) if name not in PASSING_LABELS},
                     "restart": limits["RestartPolicy"],
                 }
-        seen["postgres"] = self.psql("SELECT name, setting FROM pg_settings ORDER BY 1").splitlines()
-        seen["roles"] = hashlib.sha256(self.psql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1").encode()).hexdigest()
-        lines = self.redis("CONFIG", "GET", "*").split("\n")
-        seen["redis"] = {name: hashlib.sha256(value.encode()).hexdigest() for name, value in zip(lines[::2], lines[1::2], strict=False)}
-        seen["flood"] = self.redis("EXISTS", FLOOD + "1")
-        folder = self.stack.folder
-        files = [folder / name for name in ("compose.yml", ".env")] + sorted((folder / "secrets").glob("*"))
-        seen["project"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
+        seen["postgres"] = _read(lambda: json.loads(self.psql("SELECT json_object_agg(name, setting) FROM pg_settings")))
+        seen["roles"] = _read(lambda: _hash(self.psql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1").encode()))
+        seen["redis"] = _read(self._redis_settings)
+        seen["redis folder"] = _read(lambda: self.docker("exec", self.one(self.spec["services"]["redis"]), "stat", "-c", "%a %U:%G", self.redis_setting("dir")))
+        seen["flood"] = _read(lambda: self.redis_setting("dir") and self.redis("EXISTS", FLOOD + "1"))
+        seen["project"] = {name: [_hash(path.read_bytes()), oct(path.stat().st_mode)] for name, path in self.files().items()}
+        ours = "label=com.docker.compose.project=%s" % self.stack.project
+        seen["networks"] = sorted(self.docker("network", "ls", "--filter", ours, "--format", "{{.Name}}").split())
+        seen["volumes"] = sorted(self.docker("volume", "ls", "--filter", ours, "--format", "{{.Name}}").split())
         seen["strays"] = self.docker("ps", "-aq", "--filter", "name=%s" % STRAY)
         return seen
+
+    def _redis_settings(self) -> dict[str, str]:
+        lines = self.redis("CONFIG", "GET", "*").split("\n")
+        if len(lines) < 10:
+            raise FaultError("Redis does not tell its settings")
+        return {name: _hash(value.encode()) for name, value in zip(lines[::2], lines[1::2], strict=False)}
+
+    def files(self) -> dict[str, Path]:
+        """The project's files, those that a fault has put beside them, and those of a cure, by a short name."""
+        folder = self.stack.folder
+        found = [*folder.iterdir(), *(folder / "secrets").glob("*"), *self.folder.glob("override-*"), *self.folder.glob("secret-*")]
+        found += [path for path in self.folder.glob(CURES) if path not in found]
+        return {str(path.relative_to(folder) if path.is_relative_to(folder) else path.name): path for path in sorted(found) if path.is_file()}
+
+    def keep_files(self) -> None:
+        """Note the project's files as they are now, so that healing takes back what a cure (or a person) makes of them."""
+        kept = {}
+        for path in self.files().values():
+            about = path.stat()
+            kept[str(path)] = [base64.b64encode(path.read_bytes()).decode(), about.st_mode & 0o7777, about.st_atime_ns, about.st_mtime_ns]
+        self.later("files", kept=kept)
 
     def background(self, *command: str, order: dict[str, Any] | None = None, wait: float = 0) -> None:
         """A process beside us that lives until the healing; with `wait`, until it has said that it is ready."""
@@ -315,6 +346,17 @@ class _Url:
     def changed(self, **parts: Any) -> str:
         p = {**self.parts, **parts}
         return "%s://%s:%s@%s%s%s" % (p["scheme"], p["user"], p["password"], p["host"], ":%s" % p["port"] if p["port"] else "", p["rest"] or "")
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (FaultError, ctl.CtlError):
+        return UNREAD
 
 
 def listed(value: Any) -> list[Any]:
@@ -672,6 +714,28 @@ def undo_role_password(bench: Bench, role: str, password: str) -> None:
 def undo_file(bench: Bench, path: str, content: str, times: list[int]) -> None:
     _write_in_place(Path(path), base64.b64decode(content))
     os.utime(path, ns=(times[0], times[1]))
+
+
+@undo
+def undo_files(bench: Bench, kept: dict[str, list[Any]]) -> None:
+    """The project's files as they were, and the containers that were made from others."""
+    changed, strange = [], [path for path in bench.files().values() if str(path) not in kept and path.match(CURES)]
+    for path in strange:
+        path.unlink()
+    for name, (content, mode, *times) in kept.items():
+        path, wanted = Path(name), base64.b64decode(content)
+        if not path.exists():
+            path.touch()
+        if path.read_bytes() != wanted or path.stat().st_mode & 0o7777 != mode:
+            changed.append(path)
+            _write_in_place(path, wanted)
+            path.chmod(mode)
+            os.utime(path, ns=(times[0], times[1]))
+    made_from = [service for service in bench.spec["services"].values()
+                 if any(str(path) in (about["Config"]["Labels"].get("com.docker.compose.project.config_files") or "").split(",")
+                        for about in bench.inspect(service) for path in strange)]  # fmt: skip
+    for service in bench.spec["services"].values() if changed else made_from:
+        bench.compose_up(service, force=any(path.parent.name == "secrets" for path in changed))
 
 
 # Steps on Redis -------------------------------------------------------------------------------------------------------

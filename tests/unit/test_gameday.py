@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 sys.path[:0] = [str(TOOLS), str(TOOLS.parent / "stack")]
 
+import cure  # noqa: E402
 import faultfile  # noqa: E402
 import gameday  # noqa: E402
 import injection  # noqa: E402
@@ -28,12 +30,15 @@ REQUIRED = (
 ).split()
 CONTROLS = "healthy under-load near-threshold already-recovered optional-component-stopped red-herring hostile-text deploy-in-progress".split()
 NAMES = {"postgres": "db1", "api": "backend", "port": 5433, "database_services": ["backend", "jobs"]}
+BY_HAND = "bad-command crash-on-start port-not-published".split()
+CATALOGUE = TOOLS.parents[1] / "plugins" / "plugin_utils" / "catalog"
 GOOD: dict[str, Any] = {
     "id": "pg-down",
     "title": "PostgreSQL is stopped",
     "inject": [{"stop": "{postgres}"}],
     "symptom": {"request": "/", "fails": True},
     "expect": [{"finding": "container.not_running", "component": "{postgres}"}],
+    "cure": [{"remedy": "component_start", "component": "{postgres}"}],
 }
 
 
@@ -66,6 +71,26 @@ def test_pairs_expect_two_causes() -> None:
     assert all(len(fault.expect) >= 2 for fault in FAULTS.values() if fault.id.startswith("pair-"))
 
 
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_every_fault_says_what_cures_it(name: str) -> None:
+    fault = FAULTS[name]
+    assert fault.cure is not None
+    assert bool(fault.cure or fault.by_hand) == bool(fault.expect)
+    if not fault.also:
+        assert (fault.cure == ()) == (name in BY_HAND or not fault.expect)
+
+
+def test_a_fault_is_cured_by_what_the_catalogue_names() -> None:
+    entries: dict[str, Any] = {}
+    for path in CATALOGUE.glob("*.yml"):
+        entries.update(yaml.safe_load(path.read_text(encoding="utf-8")))
+    for fault in FAULTS.values():
+        if not fault.also:
+            known = {rule["remedy"] for cause in fault.expect for rule in entries[cause["finding"]].get("remedies") or []}
+            assert {one["remedy"] for one in fault.cure or ()} <= known, fault.id
+            assert not fault.by_hand or not known, fault.id
+
+
 def test_what_files_may_say_is_what_the_tools_can_do() -> None:
     assert set(injection.STEP) == set(faultfile.STEPS)
     assert set(symptoms.SYMPTOM) == set(faultfile.SYMPTOMS)
@@ -80,6 +105,7 @@ def test_every_placeholder_is_known_on_every_stack(stack: str, monkeypatch: pyte
         if not fault.stacks or stack in fault.stacks:
             faultfile.fill([fault.phases, fault.options, fault.heal], bench.names())
             assert all(cause["component"] in bench.spec["services"].values() for cause in faultfile.expected(fault, bench.names()))
+            assert all(one["component"] in bench.spec["services"].values() for one in faultfile.expected_cure(fault, bench.names()))
 
 
 def test_a_good_file_is_read() -> None:
@@ -106,6 +132,13 @@ def test_a_good_file_is_read() -> None:
         ({"verdict": ["fine"]}, "none of"),
         ({"options": []}, "options: wanted a mapping"),
         ({"settle_seconds": "5"}, "wanted a number"),
+        ({"cure": "restart"}, "cure: wanted a list .* or by_hand"),
+        ({"cure": [{"remedy": "component_start"}]}, "cure: .*`component`"),
+        ({"cure": [{"remedy": "docker start", "component": "x"}]}, "cure: .*a name"),
+        ({"cure": []}, "names no remedy; .* by_hand"),
+        ({"cure": None}, "cure: wanted a list"),
+        ({"expect": [], "cure": [{"remedy": "component_start", "component": "x"}]}, "a control has none"),
+        ({"expect": [], "cure": "by_hand"}, "nothing to cure"),
     ],
 )
 def test_a_mistake_is_named(change: dict[str, Any], complaint: str) -> None:
@@ -147,6 +180,28 @@ def test_joined_faults_add_up() -> None:
     assert (both.load, both.settle_seconds, both.options, both.stacks) == ({"rate": 8}, 5, {"k": 1}, ("reference",))
 
 
+def test_joined_cures_add_up_and_one_that_is_not_said_is_not_guessed() -> None:
+    start, cause = {"remedy": "component_start", "component": "c"}, {"finding": "p.q", "component": "d"}
+    known = {"two": Fault("two", "", cure=(start,)), "three": Fault("three", "", cure=(), by_hand=(cause,)), "four": Fault("four", "", expect=(cause,))}
+    both = faultfile.join(Fault("one", "", cure=(start,), also=("two", "three")), known)
+    assert (both.cure, both.by_hand) == ((start,), (cause,))
+    assert faultfile.join(Fault("one", "", cure=(), also=("four",)), known).cure is None
+
+
+@pytest.mark.parametrize(
+    ("content", "cures", "by_hand"),
+    [
+        (GOOD, ({"remedy": "component_start", "component": "{postgres}"},), ()),
+        ({**GOOD, "cure": "by_hand"}, (), tuple(GOOD["expect"])),
+        ({key: value for key, value in GOOD.items() if key != "cure"}, None, ()),
+        ({"id": "pg-down", "title": "both", "also": ["a"]}, (), ()),
+    ],
+)
+def test_a_cure_is_read(content: Any, cures: Any, by_hand: Any) -> None:
+    fault = faultfile.parse(content, "pg-down")
+    assert (fault.cure, fault.by_hand) == (cures, by_hand)
+
+
 @pytest.mark.parametrize("also", [("missing",), ("one",), ("two",)])
 def test_joining_what_is_not_there_or_oneself_is_refused(also: tuple[str, ...]) -> None:
     one, two = Fault("one", "", also=also), Fault("two", "", also=("one",))
@@ -175,8 +230,10 @@ def test_an_unknown_placeholder_is_named() -> None:
 
 
 def test_a_component_that_is_a_list_stands_for_each() -> None:
-    fault = Fault("x", "", expect=({"finding": "config.stale_environment", "component": "{database_services}"},))
+    where = {"component": "{database_services}"}
+    fault = Fault("x", "", expect=({"finding": "config.stale_environment", **where},), cure=({"remedy": "component_recreate", **where},))
     assert [cause["component"] for cause in faultfile.expected(fault, NAMES)] == ["backend", "jobs"]
+    assert [step["component"] for step in faultfile.expected_cure(fault, NAMES)] == ["backend", "jobs"]
 
 
 @pytest.mark.parametrize(
@@ -246,10 +303,14 @@ def test_resuming_keeps_only_this_commits_ended_cases() -> None:
     assert [one["fault"] for one in gameday.kept(results, "c")] == ["a"]
 
 
+def test_resuming_with_cures_wants_those_that_were_tried() -> None:
+    assert [one["fault"] for one in gameday.kept([result("a"), result("b", planned=False)], "c", with_cure=True)] == ["b"]
+
+
 def test_results_are_written_after_each_case_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output, ran = tmp_path / "out" / "gameday.json", []
 
-    def run_case(fault: Fault, stack: str) -> dict[str, Any]:
+    def run_case(fault: Fault, stack: str, how: gameday.How) -> dict[str, Any]:
         ran.append(fault.id)
         if len(ran) == 2:
             raise KeyboardInterrupt
@@ -268,7 +329,7 @@ def test_results_are_written_after_each_case_and_resumed(tmp_path: Path, monkeyp
 
 
 def test_a_case_that_is_not_exact_makes_the_exit_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(gameday, "run_case", lambda fault, stack: result(fault.id, stack, exact=fault.id == "a"))
+    monkeypatch.setattr(gameday, "run_case", lambda fault, stack, how: result(fault.id, stack, exact=fault.id == "a"))
     faults = {name: Fault(name, "") for name in "ab"}
     assert gameday.run_cases(gameday.cases(faults, ["reference"]), faults, [], tmp_path / "g.json") == 1
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 1 failed"
@@ -285,13 +346,163 @@ def test_the_record_has_a_line_a_fault_and_a_column_a_stack() -> None:
         [result("a", named=[], expected=[LOCK]), result("a", "second", exact=False, expected=[LOCK], named=[SAVE], error="x | y"), result("b")], {"a": "Title"}
     )
     assert "2 exact of 3" in text
-    assert "| a<br>Title | `postgres.lock_held` | exact (2.5) | **not exact**: named redis.save_failing on queue – x \\| y |" in text
-    assert "| b<br> | none (control) | exact (2.5) | – |" in text
+    assert "| a<br>Title | `postgres.lock_held` | – | exact (2.5) | **not exact**: named redis.save_failing on queue – x \\| y |" in text
+    assert "| b<br> | none (control) | – | exact (2.5) | – |" in text
+
+
+def test_the_record_shows_the_cures() -> None:
+    text = gameday.record([cured("a"), cured("a", "second", held=False), cured("c", "second", **HAND)], {})
+    assert "cured 2/2, held 1/2, clean 2/2, undone 2/2, wrong 0" in text
+    assert "| a<br> | none (control) | `component_start` | exact (2.5); cured in 4.2 s, held, clean, undone | exact (2.5); **cured in 4.2 s, NOT HELD" in text
+    assert "| c<br> | none (control) | by hand | – | exact (2.5); by hand |" in text
 
 
 def test_of_several_results_of_a_case_the_newest_counts() -> None:
     results = [result("a", time="2", verdict="down"), result("a", time="1"), result("a", "second", time="1")]
     assert [(one["stack"], one["verdict"]) for one in gameday.latest(results)] == [("reference", "down"), ("second", "healthy")]
+
+
+# Cures
+
+START = {"remedy": "component_start", "component": "db1"}
+STEP = {**START, "touches": ["db1"], "diff": [{"what": "container db1-1", "before": "exited", "after": "running"}]}
+CAUSE = {"id": "network.port_not_published", "component": "edge"}
+LEFT = {"finding": "network.port_not_published@edge", "component": "edge"}
+HAND = {
+    "cure": {"expected": [], "steps": [], "by_hand": ["x on edge"], "expected_by_hand": ["x on edge"], "refused": []},
+    **dict.fromkeys(("cured", "held", "clean", "undone")),
+}
+
+
+def cured(fault: str = "a", stack: str = "reference", **more: Any) -> dict[str, Any]:
+    told = {"expected": ["component_start on db1"], "steps": ["component_start on db1"], "by_hand": [], "expected_by_hand": [], "refused": [], "other": []}
+    score = {"planned": True, "wrong": [], "cure": told, "cured": True, "held": True, "clean": True, "undone": True, "recovery_seconds": 4.2}
+    return result(fault, stack, **{**score, **more})
+
+
+@pytest.mark.parametrize(
+    ("steps", "hands", "cures", "by_hand", "planned", "wrong"),
+    [
+        ([STEP], [], [START], [], True, []),
+        ([STEP, STEP], [], [START], [], True, []),
+        ([], [], [START], [], False, []),
+        ([], [], [], [], True, []),
+        ([STEP], [], [], [], False, ["component_start on db1"]),
+        ([{**STEP, "component": "edge"}], [], [START], [], False, ["component_start on edge"]),
+        ([STEP], [LEFT], [START], [CAUSE], True, []),
+        ([STEP], [LEFT], [START], [], False, []),
+        ([], [LEFT], [], [CAUSE], True, []),
+        ([], [], [], [CAUSE], False, []),
+    ],
+)
+def test_a_plan_is_right_only_with_every_step_and_no_other(steps: Any, hands: Any, cures: Any, by_hand: Any, planned: bool, wrong: list[str]) -> None:
+    score = cure.planned({"steps": steps, "by_hand": hands, "refused": []}, cures, by_hand)
+    assert (score["planned"], score["wrong"]) == (planned, wrong)
+
+
+def test_no_plan_is_right_for_a_control_only() -> None:
+    assert cure.planned(None, [], [])["planned"]
+    assert not cure.planned(None, [START], [])["planned"]
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ({}, True),
+        ({"undone": None}, True),
+        ({"undone": False}, False),
+        ({"held": False}, False),
+        ({"clean": False}, False),
+        ({"cured": False}, False),
+        ({"planned": False}, False),
+        ({"wrong": ["x on y"]}, False),
+        ({"exact": False}, False),
+        ({"error": "x"}, False),
+        (HAND, True),
+        ({**HAND, "planned": False}, False),
+    ],
+)
+def test_a_case_passes_with_all_of_its_cure(change: dict[str, Any], passes: bool) -> None:
+    assert gameday.passed(cured(**change)) == passes
+
+
+def test_results_without_cures_are_still_read() -> None:
+    assert gameday.passed(result())
+    assert cure.summary([result(), result(exact=False)]) == "diagnosed 1/2"
+    assert cure.summary([result(), cured(), cured(undone=None)]) == "diagnosed 3/3, cured 2/2, held 2/2, clean 2/2, undone 1/1, wrong 0"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "cured in 4.2 s, held, clean, undone"),
+        ({"undone": None, "recovery_seconds": None}, "cured, held, clean"),
+        ({"cured": False, "held": False, "undone": False}, "NOT CURED, NOT HELD, clean, NOT UNDONE"),
+        ({"planned": False, "wrong": ["x on y"]}, "WRONG: x on y"),
+        (HAND, "by hand"),
+    ],
+)
+def test_a_cure_is_told(change: dict[str, Any], said: str) -> None:
+    assert cure.words(cured(**change)) == said
+    assert cure.words(result()) == ""
+
+
+@pytest.mark.parametrize(
+    ("symptom", "tells"),
+    [
+        ({"request": "/", "fails": True}, True),
+        ({"request": "/", "slower_than_seconds": 3}, True),
+        ({"request": "/", "succeeds": True}, False),
+        ({"container": "db1", "state": "exited"}, True),
+        ({"container": "db1", "state": "running"}, False),
+        ({"container": "db1", "exit_code": 137}, False),
+        ({"sql": "SELECT 1", "at_least": 5}, True),
+        ({"sql": "SELECT true", "is": "t"}, False),
+        ({"redis": ["PING"], "matches": "NOAUTH"}, True),
+        ({"task": {"refused": True}}, True),
+        ({"log": "api", "matches": "x"}, False),
+        ({"event": "oom", "service": "api"}, False),
+    ],
+)
+def test_a_symptom_tells_only_where_a_healthy_stack_has_it_not(symptom: dict[str, Any], tells: bool) -> None:
+    assert cure.telling(symptom) == tells
+
+
+HEALTHY = {
+    "db1 1": {"state": "on", "memory": 1},
+    "jobs 1": {"state": "on"},
+    "redis": {"maxmemory": "a", "save": "s"},
+    "project": {".env": "1", "secrets/key": "2"},
+}
+GROW = {"remedy": "redis_config", "component": "queue", "touches": ["queue"], "diff": [{"what": "maxmemory of queue", "before": "1", "after": "2"}]}
+WRITE = {"remedy": "stack_env", "component": "db1", "touches": ["db1"], "diff": [{"what": "/srv/orders/.env", "before": "", "after": "A=1"}]}
+
+
+def changed(key: str, **parts: Any) -> dict[str, Any]:
+    return {**HEALTHY, key: {**HEALTHY[key], **parts}}
+
+
+@pytest.mark.parametrize(
+    ("broken", "after", "step", "other"),
+    [
+        (changed("db1 1", state="off"), HEALTHY, STEP, []),
+        (HEALTHY, changed("db1 1", state="off"), STEP, []),
+        (HEALTHY, changed("db1 1", memory=2), STEP, ["db1 1 differs in memory"]),
+        (HEALTHY, changed("jobs 1", state="off"), STEP, ["jobs 1 differs in state"]),
+        (changed("jobs 1", state="off"), HEALTHY, STEP, []),
+        ({**HEALTHY, "redis": "unread"}, HEALTHY, STEP, []),
+        (HEALTHY, {**HEALTHY, "redis": "unread"}, STEP, ["redis differs", "redis differs in maxmemory", "redis differs in save"]),
+        (changed("redis", maxmemory="b"), changed("redis", maxmemory="c"), GROW, []),
+        (HEALTHY, changed("redis", maxmemory="c"), STEP, ["redis differs in maxmemory"]),
+        (HEALTHY, changed("redis", save=""), GROW, ["redis differs in save"]),
+        (HEALTHY, changed("project", **{".env": "9"}), WRITE, []),
+        (HEALTHY, changed("project", **{"secrets/key": "9"}), WRITE, ["project differs in secrets/key"]),
+        (HEALTHY, changed("project", **{"compose.aiops-runbook.yml": "9"}), STEP, ["project differs in compose.aiops-runbook.yml"]),
+        (HEALTHY, {**HEALTHY, "jobs 2": {"state": "on"}}, STEP, ["jobs 2 differs in state"]),
+    ],
+)
+def test_what_a_cure_changed_beyond_its_steps(broken: Any, after: Any, step: Any, other: list[str]) -> None:
+    assert cure.unclean(HEALTHY, broken, after, [step]) == other
 
 
 # The journal
@@ -313,3 +524,27 @@ def test_the_journal_is_undone_backwards_whatever_fails(tmp_path: Path, monkeypa
     assert injection.Bench(STACKS[0]).heal() == ["test: no way"]
     assert undone == [3, 2, 1]
     assert bench.journal() == []
+
+
+def test_healing_takes_back_what_a_cure_made_of_the_projects_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injection, "OUTPUT", tmp_path)
+    bench = injection.Bench(STACKS[0])
+    project = tmp_path / "project"
+    (project / "secrets").mkdir(parents=True)
+    for name in (".env", "compose.yml", "secrets/key"):
+        (project / name).write_text(name, encoding="utf-8")
+    bench.stack = type(bench.stack)(project)
+    bench.stack.__dict__["spec"] = bench.spec
+    made: list[tuple[str, bool]] = []
+    monkeypatch.setattr(bench, "compose_up", lambda service, force: made.append((service, force)))
+    monkeypatch.setattr(bench, "inspect", lambda service: [])
+    bench.keep_files()
+    inode = (project / ".env").stat().st_ino
+    (project / ".env").write_text("something else", encoding="utf-8")
+    (project / "compose.yml").unlink()
+    (project / "compose.aiops-runbook.yml").write_text("ours", encoding="utf-8")
+    assert bench.heal() == []
+    assert sorted(path.name for path in project.iterdir()) == [".env", "compose.yml", "secrets"]
+    assert (project / ".env").read_text(encoding="utf-8") == ".env"
+    assert (project / ".env").stat().st_ino == inode
+    assert {service for service, _force in made} == set(bench.spec["services"].values())

@@ -1,0 +1,366 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Cure a broken reference stack by the plan of its diagnosis, take the cure back, and judge both by means of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faultfile
+from faultfile import Fault, FaultError
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "tests" / "stack" / "inventory.yml"
+REMEDIATE_SECONDS = 420  # on top of the hold: starting, waiting for health and for the finding to go
+UNDO_SECONDS = 300
+CALM_SECONDS = 30  # until a stack is as it was, after a cure or its undoing
+STRIKES = 3  # probes in a row that fail: it did not hold
+UNREAD = "unread"  # injection.UNREAD
+
+# What a remedy may change about the components that its step names; "" stands for anything about them.
+MAY_CHANGE: dict[str, tuple[str, ...]] = {
+    "component_start": ("state",),
+    "component_restart": ("state",),
+    "component_recreate": ("state", "environment", "mounts", "files", "labels"),
+    "component_resources": ("state", "memory", "processors", "healthcheck", "files", "labels"),
+    "connection_setting": ("state", "environment", "mounts", "files", "labels"),
+    "pool_tuning": ("state", "environment", "files", "labels"),
+    "stack_env": ("state", "environment", "files", "labels"),
+    "celery_consumers": ("state", "command", "environment", "files", "labels"),
+    "network_connect": ("networks",),
+    "postgres_terminate": (),
+    "redis_config": ("state",),
+    "redis_password": ("state",),
+    "redis_persistence": ("state",),
+}
+
+Result = dict[str, Any]
+
+
+# Pure parts -----------------------------------------------------------------------------------------------------------
+
+
+def planned(plan: Mapping[str, Any] | None, cure: Iterable[Mapping[str, str]], by_hand: Iterable[Mapping[str, str]]) -> Result:
+    """What a plan holds against what it should hold: planned (exactly that), wrong (steps that nobody expects), and the plan in short."""
+    plan = plan or {}
+    wanted = {(one["remedy"], one["component"]) for one in cure}
+    left = {(one["id"], one["component"]) for one in by_hand}
+    steps = {(str(step["remedy"]), str(step["component"])) for step in plan.get("steps") or []}
+    hands = {(str(one["finding"]).split("@")[0], str(one["component"])) for one in plan.get("by_hand") or []}
+    return {
+        "planned": steps == wanted and hands == left,
+        "wrong": ["%s on %s" % one for one in sorted(steps - wanted)],
+        "cure": {
+            "expected": ["%s on %s" % one for one in sorted(wanted)],
+            "steps": ["%s on %s" % one for one in sorted(steps)],
+            "by_hand": ["%s on %s" % one for one in sorted(hands)],
+            "expected_by_hand": ["%s on %s" % one for one in sorted(left)],
+            "refused": ["%s on %s: %s" % (one["remedy"], one["component"], one.get("reason")) for one in plan.get("refused") or []],
+        },
+    }
+
+
+def telling(symptom: Mapping[str, Any]) -> bool:
+    """Whether a symptom that is gone says that the stack is cured: not what a log keeps, nor what holds on a healthy stack too."""
+    if "request" in symptom:
+        return not symptom.get("succeeds")
+    if "container" in symptom:
+        return symptom.get("state", "running") != "running"
+    if "sql" in symptom:
+        return "at_least" in symptom
+    return "redis" in symptom or "task" in symptom
+
+
+def unclean(healthy: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a cure changed beyond its steps. What is as it was before the fault is no harm; what a broken server did not tell is taken to be so."""
+    before = _flat({key: healthy.get(key) if value == UNREAD else value for key, value in broken.items()})
+    good, now, found = _flat(healthy), _flat(after), []
+    for key, part in sorted({*before, *now}):
+        value = now.get((key, part))
+        if value != before.get((key, part)) and value != good.get((key, part)) and not _allowed(key, part, steps):
+            found.append("%s differs%s" % (key, " in %s" % part if part else ""))
+    return found
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    return {(key, part): inner for key, value in settings.items() for part, inner in (value.items() if isinstance(value, dict) else [("", value)])}
+
+
+def _allowed(key: str, part: str, steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of the steps says that it changes this."""
+    for step in steps:
+        told = json.dumps([step.get(name) for name in ("diff", "lasting", "params")])
+        if key.rpartition(" ")[0] in step["touches"] and part in MAY_CHANGE.get(str(step["remedy"]), (part,)):
+            return True
+        if key == "project" and part.rpartition("/")[2] in told:
+            return True
+        if key == "redis" and str(step["remedy"]).startswith("redis_") and part in told:
+            return True
+        if key == "redis folder" and step["remedy"] == "redis_persistence":
+            return True
+    return False
+
+
+def good(result: Mapping[str, Any]) -> bool:
+    """Whether the plan, and the cure where one was due, are as they should be; a result of a diagnosis alone has nothing to fail."""
+    if "planned" not in result:
+        return True
+    if not result["planned"] or result["wrong"]:
+        return False
+    return not due(result) or bool(result.get("cured") and result.get("held") and result.get("clean") and result.get("undone") is not False)
+
+
+def due(result: Mapping[str, Any]) -> bool:
+    """Whether a remedy should have cured this case."""
+    return bool((result.get("cure") or {}).get("expected"))
+
+
+def words(result: Mapping[str, Any]) -> str:
+    """The cure of a case in a few words; "" where there is nothing to tell."""
+    if "planned" not in result:
+        return ""
+    cure = result["cure"]
+    if not result["planned"]:
+        if result["wrong"]:
+            return "WRONG: %s" % ", ".join(result["wrong"])
+        why = "; refused: %s" % "; ".join(cure["refused"]) if cure["refused"] else ""
+        return "planned %s%s; expected %s" % (_named(cure["steps"], cure["by_hand"]), why, _named(cure["expected"], cure["expected_by_hand"]))
+    if not due(result):
+        return "by hand" if cure["by_hand"] else ""
+    said = ["cured%s" % (" in %s s" % result["recovery_seconds"] if result.get("recovery_seconds") is not None else "") if result.get("cured") else "NOT CURED"]
+    if "held" in result:
+        said.append("held" if result["held"] else "NOT HELD")
+        said.append("clean" if result["clean"] else "NOT CLEAN: %s" % ", ".join(cure.get("other", [])))
+        said += {True: ["undone"], False: ["NOT UNDONE"]}.get(result["undone"], [])
+    return ", ".join(said) + (" (%s)" % cure["why"] if cure.get("why") else "")
+
+
+def _named(steps: Sequence[str], by_hand: Sequence[str]) -> str:
+    return ", ".join([*steps, *("%s by hand" % one for one in by_hand)]) or "nothing"
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> str:
+    """diagnosed x/y, cured x/y, held x/y, undone x/y, wrong n."""
+    tried = [result for result in results if due(result)]
+    parts = ["diagnosed %d/%d" % (sum(bool(result["exact"]) for result in results), len(results))]
+    if any("planned" in result for result in results):
+        undone = [result["undone"] for result in tried if result.get("undone") is not None]
+        parts += ["%s %d/%d" % (name, sum(bool(result.get(name)) for result in tried), len(tried)) for name in ("cured", "held", "clean")]
+        parts += ["undone %d/%d" % (sum(undone), len(undone)), "wrong %d" % sum(bool(result.get("wrong")) for result in results)]
+    return ", ".join(parts)
+
+
+# Playbooks ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Played:
+    """What a playbook came to. report: its own report, {} where it wrote none; folder: where that lies."""
+
+    status: int
+    seconds: float
+    last_words: str
+    report: dict[str, Any]
+    folder: Path | None
+
+
+def play(name: str, stack: str, variables: Mapping[str, Any], folder: Path, timeout: float) -> Played:
+    """Run a playbook as a user does; it reports into the folder."""
+    file = folder / ("%s.json" % name)
+    file.write_text(json.dumps({**variables, "report_dir": str(folder / "reports"), "state_dir": str(folder / "state")}), encoding="utf-8")
+    beside = Path(sys.executable).with_name("ansible-playbook")
+    program = str(beside) if beside.exists() else shutil.which("ansible-playbook") or "ansible-playbook"
+    command = [program, str(ROOT / "playbooks" / ("%s.yml" % name)), "-i", str(INVENTORY), "--limit", stack, "-e", "@%s" % file]
+    earlier = set(folder.glob("reports/*/*/report.json"))
+    started = time.monotonic()
+    with open(folder / ("%s.log" % name), "w+", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            status = process.wait(timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)  # it ends what it began, and its journal says how far it came
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            raise
+        seconds = round(time.monotonic() - started, 1)
+        log.seek(0)
+        said = log.read().strip().splitlines()
+    found = sorted((path for path in folder.glob("reports/*/*/report.json") if path not in earlier), key=lambda path: path.stat().st_mtime)
+    found = [path for path in found if path.parent.name != "latest"]
+    report = json.loads(found[-1].read_text(encoding="utf-8")) if found else {}
+    errors = [line for line in said if "ERROR" in line or "fatal:" in line]
+    return Played(status, seconds, " | ".join((errors or said)[-6:])[:1500], report, found[-1].parent if found else None)
+
+
+# The stack meanwhile --------------------------------------------------------------------------------------------------
+
+
+class Probe(threading.Thread):
+    """Uses the stack as a user does, beside the cure: when it works again, and whether it goes on so."""
+
+    def __init__(self, bench: Any, symptoms: Iterable[Mapping[str, Any]]) -> None:
+        super().__init__(daemon=True)
+        self.bench = bench
+        self.symptoms = [symptom for symptom in symptoms if telling(symptom) and "task" not in symptom]  # a task's round trip is part of being ready
+        self.started = time.monotonic()
+        self.recovered: float | None = None  # seconds until it first worked
+        self.relapse = ""
+        self._strikes = 0
+        self._over = threading.Event()
+
+    def problem(self) -> str:
+        """What does not work, in words."""
+        import ctl
+        from symptoms import SYMPTOM
+
+        try:
+            found = ctl.ready(self.bench.stack, 5)
+            for symptom in [] if found else self.symptoms:
+                there, seen = SYMPTOM[next(kind for kind in SYMPTOM if kind in symptom)](self.bench, symptom)
+                if there:
+                    return seen
+            return found
+        except (ctl.CtlError, FaultError, OSError, subprocess.SubprocessError) as error:
+            return str(error)
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            begun = time.monotonic()
+            found = self.problem()
+            if not found and self.recovered is None:
+                self.recovered = round(time.monotonic() - self.started, 1)
+            self._strikes = self._strikes + 1 if found and self.recovered is not None else 0
+            if self._strikes >= STRIKES:
+                self.relapse = found
+            self._over.wait(max(0.2, min(2.0, 2 * (time.monotonic() - begun))))
+
+    def end(self) -> str:
+        """Stop; what does not work now, or did not once it had worked."""
+        self._over.set()
+        self.join(60)
+        return self.relapse or wait(self.problem, CALM_SECONDS)
+
+
+def wait(problem: Any, seconds: float) -> Any:
+    """Ask until there is no problem left or the time is over; the last problem."""
+    end = time.monotonic() + seconds
+    while True:
+        left = problem()
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(1)
+
+
+# One cure -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cure:
+    """The cure of one case: apply the plan, look, take it back. folder: the case's own, where reports and records lie."""
+
+    bench: Any
+    fault: Fault
+    names: Mapping[str, Any]
+    healthy: Mapping[str, Any]
+    folder: Path
+    hold: float
+    open: bool = False  # something was begun and is not taken back
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def run(self, diagnosed: Played, differences: Any) -> Result:
+        """The result of a cure, from the diagnosis of the broken stack."""
+        wanted, by_hand = faultfile.expected_cure(self.fault, self.names), faultfile.expected_by_hand(self.fault, self.names)
+        plan = read_plan(diagnosed)
+        result = planned(plan, wanted, by_hand)
+        if plan is None or not plan["steps"] or result["wrong"]:
+            return result
+        broken = self.bench.settings()
+        cured = self._apply(plan, by_hand)
+        after = self.bench.settings()
+        other = unclean(self.healthy, broken, after, plan["steps"])
+        result.update({key: value for key, value in cured.items() if key != "why"}, clean=not other)
+        result["cure"].update(other=other)
+        result["undone"], left = self._undo(plan, broken, after, differences)
+        result["cure"]["why"] = "; ".join(filter(None, [cured["why"], left]))
+        return result
+
+    def _apply(self, plan: Mapping[str, Any], by_hand: Sequence[Mapping[str, str]]) -> Result:
+        # What a person must still do keeps the stack from working: then only the records and the next diagnosis tell.
+        probe = None if by_hand else Probe(self.bench, [symptom for _steps, symptoms in faultfile.fill(self.fault.phases, self.names) for symptom in symptoms])
+        if probe:
+            probe.start()
+        self.open = True
+        orders = {"plan": plan["path"], "approve": plan["digest"], "remediate_hold_seconds": self.hold}
+        done = play("remediate", self.bench.stack.name, {**self._options(), **orders}, self.folder, REMEDIATE_SECONDS + self.hold)
+        ill = probe.end() if probe else ""
+        record = done.report.get("record") or {}
+        named = {(str(cause["id"]), str(cause["component"])) for cause in done.report.get("root_causes") or []}
+        due = {(one["id"], one["component"]) for one in faultfile.expected(self.fault, self.names)} - {(one["id"], one["component"]) for one in by_hand}
+        why = []
+        if record.get("result") != "held":
+            said = ["%s on %s: %s" % (step["remedy"], step["component"], step.get("error") or step["result"]) for step in record.get("steps") or []]
+            why.append("the record says %s: %s" % (record.get("result", "nothing"), "; ".join(said) or done.last_words))
+        why += ["%s on %s is named again" % cause for cause in sorted(named & due)]
+        why += ["the probe: %s" % ill] if ill else []
+        self.parts["remediate"] = done.seconds
+        return {
+            "cured": record.get("result") == "held" and bool(done.report) and not named & due and (probe is None or probe.recovered is not None),
+            "held": record.get("result") == "held" and not ill,
+            "recovery_seconds": probe.recovered if probe else None,
+            "why": "; ".join(why),
+        }
+
+    def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], differences: Any) -> tuple[bool | None, str]:
+        """Whether all is exactly as before the cure, None where it changed nothing that can be put back; and what is not, in words."""
+        if not any(step.get("can_undo") for step in plan["steps"]):
+            self.open = False
+            return None, ""
+        done = play("undo", self.bench.stack.name, self._options(), self.folder, UNDO_SECONDS)
+        self.parts["undo"] = done.seconds
+        record = done.report.get("record") or {}
+        failed = [step for step in record.get("steps") or [] if step["result"] == "failed"]
+        left = wait(lambda: differences(broken, self.bench.settings()), CALM_SECONDS)
+        if not record or failed:
+            said = ["%s: %s" % (step["remedy"], step.get("error") or step.get("by_hand")) for step in failed]
+            return False, "undo: %s" % "; ".join([*(said or [done.last_words]), *left])
+        self.open = False
+        if left:
+            return False, "after undo %s" % "; ".join(left)
+        return (True if differences(broken, after) else None), ""
+
+    def take_back(self) -> str:
+        """After a cure that was broken off: what it began must not outlive the case."""
+        if not self.open:
+            return ""
+        done = play("undo", self.bench.stack.name, self._options(), self.folder, UNDO_SECONDS)
+        self.open = False
+        result = (done.report.get("record") or {}).get("result")
+        return "" if result in ("undone", "unchanged", "partly undone") else "the cure was not taken back: %s" % done.last_words
+
+    def _options(self) -> dict[str, Any]:
+        return {**faultfile.fill(self.fault.options, self.names), "fail_on": "never"}
+
+
+def read_plan(diagnosed: Played) -> dict[str, Any] | None:
+    """The plan that a diagnosis wrote beside its report, with its path; None where there is nothing to do."""
+    path = diagnosed.folder / "plan.json" if diagnosed.folder else None
+    if path is None or not path.exists():
+        if (diagnosed.report.get("plan") or {}).get("steps"):
+            raise FaultError("the diagnosis has a plan and wrote no plan.json")
+        given = diagnosed.report.get("plan")
+        return given or None
+    return {**json.loads(path.read_text(encoding="utf-8")), "path": str(path)}
