@@ -84,6 +84,29 @@ def test_the_remote_host_sees_what_is_wrong_there(host, tmp_path):
         run("docker", "start", "aiops-ref-redis-1")
 
 
+def test_a_cure_and_its_undo_on_the_remote_host(host, tmp_path):
+    """Planned, approved, applied, held and taken back by modules on the host itself, where the records are kept."""
+    play("prepare", tmp_path, inventory=host, timeout=600)
+    records = ["-e", "state_dir=%s" % (tmp_path / "state")]
+    run("docker", "stop", "-t", "3", "aiops-ref-redis-1")
+    try:
+        report = play("diagnose", tmp_path, *records, inventory=host).report("far")
+        plan = report["plan"]
+        assert [(step["remedy"], step["component"]) for step in plan["steps"]] == [("component_start", "redis")]
+        approval = ["-e", "plan=%s" % plan["path"], "-e", "approve=%s" % plan["digest"], "-e", "remediate_hold_seconds=3"]
+        checked = play("remediate", tmp_path, *records, *approval, "--check", "-e", "fail_on=never", inventory=host)
+        assert "changed=1" in checked.output and not list((tmp_path / "state").glob("*/*/journal")), checked.output
+        played = play("remediate", tmp_path, *records, *approval, inventory=host)
+        assert played.status == 0, played.output
+        assert played.report("far")["record"]["result"] == "held"
+        undone = play("undo", tmp_path, *records, "-e", "fail_on=never", inventory=host)
+        assert undone.report("far")["record"]["result"] == "undone", undone.output
+        assert run("docker", "inspect", "-f", "{{.State.Status}}", "aiops-ref-redis-1").strip() == "exited"
+    finally:
+        run("docker", "start", "aiops-ref-redis-1")
+        run("python3", str(ROOT / "tests" / "stack" / "ctl.py"), "up", "reference")
+
+
 def test_a_host_that_cannot_be_reached_still_gets_a_report(host, tmp_path):
     played = play("diagnose", tmp_path, "-e", "ansible_port=%d" % free_port(), inventory=host)
     report = played.report("far")
