@@ -347,15 +347,17 @@ def up(stack: Stack, timeout: float = 120) -> float:
 
 
 def _worn(stack: Stack) -> list[str]:
-    """Containers to make anew: one that lacks a network of its service (Compose does not reconnect it), or that died and came back
-    (it waits up to a minute for its next start, and its past would be told as an illness)."""
+    """Containers to make anew: one that lacks a network of its service (Compose does not reconnect it), that died and came back
+    (it waits up to a minute for its next start, and its past would be told as an illness), or that was made from another checkout's
+    files (it remembers where they lie)."""
     services = json.loads(stack.compose("config", "--format", "json"))["services"]
     found, ids = [], containers(stack)
-    form = '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}} {{len .NetworkSettings.Networks}} {{.RestartCount}}'
-    for line in run(["docker", "inspect", "--format", form, *ids]).splitlines() if ids else []:
-        identity, service, networks, restarts = line.split()
-        if int(networks) < len(services.get(service, {}).get("networks") or ()) or int(restarts):
-            found.append(identity)
+    for about in json.loads(run(["docker", "inspect", *ids])) if ids else []:
+        labels = about["Config"]["Labels"]
+        networks = services.get(labels["com.docker.compose.service"], {}).get("networks") or ()
+        elsewhere = labels.get("com.docker.compose.project.working_dir") != str(stack.folder)
+        if len(about["NetworkSettings"]["Networks"]) < len(networks) or about["RestartCount"] or elsewhere:
+            found.append(about["Id"])
     return found
 
 
