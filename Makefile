@@ -9,7 +9,7 @@ SETUP  := tests/tools/setup.sh
 STACK ?= reference
 FAULT ?= pg-lock-held
 
-.PHONY: help setup venv demo demo-break demo-down unit lint format docs test gameday bench clean
+.PHONY: help setup venv demo demo-break demo-fix demo-undo demo-down unit lint format docs test gameday bench clean
 
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ demo: setup ## start the reference stack and diagnose it [STACK=reference]
 
 demo-break: setup ## break it and diagnose again [FAULT=pg-lock-held STACK=reference]
 	@$(PYTHON) tests/tools/demo.py break $(STACK) $(FAULT)
+
+demo-fix: setup ## after demo-break: show the plan, approve it, apply it, verify it, show the record [STACK=reference]
+	@$(PYTHON) tests/tools/demo.py fix $(STACK)
+
+demo-undo: setup ## take back what demo-fix did [STACK=reference]
+	@$(PYTHON) tests/tools/demo.py undo $(STACK)
 
 demo-down: setup ## take the demo away: stack, volumes, images, reports [STACK=reference]
 	@$(or $(wildcard $(PYTHON)),python3) tests/tools/demo.py down $(STACK)
@@ -44,9 +50,10 @@ docs: venv ## write docs/coverage.md from the catalogue
 test: venv ## everything that must never break [PARTS="unit lint artifact integration molecule gameday"]
 	@$(PYTHON) tests/tools/run_tests.py $(PARTS)
 
-gameday: setup ## whole faults with full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4 RESUME=1]
+gameday: setup ## whole faults and their cures, full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4 RESUME=1 HOLD=60 CURE=0]
 	@$(PYTHON) tests/tools/gameday.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(FAULT_DIR),--fault-dir $(FAULT_DIR)) \
-	  $(if $(filter-out file,$(origin STACK)),--stack $(STACK)) $(if $(SHARD),--shard $(SHARD)) $(if $(RESUME),--resume)
+	  $(if $(filter-out file,$(origin STACK)),--stack $(STACK)) $(if $(SHARD),--shard $(SHARD)) $(if $(RESUME),--resume) \
+	  $(if $(HOLD),--hold $(HOLD)) $(if $(filter 0 no false,$(CURE)),--no-cure)
 
 bench: setup ## the speed, side by side with the runbook's own commands
 	@$(PYTHON) tests/benchmarks/bench.py

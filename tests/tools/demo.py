@@ -1,18 +1,22 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The demo: a reference stack up and diagnosed, broken and diagnosed again, and taken away.
+"""The demo: a reference stack up and diagnosed, broken and diagnosed again, fixed, the fix taken back, and all taken away.
 
-demo.py up STACK | break STACK FAULT | down STACK
+demo.py up STACK | break STACK FAULT | fix STACK | undo STACK | down STACK
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -20,10 +24,11 @@ CTL = ROOT / "tests" / "stack" / "ctl.py"
 GAMEDAY = ROOT / "tests" / "tools" / "gameday.py"
 REPORTS = ROOT / "reports"
 LEFT = ROOT / "tests" / "output" / "gameday"  # what gameday.py keeps of a stack while it is broken
+STATE = ROOT / "tests" / "output" / "state"  # the records of acting (state_dir of the inventory)
 
 
 def main(arguments: list[str]) -> int:
-    shapes = {"up": 1, "break": 2, "down": 1}
+    shapes = {"up": 1, "break": 2, "fix": 1, "undo": 1, "down": 1}
     if not arguments or len(arguments) - 1 != shapes.get(arguments[0], -1):
         print(__doc__, file=sys.stderr)
         return 2
@@ -34,7 +39,7 @@ def main(arguments: list[str]) -> int:
         return up(stack)
     if verb == "break":
         return break_it(stack, arguments[2])
-    return down(stack)
+    return {"fix": fix, "undo": undo, "down": down}[verb](stack)
 
 
 def up(stack: str) -> int:
@@ -43,7 +48,7 @@ def up(stack: str) -> int:
         return fail("the stack %s did not start: see above" % stack)
     status = diagnose(stack)
     if status == 0:
-        say("now break it: make demo-break%s" % ("" if stack == "reference" else " STACK=" + stack))
+        say("now break it: make demo-break%s" % named(stack))
     return status
 
 
@@ -59,8 +64,59 @@ def break_it(stack: str, fault: str) -> int:
         return fail("the fault %s could not be injected: see above" % fault)
     # A diagnosis that finds the fault is what is wanted here.
     status = diagnose(stack, "-e", "fail_on=never")
-    say("the way back: make demo (heals and diagnoses again), or make demo-down (takes everything away)")
+    say("now fix it: make demo-fix%s" % named(stack))
+    say("or the way back: make demo (heals and diagnoses again), make demo-down (takes everything away)")
     return status
+
+
+def fix(stack: str) -> int:
+    if not there(stack):
+        return fail("the stack %s is not there: make demo%s starts it, then make demo-break breaks it" % (stack, named(stack)))
+    status = diagnose(stack, "-e", "fail_on=never")
+    if status:
+        return status
+    report = last_report(stack)
+    plan = report.get("plan") or {}
+    if not report.get("root_causes"):
+        say("nothing is to be fixed: no cause of an illness was found; break it first: make demo-break%s" % named(stack))
+        return 0
+    if not plan.get("steps"):
+        say("nothing is changed: no remedy may cure this by itself; what a person must do stands above")
+        return 0
+    say("the plan stands above; this command approves it, and is run now:")
+    print("\n  %s\n" % plan["approve"], flush=True)
+    run([str(word) for word in shlex.split(plan["approve"])])
+    report = last_report(stack)
+    if (report.get("record") or {}).get("result") not in ("held", "unchanged"):
+        return fail("the cure did not hold: what was taken back, and what is to be done, stands above")
+    rest = "; what a person must do still stands above" if report.get("root_causes") else ""
+    if any(step.get("can_undo") for step in plan["steps"]):
+        say("fixed%s; take it back: make demo-undo%s" % (rest, named(stack)))
+    else:
+        say("fixed%s; what it ended cannot be put back, so there is nothing for make demo-undo" % rest)
+    return 0
+
+
+def undo(stack: str) -> int:
+    if not there(stack):
+        return fail("the stack %s is not there: there is nothing to take back" % stack)
+    done = last_record(stack)
+    if not done or done.get("approved") == "undo":
+        say("nothing is to be taken back: %s" % ("that was done already" if done else "make demo-fix has changed nothing here"))
+        return 0
+    plan = plan_of(stack, str(done.get("digest")))
+    if plan and not any(step.get("can_undo") for step in plan["steps"]):
+        say("this cannot be taken back: %s" % "; ".join(step["undo"] or step["title"] for step in plan["steps"]))
+        return 0
+    status = play("undo", stack, "-e", "fail_on=never")
+    report = last_report(stack)
+    if status:
+        return fail("not all of it could be taken back: what is to be done by hand stands above")
+    if report.get("root_causes"):
+        say("taken back: the stack is as it was before, its fault included; fix it again: make demo-fix%s" % named(stack))
+    else:
+        say("taken back; the stack stays well, because what the cure did leaves nothing behind that could be put back")
+    return 0
 
 
 def down(stack: str) -> int:
@@ -77,11 +133,66 @@ def down(stack: str) -> int:
 
 
 def diagnose(stack: str, *options: str) -> int:
-    return run([BIN / "ansible-playbook", "-i", ROOT / "tests" / "stack" / "inventory.yml", "--limit", stack, *options, ROOT / "playbooks" / "diagnose.yml"])
+    return play("diagnose", stack, *options)
+
+
+def play(name: str, stack: str, *options: str) -> int:
+    return run([BIN / "ansible-playbook", "-i", ROOT / "tests" / "stack" / "inventory.yml", "--limit", stack, *options, ROOT / "playbooks" / ("%s.yml" % name)])
+
+
+def reports(stack: str) -> list[Path]:
+    """The folders of the reports that are kept, the newest first."""
+    return sorted((path.parent for path in (REPORTS / stack).glob("2*/report.json")), reverse=True)
+
+
+def last_report(stack: str) -> dict[str, Any]:
+    return next((read(folder / "report.json") for folder in reports(stack)), {})
+
+
+def last_record(stack: str) -> dict[str, Any]:
+    """What was done last by a plan or by undo; {} when nothing was since the stack was healed."""
+    if not project_state(stack).is_dir():
+        return {}
+    records = (read(folder / "report.json").get("record") or {} for folder in reports(stack))
+    return next((record for record in records if record.get("run")), {})
+
+
+def plan_of(stack: str, digest: str) -> dict[str, Any]:
+    plans = (read(folder / "plan.json") for folder in reports(stack) if (folder / "plan.json").exists())
+    return next((plan for plan in plans if plan.get("digest") == digest), {})
+
+
+def read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def project(stack: str) -> str:
+    match = re.search(r"^project:\s*(\S+)", (CTL.parent / stack / "stack.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1] if match else stack
+
+
+def project_state(stack: str) -> Path:
+    return STATE / project(stack)
+
+
+def there(stack: str) -> bool:
+    words = ["docker", "ps", "-aq", "--filter", "label=com.docker.compose.project=%s" % project(stack)]
+    try:
+        return bool(subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip())
+    except FileNotFoundError:
+        return False
+
+
+def named(stack: str) -> str:
+    return "" if stack == "reference" else " STACK=" + stack
 
 
 def heal(stack: str) -> None:
-    """Take back what an earlier demo-break left; its journal tells whether there is anything."""
+    """Take back what an earlier demo-break left; its journal tells whether there is anything. What was done to the broken stack is past then."""
+    shutil.rmtree(project_state(stack), ignore_errors=True)
     if (LEFT / stack / "journal.json").exists():
         say("taking back the fault that is in %s" % stack)
         run([sys.executable, GAMEDAY, "--heal-all", "--stack", stack], stdout=subprocess.DEVNULL)
