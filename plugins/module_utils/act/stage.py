@@ -40,7 +40,7 @@ class PostgresInside:
         command = ["psql", "-XqAtw", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", "postgres", "-c", text]
         code, output = self._platform.run_inside(self._instance, command, user="postgres", environment={"PGAPPNAME": "aiops.runbook", "PGCONNECT_TIMEOUT": "5"})
         if code:
-            kind = "denied" if "permission denied" in output else "query"
+            kind = "denied" if "permission denied" in output else "too_many_clients" if "too many clients" in output else "query"
             raise StackError("psql in %s: %s" % (self._instance.name, " ".join(output.split())[:300]), kind=kind)
         found = json.loads(output)
         return found if isinstance(found, list) else []

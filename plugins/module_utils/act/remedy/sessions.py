@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import TRANSIENT, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.backends import Backends
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import PostgresInside, Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import SAME_ENCODING_SQL, protected_kind
@@ -24,6 +25,8 @@ GONE_SECONDS = 10.0
 # What a session can be chosen by, besides its age.
 FILTERS = ("state", "application_name", "user", "client_addr", "database")
 EVERY_DATABASE = "*"
+# Instead of the server's identity, where nobody can ask for it.
+BY_PROCESSES = "by its processes"
 
 VERSION_SQL = "SELECT current_setting('server_version_num')::int AS version"
 IDENTITY_SQL = "SELECT system_identifier::text AS system_identifier FROM pg_control_system()"
@@ -74,7 +77,16 @@ class PostgresTerminate:
     name = "postgres_terminate"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
-        found = self._read(stage, step)
+        try:
+            found = self._read(stage, step)
+        except StackError as error:
+            if error.kind != "too_many_clients" or not step.params.get("outsiders") or step.params.get("state") != "idle":
+                raise
+            # Nobody is let in any more, not even the superuser: what idles is seen from outside.
+            sessions = Backends(stage, step.component).sessions()
+            if not sessions:
+                raise
+            found = {"sessions": sessions, "around": Around(insiders=stage.insiders()), "identity": BY_PROCESSES}
         chosen, spared = choose(found["sessions"], step.params, found["around"])
         most = int(step.params.get("most") or DEFAULT_MOST)
         if len(chosen) > most:
@@ -124,11 +136,16 @@ class PostgresTerminate:
         def read(connection: Any) -> dict[str, Any]:
             return {"sessions": sessions_of(connection), "blocked_by": connection.rows(BLOCKED_SQL)}
 
+        if preview.target["system_identifier"] == BY_PROCESSES:
+            return {"sessions": Backends(stage, step.component).sessions()}
         found = at_server(stage, step.component, read)
         masked = [{**one, "query": stage.mask.text(masked_query(one["query"] or ""))} for one in found["sessions"]]
         return {"sessions": masked, "blocked_by": found["blocked_by"]}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        if preview.target["system_identifier"] == BY_PROCESSES:
+            Backends(stage, step.component).end(preview.state)
+            return
         problems = at_server(stage, step.component, lambda connection: end(connection, preview.state))
         inside = stage.postgres_inside(step.component) if problems else None
         if inside is not None:
@@ -142,7 +159,8 @@ class PostgresTerminate:
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         def problem() -> str:
-            sessions = at_server(stage, step.component, sessions_of)
+            by_processes = preview.target["system_identifier"] == BY_PROCESSES
+            sessions = Backends(stage, step.component).sessions() if by_processes else at_server(stage, step.component, sessions_of)
             remaining = sorted(one["pid"] for one in left(sessions, preview.state))
             return "still there: %s" % ", ".join(map(str, remaining)) if remaining else ""
 
