@@ -56,6 +56,7 @@ class Preview:
     diff: [{"what", "before", "after"}], texts without secrets. undo: how to take it back, plain JSON, None where that is not possible;
     it may hold secrets: it is kept where the stack lives and nowhere else. texts: for the words of the catalogue.
     touches: the components that are interrupted or changed. changed: False when everything is already as wanted.
+    back_after_seconds: when the remedy takes itself back (act/later.py); 0 for one that lasts.
     """
 
     risk: str
@@ -67,6 +68,7 @@ class Preview:
     touches: list[str] = field(default_factory=list)
     lasting: list[str] = field(default_factory=list)
     changed: bool = True
+    back_after_seconds: float = 0.0
 
     def shown(self) -> dict[str, Any]:
         """What may leave the host."""

@@ -185,7 +185,8 @@ class Run:
         if not preview.changed:
             return "unchanged"
         self.journal.keep("evidence-%d.json" % step.number, {"step": step.number, "finding": step.finding, **remedy.evidence(self.stage, step, preview)})
-        self.journal.write("acting", step=step.number, remedy=step.remedy, component=step.component, undo=preview.undo)
+        until = {"until": round(time.time() + preview.back_after_seconds, 1)} if preview.back_after_seconds else {}
+        self.journal.write("acting", step=step.number, remedy=step.remedy, component=step.component, undo=preview.undo, **until)
         remedy.apply(self.stage, step, preview)
         self.journal.write("acted", step=step.number)
         self.stage.renew()

@@ -84,7 +84,7 @@ class Records:
         return {
             "lease": holder,
             "unfinished": [] if holder else [_told(journal) for journal in self.unfinished()],
-            "overdue": [_told(journal) for journal in self.runs() if journal.open_steps() and 0 < (journal.begin.get("until") or 0) < time.time() - OVERDUE_SECONDS],
+            "overdue": [_told(journal) for journal in self.runs() if 0 < journal.due < time.time() - OVERDUE_SECONDS],
         }
 
     def new_run(self) -> Journal:
@@ -236,6 +236,12 @@ class Journal:
     def acted(self) -> list[int]:
         """The steps that were begun."""
         return [entry["step"] for entry in self.entries if entry["event"] == "acting"]
+
+    @property
+    def due(self) -> float:
+        """When the first of the steps that are not taken back was to be put back by itself (act/later.py); 0 when none was."""
+        times = [float((self.last("acting", step) or {}).get("until") or 0) for step in self.open_steps()]
+        return min((moment for moment in times if moment), default=0.0)
 
     def open_steps(self) -> list[int]:
         """The steps that were begun and are not taken back, the last first."""

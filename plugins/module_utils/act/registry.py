@@ -8,6 +8,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Reme
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import StackEnv
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.loglevel import LogLevel
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.network import NetworkConnect
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import ComponentResources
@@ -22,6 +23,7 @@ REMEDIES: dict[str, Remedy] = {
         PostgresTerminate(),
         ComponentResources(),
         NetworkConnect(),
+        LogLevel(),
         RedisConfig(),
         RedisPersistence(),
         RedisPassword(),
