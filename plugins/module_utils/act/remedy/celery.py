@@ -41,7 +41,7 @@ class Crew:
     """The workers of a component, at their broker.
 
     server: the broker's component. queues: every queue that the broker knows. names: the nodes of the component that answered.
-    replies: what every node has answered. silent: running copies that have not.
+    replies: what every node has answered. silent: running copies that have not. complete: every worker of the stack is there.
     """
 
     component: str
@@ -53,6 +53,7 @@ class Crew:
     names: list[str]
     replies: dict[str, dict[str, Any]]
     silent: list[str]
+    complete: bool = True
 
     def consumed(self, name: str) -> list[str]:
         found = self.replies.get(name, {}).get("active_queues")
@@ -94,7 +95,9 @@ def read_crew(stage: Stage, component: str, methods: Iterable[str] = ("stats", "
     server, database = broker_of(stage, component)
     copies = [one for one in stage.instances(component) if one.running]
     mine = [host_names(stage, one) for one in copies]
-    others = [host_names(stage, one) for other in stage.scene.components if other.role == "worker" and other.id != component for one in other.running]
+    workers = [other for other in stage.scene.components if other.role == "worker" and other.id != component]
+    others = [host_names(stage, one) for other in workers for one in other.running]
+    all_run = all(one.running or one.one_off for other in workers for one in other.instances)
 
     def ask(client: Any) -> Crew:
         bindings = read_bindings(client)
@@ -109,7 +112,8 @@ def read_crew(stage: Stage, component: str, methods: Iterable[str] = ("stats", "
         silent = [one.name for one, hosts in zip(copies, mine) if not any(_is_at(name, hosts) for name in names)] if len(names) < len(copies) else []
         members = {member.rsplit(SEPARATOR, 1)[-1] for key, found in bindings.items() for member in found if not key.endswith(("celeryev", ".pidbox"))}
         queues = {name for name in members if name and not NOT_QUEUES.search(name)}
-        return Crew(component, server, database, prefix, namespace, queues, names, replies, silent)
+        complete = all_run and len(replies) >= len(mine) + len(others)
+        return Crew(component, server, database, prefix, namespace, queues, names, replies, silent, complete)
 
     return at_redis(stage, server, ask, database=database)
 
@@ -191,7 +195,11 @@ def obey(stage: Stage, crew: Crew, method: str, arguments: dict[str, Any], worke
 
 
 class CeleryConsumers:
-    """Lets the workers of a component consume further queues, or leave some alone. params: queues, state (added or cancelled)."""
+    """Lets the workers of a component consume further queues, or leave some alone. params: queues, state (added or cancelled).
+
+    Where a finding is cured, the other queues that the application itself sends tasks to are taken along if nobody consumes them:
+    a worker that was told the wrong queues has lost them all, and the tasks of the first one fill the next.
+    """
 
     name = "celery_consumers"
 
@@ -200,10 +208,18 @@ class CeleryConsumers:
         adding = _adding(step.params.get("state") or "added")
         if not queues:
             raise Refused("nothing says which queues are meant", fix="give queues", kind="bad_option")
-        crew = all_answer(read_crew(stage, worker_component(stage, step.component)))
+        methods = ("stats", "active_queues") + (("conf",) if adding and step.finding else ())
+        crew = all_answer(read_crew(stage, worker_component(stage, step.component), methods))
         before = {name: crew.consumed(name) for name in crew.names}
+        if adding and step.finding and crew.complete:
+            routed = {queue for name in crew.names for queue in routed_queues(crew.replies[name].get("conf"))}
+            queues += sorted(routed - {queue for name in crew.replies for queue in crew.consumed(name)} - set(queues))
         changes = queue_changes(before, queues, adding)
-        unknown = [name for name in queues if adding and name not in crew.queues and not any(name in crew.consumed(other) for other in crew.replies)]
+        unknown = [
+            name
+            for name in map(str, step.params["queues"])
+            if adding and name not in crew.queues and not any(name in crew.consumed(other) for other in crew.replies)
+        ]
         unknown = self._without_messages(stage, crew, unknown)
         if unknown:
             raise Refused(
@@ -284,8 +300,13 @@ class CeleryConsumers:
         return stage.wait(problem, OBEYED_SECONDS)
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        if record["changes"]:
-            self._order(stage, record["component"], not record["adding"], record["changes"])
+        if not record["changes"]:
+            return
+        self._order(stage, record["component"], not record["adding"], record["changes"])
+        here = read_crew(stage, record["component"]).names
+        problem = self._left(stage, record["component"], not record["adding"], {name: queues for name, queues in record["changes"].items() if name in here})
+        if problem:
+            raise StackError(problem, kind="not_undone", fix="restart it: it begins with the queues of its command line")
 
 
 def _adding(state: str) -> bool:
@@ -299,6 +320,23 @@ def queue_changes(before: Mapping[str, list[str]], queues: Iterable[str], adding
     wanted = list(dict.fromkeys(queues))
     changes = {name: [queue for queue in wanted if (queue in consumed) != adding] for name, consumed in before.items()}
     return {name: names for name, names in changes.items() if names}
+
+
+def routed_queues(conf: Any) -> set[str]:
+    """The queues that an application itself sends tasks to, by its own settings, as far as they tell. Pure."""
+    if not isinstance(conf, dict) or "error" in conf:
+        return set()
+    found = {str(conf.get("task_default_queue") or "celery")}
+    for queue in conf.get("task_queues") or []:
+        # What could not be written as JSON comes as it shows itself: <unbound Queue mails -> …>.
+        shown_as = re.search(r"Queue (\S+) ->", str(queue))
+        name = queue.get("name") if isinstance(queue, dict) else shown_as[1] if shown_as else None
+        found.update([str(name)] if name else [])
+    routes = conf.get("task_routes")
+    for route in routes.values() if isinstance(routes, dict) else []:
+        queue = route.get("queue") if isinstance(route, dict) else route
+        found.update([queue] if isinstance(queue, str) else [])
+    return found
 
 
 def queues_told(commands: Iterable[str]) -> str:
@@ -413,13 +451,6 @@ class CeleryScale:
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         component = preview.undo["component"]
 
-        def size() -> str:
-            crew = read_crew(stage, component)
-            wrong = [
-                "%s has %d" % (name, crew.processes(name)) for name, number in preview.state[1].items() if name in crew.names and crew.processes(name) != number
-            ]
-            return "; ".join(wrong + ["%s does not answer" % name for name in preview.state[1] if name not in crew.names])
-
         def copies() -> str:
             running = [one for one in stage.platform.copies(component) if one.running]
             if len(running) != preview.state[1]:
@@ -429,11 +460,27 @@ class CeleryScale:
             crew = read_crew(stage, component)
             return "" if len(crew.names) >= len(running) and not crew.silent else "%s does not answer yet" % (", ".join(crew.silent) or component)
 
-        return stage.wait(size, OBEYED_SECONDS) if "processes" in preview.undo else stage.wait(copies, READY_SECONDS, 1.0)
+        return self._sizes(stage, component, preview.state[1]) if "processes" in preview.undo else stage.wait(copies, READY_SECONDS, 1.0)
+
+    @staticmethod
+    def _sizes(stage: Stage, component: str, wanted: Mapping[str, int]) -> str:
+        """Wait until the pools have these sizes; what is missing, in words."""
+
+        def problem() -> str:
+            crew = read_crew(stage, component)
+            wrong = ["%s has %d" % (name, crew.processes(name)) for name in wanted if name in crew.names and crew.processes(name) != wanted[name]]
+            return "; ".join(wrong + ["%s does not answer" % name for name in wanted if name not in crew.names])
+
+        return stage.wait(problem, OBEYED_SECONDS)
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         if "processes" in record:
             self._resize(stage, record["component"], record["processes"])
+            # Who is gone has taken its number along.
+            here = read_crew(stage, record["component"]).names
+            problem = self._sizes(stage, record["component"], {name: number for name, number in record["processes"].items() if name in here})
+            if problem:
+                raise StackError(problem, kind="not_undone", fix="restart it: it begins with the number of its command line")
         elif len(stage.instances(record["component"])) != record["replicas"]:
             self._scale(stage, record["component"], record["replicas"])
 
@@ -514,13 +561,14 @@ class CeleryRetry:
             risk=TRANSIENT,
             target={"component": crew.component, "broker": crew.server, "results": [server, database], "tasks": sorted(places)},
             state=sorted([one["task_id"], str(one.get("date_done")), places[one["task_id"]]] for one in chosen),
+            # Ids look like keys, and keys are hidden in what is shown; they stand in target.
             diff=[
                 {
-                    "what": "task %s" % one["task_id"],
-                    "before": "%s failed (%s)" % (one["name"], _raised(one)),
+                    "what": "failed task %d" % (number + 1),
+                    "before": "%s failed (%s) at %s" % (one["name"], _raised(one), one.get("date_done")),
                     "after": "queued again in %s" % places[one["task_id"]],
                 }
-                for one in chosen
+                for number, one in enumerate(chosen)
             ],
             texts={"count": len(chosen), "tasks": sorted({one["name"] for one in chosen}), "spared": spared[:10]},
             touches=[crew.component] if chosen else [],
