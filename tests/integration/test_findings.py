@@ -153,6 +153,51 @@ def test_a_network_is_lost_through_which_nobody_is_asked(tmp_path):
         assert ("network.partitioned", "api") in found(tmp_path)
 
 
+FAIL = "import os, time\nwhile not os.path.exists('/tmp/fail'): time.sleep(0.1)\nraise SystemExit('the price list is gone')"
+COPIES = {**PYTHON, "init": True, "stop_grace_period": "10s", "command": [FAIL], "deploy": {"replicas": 2}}
+
+
+def test_one_of_two_copies_ends(tmp_path):
+    with project(tmp_path, api=API, worker=COPIES):
+        assert "container.copy_down" not in {item["id"] for item in look(tmp_path)["findings"]}
+        run("docker", "exec", PROJECT + "-worker-2", "python3", "-c", "open('/tmp/fail', 'w')")
+        time.sleep(2)
+        assert ("container.copy_down", "worker") in found(tmp_path)
+
+
+def test_one_of_two_copies_was_stopped_by_choice(tmp_path):
+    with project(tmp_path, api=API, worker=COPIES):
+        run("docker", "stop", PROJECT + "-worker-2")
+        assert {item["severity"] for item in look(tmp_path)["findings"] if item["id"] == "container.copy_down"} == {"info"}
+
+
+CLIENT = """import os, psycopg, time
+def connect():
+    while True:
+        try: return psycopg.connect(os.environ['DATABASE_URL'])
+        except psycopg.OperationalError: time.sleep(0.2)
+"""
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+# An import that keeps its table to itself, and requests that come meanwhile; each has a connection of its own, as those of a pool have.
+IMPORT = CLIENT + "one = connect()\none.execute('CREATE TABLE price ()')\none.commit()\none.execute('LOCK TABLE price')\ntime.sleep(3600)"
+SHOP = CLIENT + "import threading\ndef request(): connect().execute('SELECT * FROM price')\n"
+SHOP += "while not connect().execute(\"SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = to_regclass('price')\").fetchone():"
+SHOP += " time.sleep(0.2)\nfor _ in range(%d): threading.Thread(target=request, daemon=True).start()\n"
+
+
+@pytest.mark.parametrize(("requests", "expected"), [(6, True), (2, False)])
+def test_requests_wait_behind_a_lock(requests, expected, tmp_path):
+    client = {**PYTHON, "image": "aiops-ref/app:latest", "environment": {"DATABASE_URL": DATABASE % "db"}}
+    shop = {**client, "command": [SHOP % requests + SERVE % ("0.0.0.0", 8000)], "ports": API["ports"]}
+    with project(tmp_path, api=shop, worker={**client, "command": [IMPORT]}, db=DB):
+        for _second in range(60):
+            if run("docker", "exec", PROJECT + "-db-1", "psql", DATABASE % "db", "-Atc", WAITING, check=False).strip() == str(requests):
+                break
+            time.sleep(1)
+        time.sleep(3)
+        assert (("postgres.requests_waiting", "api") in found(tmp_path)) is expected
+
+
 def test_copies_that_differ(tmp_path):
     api = {**PYTHON, "command": [SERVE % ("0.0.0.0", 8000)], "environment": {"PRICE_LIST": "a"}}
     with project(tmp_path, api=api, edge=API):
