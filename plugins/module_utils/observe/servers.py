@@ -149,17 +149,17 @@ class Servers:
             return client, "", target.port
         if server.instance is not None:
             address = next((seat["address"] for seat in server.instance.networks.values() if seat["address"]), "127.0.0.1")
-            return server.instance, address, self._own_port(server)
+            return server.instance, address, self.own_port(server)
         return None, "", target.port
 
-    def _own_port(self, server: Server) -> int:
+    def own_port(self, server: Server) -> int:
         """Where the server itself listens."""
         usual = SERVER_PORTS[server.kind]
         sockets = self.scene.sockets.get(server.instance.id) if server.instance else None
         listening = sorted({socket["port"] for socket in sockets["listening"]}) if sockets else []
         return usual if usual in listening or not listening else listening[0]
 
-    def _go(self, server: Server, target: Target) -> tuple[str, str, int]:
+    def go(self, server: Server, target: Target) -> tuple[str, str, int]:
         """Move this thread to where the target is reached from: (host, address, port)."""
         place, address, port = self._place(server, target)
         host = target.host or address
@@ -176,7 +176,7 @@ class Servers:
                 fallback = self.scene.platform.enter(server.instance)
                 if fallback is not None:
                     fallback()
-                port = self._own_port(server)
+                port = self.own_port(server)
             if not found:
                 raise StackError("the name %s has no address" % host, kind="dns")
             address = found[0]
@@ -259,7 +259,7 @@ class Servers:
         for target in self._candidates(server)[:3] or [Target(server.component, "", "none", server.kind, port=SERVER_PORTS[server.kind])]:
             for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
                 try:
-                    return do(target, self._go(server, way))
+                    return do(target, self.go(server, way))
                 except StackError as error:
                     failure = error
                     if error.kind not in NO_WAY:
@@ -278,7 +278,7 @@ class Servers:
         for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
             try:
                 with turn(server.instance.id if server.instance else server.component, self.scene.options.timeout / 2):
-                    facts = ask(target, self._go(server, way))
+                    facts = ask(target, self.go(server, way))
             except StackError as error:
                 facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
             why = why_unseen(facts.get("answers"))
@@ -328,7 +328,7 @@ class Servers:
         facts: dict[str, Any] = {"component": server.component, "answers": unseen("not asked", kind="absent")}
         for target in [broker] + [one for one in self._candidates(server) if one.password != broker.password][:1]:
             try:
-                where = self._go(server, target)
+                where = self.go(server, target)
                 where_broker = self.redis_target(target, where)
                 where_broker.database = int(broker.database) if broker.database.isdigit() else 0
                 facts = observe_celery(

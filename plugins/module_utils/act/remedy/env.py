@@ -361,10 +361,15 @@ def undo_settings(stage: Stage, record: dict[str, Any]) -> None:
 
 def shown(stage: Stage, what: str, name: str, before: str | None, after: str | None) -> dict[str, str]:
     """One line of a difference, without secrets."""
-    texts = [ABSENT if value is None else MASK if is_secret_name(name) and value else stage.mask.text(value) for value in (before, after)]
+    texts = [ABSENT if value is None else MASK if is_secret_name(name) and value else stage.mask.text(bare_url(value)) for value in (before, after)]
     if texts[0] == texts[1] and before != after:
         texts[1] += " (another value)"
     return {"what": what, "before": texts[0], "after": texts[1]}
+
+
+def bare_url(value: str) -> str:
+    """A URL without its password: the rest of it may be seen, though the whole is known as a secret."""
+    return re.sub(r"(://[^\s:/@]*:).+(?=@)", r"\1" + MASK, value, flags=re.DOTALL)
 
 
 def lasting(stage: Stage, component: str, change: Change, wanted: Mapping[str, str | None]) -> list[str]:
