@@ -45,6 +45,9 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
     "redis_persistence": ("state",),
 }
 
+# What a restart ends is gone for good: a process that hung, a password that was set at run time. Its undo has nothing to put back.
+PUTS_NOTHING_BACK = ("component_restart", "redis_password")
+
 Result = dict[str, Any]
 
 
@@ -110,6 +113,10 @@ def _allowed(key: str, part: str, steps: Sequence[Mapping[str, Any]]) -> bool:
         if key == "redis folder" and step["remedy"] == "redis_persistence":
             return True
     return False
+
+
+def _without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in set(keys)}
 
 
 def good(result: Mapping[str, Any]) -> bool:
@@ -333,14 +340,17 @@ class Cure:
         self.parts["undo"] = done.seconds
         record = done.report.get("record") or {}
         failed = [step for step in record.get("steps") or [] if step["result"] == "failed"]
-        left = wait(lambda: differences(broken, self.bench.settings()), CALM_SECONDS)
+        lasting = [step for step in plan["steps"] if not step.get("can_undo") or step["remedy"] in PUTS_NOTHING_BACK]
+        # What a broken server did not tell cannot be compared once it is well for good.
+        untold = {key for key, value in broken.items() if lasting and value == UNREAD}
+        left = wait(lambda: differences(_without(broken, untold), _without(self.bench.settings(), untold)), CALM_SECONDS)
         if not record or failed:
             said = ["%s: %s" % (step["remedy"], step.get("error") or step.get("by_hand")) for step in failed]
             return False, "undo: %s" % "; ".join([*(said or [done.last_words]), *left])
         self.open = False
         if left:
             return False, "after undo %s" % "; ".join(left)
-        return (True if differences(broken, after) else None), ""
+        return (None if len(lasting) == len(plan["steps"]) or not differences(broken, after) else True), ""
 
     def take_back(self) -> str:
         """After a cure that was broken off: what it began must not outlive the case."""
