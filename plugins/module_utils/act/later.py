@@ -85,10 +85,9 @@ def _detached(do: Callable[[], None]) -> None:
         return
     try:
         os.setsid()
-        if os.fork():
-            os._exit(0)
         _let_go()
-        do()
+        if os.fork() == 0:
+            do()
     finally:
         # No exit handler, buffer or temporary folder of the task that was left is ours.
         os._exit(0)

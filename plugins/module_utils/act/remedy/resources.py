@@ -183,7 +183,7 @@ def checked(params: Mapping[str, Any]) -> dict[str, Any]:
     if check.get("test") is not None:
         test = check["test"]
         wanted["test"] = ["CMD-SHELL", test] if isinstance(test, str) else [str(word) for word in test]
-        if not all(wanted["test"]) or wanted["test"][0] not in ("CMD", "CMD-SHELL") or len(wanted["test"]) < 2:
+        if len(wanted["test"]) < 2 or not all(wanted["test"]) or wanted["test"][0] not in ("CMD", "CMD-SHELL"):
             raise Refused("the test of a health check is a command of the shell, or a list that begins with CMD or CMD-SHELL", kind="bad_option")
     if not wanted:
         raise Refused("nothing says what is to be set", fix="give memory, cpus or healthcheck", kind="bad_option")

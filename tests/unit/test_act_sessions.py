@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which sessions are ended, in what order, and which never: a table of cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import Around, behind, choose, left, protection
+
+
+def session(pid: int, state: str | None = "idle in transaction", **more) -> dict:
+    return {
+        "pid": pid, "leader_pid": None, "backend_start": "start-%d" % pid, "query_start": "query-%d" % pid, "state": state, "user": "app", "database": "shop",
+        "application_name": "api", "client_addr": "10.0.0.5", "superuser": False, "backend_type": "client backend", "hidden": False, "own": False,
+        "state_seconds": 100.0, "query_seconds": 100.0, "query": "UPDATE items SET name = 'x'", **more,
+    }  # fmt: skip
+
+
+STACK = Around(accounts={"app"}, databases={"shop"}, insiders={"10.0.0.5"})
+
+
+def around(**blocked_by: list[int]) -> Around:
+    """p3=[1] says that 3 waits for 1."""
+    return Around({"app"}, {int(pid[1:]): others for pid, others in blocked_by.items()}, {"shop"}, {"10.0.0.5"})
+
+
+IDLE = {"state": "idle in transaction"}
+CASES = {
+    "by pid": ([session(1), session(2)], {"pids": [2]}, STACK, [2], 0),
+    "by pid, whatever it does": ([session(1, "idle"), session(2, "active")], {"pids": [1, 2]}, STACK, [1, 2], 0),
+    "a pid that is gone": ([session(1)], {"pids": [9]}, STACK, [], 0),
+    "a parallel worker means its leader": (
+        [session(1, "active"), session(2, "active", leader_pid=1, backend_type="parallel worker")],
+        {"pids": [2]},
+        STACK,
+        [1],
+        0,
+    ),
+    "a parallel worker is not counted besides its leader": (
+        [session(1, "active", leader_pid=1), session(2, "active", leader_pid=1, backend_type="parallel worker")],
+        {"state": "active"},
+        STACK,
+        [1],
+        0,
+    ),
+    "by state": ([session(1), session(2, "idle"), session(3, "active")], IDLE, STACK, [1], 0),
+    "an aborted transaction is idle, too": ([session(1, "idle in transaction (aborted)")], IDLE, STACK, [1], 0),
+    "the longest first": ([session(1, state_seconds=5.0), session(2, state_seconds=50.0)], IDLE, STACK, [2, 1], 0),
+    "older than": ([session(1, state_seconds=59.0), session(2, state_seconds=60.0)], {**IDLE, "older_than_seconds": 60}, STACK, [2], 0),
+    "a running one is as old as its statement": (
+        [session(1, "active", state_seconds=500.0, query_seconds=5.0), session(2, "active", state_seconds=5.0, query_seconds=500.0)],
+        {"older_than_seconds": 60},
+        STACK,
+        [2],
+        0,
+    ),
+    "an age that is not known is none": ([session(1, state_seconds=None)], {**IDLE, "older_than_seconds": 60}, STACK, [], 0),
+    "by application": ([session(1), session(2, application_name="report")], {"application_name": "report"}, STACK, [2], 0),
+    "by address": ([session(1), session(2, client_addr="10.0.0.9")], {"client_addr": "10.0.0.9"}, STACK, [2], 0),
+    "of other databases only when asked": ([session(1), session(2, database="books")], IDLE, STACK, [1], 0),
+    "of a named database": ([session(1), session(2, database="books")], {**IDLE, "database": "books"}, STACK, [2], 0),
+    "of all databases": ([session(1), session(2, database="books")], {**IDLE, "database": "*"}, STACK, [1, 2], 0),
+    "outsiders, of any database": (
+        [session(1, "idle"), session(2, "idle", client_addr="10.0.0.9"), session(3, "idle", client_addr="10.0.0.9", database="books")],
+        {"outsiders": True, "state": "idle"},
+        STACK,
+        [2, 3],
+        0,
+    ),
+    "who comes by the socket is no outsider": ([session(1, "idle", client_addr=None)], {"outsiders": True, "state": "idle"}, STACK, [], 0),
+    "our own": ([session(1, own=True), session(2, application_name="aiops.runbook")], IDLE, STACK, [], 2),
+    "a dump": ([session(1, application_name="pg_dump"), session(2)], IDLE, STACK, [2], 1),
+    "a migration": ([session(1, query="UPDATE alembic_version SET version_num = 'a'")], IDLE, STACK, [], 1),
+    "a schema change": ([session(1, "active", query="ALTER TABLE items ADD x int")], {"state": "active"}, STACK, [], 1),
+    "a vacuum by pid": ([session(1, "active", query="VACUUM items")], {"pids": [1]}, STACK, [], 1),
+    "a walsender": ([session(1, "active", backend_type="walsender")], {"state": "active"}, STACK, [], 1),
+    "a superuser's": ([session(1, user="postgres", superuser=True)], IDLE, STACK, [], 1),
+    "a superuser that the application is": ([session(1, superuser=True)], IDLE, STACK, [1], 0),
+    "a superuser that is named": ([session(1, user="postgres", superuser=True)], {"user": "postgres"}, STACK, [1], 0),
+    "one whose state may not be seen": ([session(1, None, hidden=True, query="<insufficient privilege>"), session(2)], IDLE, STACK, [2], 1),
+    "one whose statement cannot be read": ([session(1, query=None)], IDLE, STACK, [], 1),
+    "the root, and not who waits": ([session(1), session(2, "active"), session(3, "active")], {"roots": True}, around(p2=[1], p3=[2, 1]), [1], 0),
+    "roots of two trees, the heavier first": (
+        [session(1), session(2), session(3, "active"), session(4, "active"), session(5, "active")],
+        {"roots": True},
+        around(p3=[1], p4=[2], p5=[2]),
+        [2, 1],
+        0,
+    ),
+    "a root that is protected": ([session(1, application_name="pg_dump"), session(2, "active")], {"roots": True}, around(p2=[1]), [], 1),
+    "nobody waits": ([session(1)], {"roots": True}, STACK, [], 0),
+    "a root by pid": ([session(1), session(2)], {"roots": True, "pids": [1, 2]}, around(p3=[2]), [2], 0),
+    "who waits for one that is ended lives on": ([session(1, "active"), session(2, "active")], {"state": "active"}, around(p2=[1]), [1], 1),
+    "who waits for one that is not meant does not": ([session(1), session(2, "active")], {"state": "active"}, around(p2=[1]), [2], 0),
+    "who waits is ended when it is named": ([session(1, "active"), session(2, "active")], {"pids": [1, 2]}, around(p2=[1]), [1, 2], 0),
+    "blocked by a parallel worker": (
+        [session(1, "active"), session(2, "active", leader_pid=1, backend_type="parallel worker"), session(3, "active")],
+        {"roots": True},
+        around(p3=[2]),
+        [1],
+        0,
+    ),
+    "a lock of a prepared transaction has no session": ([session(2, "active")], {"roots": True}, around(p2=[0]), [], 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_choose(case):
+    sessions, params, where, wanted, spared = CASES[case]
+    chosen, words = choose(sessions, params, where)
+    assert [one["pid"] for one in chosen] == wanted
+    assert len(words) == spared, words
+
+
+@pytest.mark.parametrize("params", [{}, {"most": 5}, {"pids": []}, {"roots": False, "outsiders": False}])
+def test_nothing_said_is_nobody(params):
+    with pytest.raises(Refused, match="nothing says"):
+        choose([session(1)], params, STACK)
+
+
+def test_without_a_stack_there_are_no_outsiders():
+    with pytest.raises(Refused, match="without a stack"):
+        choose([session(1)], {"outsiders": True}, Around())
+
+
+def test_protection_says_why():
+    assert protection(session(1), {"app"}) == ""
+    assert protection(session(1, application_name="pg_basebackup"), {"app"}) == "backup"
+    assert protection(session(1, user="rdsadmin"), {"rdsadmin"}) == "provider's own"
+    assert protection(session(1, None), {"app"}) == "its state is hidden from this account"
+
+
+def test_behind():
+    tree = {3: {2}, 2: {1}, 5: {6}, 6: {5}}
+    assert behind(3, tree) == {1, 2}
+    assert behind(1, tree) == set()
+    assert behind(5, tree) == {5, 6}  # a deadlock that the server has not yet broken
+
+
+@pytest.mark.parametrize(
+    ("how", "now", "still"),
+    [
+        ("end", session(1), True),
+        ("end", session(1, "idle"), True),
+        ("end", session(1, backend_start="later"), False),
+        ("end", session(2), False),
+        ("cancel", session(1, "active"), True),
+        ("cancel", session(1, "idle"), False),
+        ("cancel", session(1, "idle in transaction (aborted)"), True),
+        ("cancel", session(1, "active", query_start="later"), False),
+    ],
+)
+def test_what_is_left(how, now, still):
+    assert bool(left([now], [[1, "start-1", "query-1", how]])) is still
