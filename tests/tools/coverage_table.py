@@ -69,9 +69,17 @@ def _line(row: dict[str, Any], ids: list[str], faults: dict[str, list[str]]) -> 
         _state(row["detect"], "detect" in done),
         "<br>".join(named) or ("–" if not row["detect"] else "later"),
         ", ".join("`%s`" % name for name in modules(ids)) or "–",
-        _state(row["fix"], "fix" in done),
+        _state(row["fix"], "fix" in done) + _cures(row, ids),
     ]
     return "| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells)
+
+
+def _cures(row: dict[str, Any], ids: list[str]) -> str:
+    """The remedies that a plan may name for this row's findings, and the modules that the row asks for besides."""
+    if "fix" not in row.get("done", []):
+        return ""
+    names = {rule["remedy"] for name in ids for rule in catalogue()[name].get("remedies", [])} | set(row.get("modules", []))
+    return "".join("<br>`%s`" % name for name in sorted(names))
 
 
 def _state(asked: str, done: bool) -> str:
