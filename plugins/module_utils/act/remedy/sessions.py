@@ -86,7 +86,7 @@ class PostgresTerminate:
             sessions = Backends(stage, step.component).sessions()
             if not sessions:
                 raise
-            found = {"sessions": sessions, "around": Around(insiders=stage.insiders()), "identity": BY_PROCESSES}
+            found = {"sessions": sessions, "around": Around(insiders=stage.insiders()), "identity": BY_PROCESSES, "inside": False}
         chosen, spared = choose(found["sessions"], step.params, found["around"])
         most = int(step.params.get("most") or DEFAULT_MOST)
         if len(chosen) > most:
@@ -112,13 +112,14 @@ class PostgresTerminate:
                 }
                 for one in chosen
             ],
-            texts={"count": len(chosen), "sessions": [describe(one) for one in chosen], "spared": sorted(set(spared))},
+            texts={"count": len(chosen), "sessions": [describe(one) for one in chosen], "spared": sorted(set(spared)), "inside": found["inside"]},
             changed=bool(chosen),
         )
 
     def _read(self, stage: Stage, step: Step) -> dict[str, Any]:
         def read(connection: Any) -> dict[str, Any]:
             found = {"sessions": sessions_of(connection), "identity": connection.rows(IDENTITY_SQL)[0]["system_identifier"], "blocked_by": {}}
+            found["inside"] = isinstance(connection, PostgresInside)
             if not step.params.get("pids"):
                 found["blocked_by"] = {row["pid"]: row["blocked_by"] for row in connection.rows(BLOCKED_SQL)}
             return found
@@ -138,7 +139,7 @@ class PostgresTerminate:
 
         if preview.target["system_identifier"] == BY_PROCESSES:
             return {"sessions": Backends(stage, step.component).sessions()}
-        found = at_server(stage, step.component, read)
+        found = at_server(stage, step.component, read, preview.texts["inside"])
         masked = [{**one, "query": stage.mask.text(masked_query(one["query"] or ""))} for one in found["sessions"]]
         return {"sessions": masked, "blocked_by": found["blocked_by"]}
 
@@ -146,7 +147,7 @@ class PostgresTerminate:
         if preview.target["system_identifier"] == BY_PROCESSES:
             Backends(stage, step.component).end(preview.state)
             return
-        problems = at_server(stage, step.component, lambda connection: end(connection, preview.state))
+        problems = at_server(stage, step.component, lambda connection: end(connection, preview.state), preview.texts["inside"])
         inside = stage.postgres_inside(step.component) if problems else None
         if inside is not None:
             # The application's account may not signal another role's session; the server's own superuser may.
@@ -160,7 +161,7 @@ class PostgresTerminate:
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         def problem() -> str:
             by_processes = preview.target["system_identifier"] == BY_PROCESSES
-            sessions = Backends(stage, step.component).sessions() if by_processes else at_server(stage, step.component, sessions_of)
+            sessions = Backends(stage, step.component).sessions() if by_processes else at_server(stage, step.component, sessions_of, preview.texts["inside"])
             remaining = sorted(one["pid"] for one in left(sessions, preview.state))
             return "still there: %s" % ", ".join(map(str, remaining)) if remaining else ""
 
@@ -338,8 +339,14 @@ def _signal(connection: Any, function: str, wanted: list[list[Any]]) -> dict[int
     return denied
 
 
-def at_server(stage: Stage, component: str, do: Callable[[Any], Answer]) -> Answer:
-    """do(connection) as the application's account, or inside the container as its superuser where that one is not let in or may not do it."""
+def at_server(stage: Stage, component: str, do: Callable[[Any], Answer], by_superuser: bool = False) -> Answer:
+    """do(connection) as the application's account, or inside the container as its superuser where that one is not let in or may not do it.
+
+    by_superuser: at once, as what was chosen by what one account sees is not there for another that sees less.
+    """
+    own = stage.postgres_inside(component) if by_superuser else None
+    if own is not None:
+        return do(own)
     try:
         return stage.with_postgres(component, do)
     except StackError as error:
