@@ -255,11 +255,11 @@ class Probe(threading.Thread):
                 self.relapse = found
             self._over.wait(max(0.2, min(2.0, 2 * (time.monotonic() - begun))))
 
-    def end(self) -> str:
+    def end(self, patience: float) -> str:
         """Stop; what does not work now, or did not once it had worked."""
         self._over.set()
         self.join(60)
-        return self.relapse or wait(self.problem, CALM_SECONDS)
+        return self.relapse or wait(self.problem, patience)
 
 
 def wait(problem: Any, seconds: float) -> Any:
@@ -291,15 +291,20 @@ class Cure:
     def run(self, diagnosed: Played, differences: Any) -> Result:
         """The result of a cure, from the diagnosis of the broken stack."""
         wanted, by_hand = faultfile.expected_cure(self.fault, self.names), faultfile.expected_by_hand(self.fault, self.names)
-        plan = read_plan(diagnosed)
-        result = planned(plan, wanted, by_hand)
-        if plan is None or not plan["steps"] or result["wrong"]:
-            return result
-        broken = self.bench.settings()
-        cured = self._apply(plan, by_hand)
+        for last in (False, True):
+            plan = read_plan(diagnosed)
+            result = planned(plan, wanted, by_hand)
+            if plan is None or not plan["steps"] or result["wrong"]:
+                return result
+            broken = self.bench.settings()
+            cured = self._apply(plan, by_hand)
+            if not cured["stale"] or last:
+                break
+            # The stack has gone on since it was diagnosed: as the refusal says, diagnose again, and approve the new plan.
+            diagnosed = play("diagnose", self.bench.stack.name, self._options(), self.folder, REMEDIATE_SECONDS)
         after = self.bench.settings()
         other = unclean(self.healthy, broken, after, plan["steps"])
-        result.update({key: value for key, value in cured.items() if key != "why"}, clean=not other)
+        result.update({key: cured[key] for key in ("cured", "held", "recovery_seconds")}, clean=not other)
         result["cure"].update(other=other)
         result["undone"], left = self._undo(plan, broken, after, differences)
         result["cure"]["why"] = "; ".join(filter(None, [cured["why"], left]))
@@ -313,8 +318,8 @@ class Cure:
         self.open = True
         orders = {"plan": plan["path"], "approve": plan["digest"], "remediate_hold_seconds": self.hold}
         done = play("remediate", self.bench.stack.name, {**self._options(), **orders}, self.folder, REMEDIATE_SECONDS + self.hold)
-        ill = probe.end() if probe else ""
         record = done.report.get("record") or {}
+        ill = probe.end(CALM_SECONDS if record.get("result") == "held" else 0) if probe else ""
         named = {(str(cause["id"]), str(cause["component"])) for cause in done.report.get("root_causes") or []}
         due = {(one["id"], one["component"]) for one in faultfile.expected(self.fault, self.names)} - {(one["id"], one["component"]) for one in by_hand}
         why = []
@@ -329,6 +334,7 @@ class Cure:
             "held": record.get("result") == "held" and not ill,
             "recovery_seconds": probe.recovered if probe else None,
             "why": "; ".join(why),
+            "stale": not record and '"kind": "stale"' in done.last_words,
         }
 
     def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], differences: Any) -> tuple[bool | None, str]:
