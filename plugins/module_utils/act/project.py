@@ -212,6 +212,11 @@ class Project:
                 else:
                     self.run(sources, ["up", "--detach", "--no-deps", *options, service], UP_SECONDS, held=held)
 
+    def wait_idle(self, sources: Sources) -> None:
+        """Until no `up` of ours is under way, also none of a run that was killed."""
+        with self._alone(sources.folder):
+            pass
+
     @contextlib.contextmanager
     def _alone(self, folder: str) -> Iterator[int]:
         """Until an `up` of ours has ended, also one whose caller was killed: a second one would meet its containers half made."""

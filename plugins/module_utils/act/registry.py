@@ -7,9 +7,12 @@ from __future__ import annotations
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Remedy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import ConnectionSetting
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import StackEnv
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.loglevel import LogLevel
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.network import NetworkConnect
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.pools import PoolTuning
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.recreate import ComponentRecreate
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import ComponentResources
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
@@ -31,6 +34,9 @@ REMEDIES: dict[str, Remedy] = {
         CeleryScale(),
         CeleryRetry(),
         StackEnv(),
+        ConnectionSetting(),
+        ComponentRecreate(),
+        PoolTuning(),
     )
 }
 

@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, files
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview, Refused, Step
@@ -25,14 +25,20 @@ ABSENT = "(not set)"
 
 
 class StackEnv:
-    """Sets, unsets or corrects settings of a component. params: set {name: text or {"from": {"component", "setting"}}}, unset [names]."""
+    """Sets, unsets or corrects settings of a component. params: set {name: text or {"from": {"component", "setting"}}}, unset [names].
+
+    secrets: like set, values that a person gave and nobody may see; no plan holds any.
+    """
 
     name = "stack_env"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
         wanted: dict[str, str | None] = {name: wanted_value(stage, name, value) for name, value in (step.params.get("set") or {}).items()}
+        for name, value in (step.params.get("secrets") or {}).items():
+            wanted[name] = wanted_value(stage, name, value)
+            stage.mask.learn(wanted[name])
         wanted.update(dict.fromkeys(step.params.get("unset") or []))
-        return preview_settings(stage, step.component, wanted)
+        return preview_settings(stage, step.component, wanted, hidden=step.params.get("secrets") or ())
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
         return {"logs": {step.component: last_lines(stage, step.component)}}
@@ -95,10 +101,13 @@ class Change:
         return None if data is None else data.decode("utf-8", "surrogateescape")
 
 
-def preview_settings(stage: Stage, component: str, wanted: Mapping[str, str | None], texts: Mapping[str, Any] | None = None) -> Preview:
-    """What giving a component these settings (None: not set) would do."""
+def preview_settings(
+    stage: Stage, component: str, wanted: Mapping[str, str | None], texts: Mapping[str, Any] | None = None, hidden: Iterable[str] = ()
+) -> Preview:
+    """What giving a component these settings (None: not set) would do. hidden: names whose values are secret, whatever they are called."""
     copies = changeable(stage, component)
     # Case counts in the environment; a name that differs in nothing else is meant.
+    secret = {_own_name(copies[0].environment, name) for name in hidden}
     wanted = {_own_name(copies[0].environment, name): value for name, value in wanted.items()}
     if not wanted:
         raise Refused("nothing says which settings are meant", fix="give set or unset", kind="bad_option")
@@ -129,18 +138,19 @@ def preview_settings(stage: Stage, component: str, wanted: Mapping[str, str | No
             "sources": asdict(sources),
         },
         diff=[
-            shown(stage, "%s of %s, in %s" % (name, component, os.path.basename(place)), name, present[name][0], wanted[name])
+            shown(stage, "%s of %s, in %s" % (name, component, os.path.basename(place)), name, present[name][0], wanted[name], name in secret)
             for name, place in sorted(change.places.items())
         ]
         + [{"what": "container %s" % one.name, "before": "as it is", "after": "made anew"} for one in copies],
         undo=undo,
         texts=texts,
         touches=[component],
-        lasting=lasting(stage, component, change, wanted),
+        lasting=lasting(stage, component, change, wanted, secret),
     )
 
 
 def changeable(stage: Stage, component: str) -> list[Any]:
+    """The copies of a component that may be made anew."""
     found = stage.component(component)
     if found.role in FINITE:
         raise Refused("%s is a job that runs once: making it anew would run it again" % component, fix="change its settings in the project's files, and deploy")
@@ -359,9 +369,10 @@ def undo_settings(stage: Stage, record: dict[str, Any]) -> None:
 # In words ------------------------------------------------------------------------------------------------------------------
 
 
-def shown(stage: Stage, what: str, name: str, before: str | None, after: str | None) -> dict[str, str]:
+def shown(stage: Stage, what: str, name: str, before: str | None, after: str | None, secret: bool = False) -> dict[str, str]:
     """One line of a difference, without secrets."""
-    texts = [ABSENT if value is None else MASK if is_secret_name(name) and value else stage.mask.text(bare_url(value)) for value in (before, after)]
+    secret = secret or is_secret_name(name)
+    texts = [ABSENT if value is None else MASK if secret and value else stage.mask.text(bare_url(value)) for value in (before, after)]
     if texts[0] == texts[1] and before != after:
         texts[1] += " (another value)"
     return {"what": what, "before": texts[0], "after": texts[1]}
@@ -372,11 +383,11 @@ def bare_url(value: str) -> str:
     return re.sub(r"(://[^\s:/@]*:).+(?=@)", r"\1" + MASK, value, flags=re.DOTALL)
 
 
-def lasting(stage: Stage, component: str, change: Change, wanted: Mapping[str, str | None]) -> list[str]:
+def lasting(stage: Stage, component: str, change: Change, wanted: Mapping[str, str | None], secret: Iterable[str] = ()) -> list[str]:
     """What to write where the project's files come from, so that the next deploy does not bring the old value back."""
     lines = []
     for name, place in sorted(change.places.items()):
-        after = shown(stage, "", name, None, wanted[name])["after"]
+        after = shown(stage, "", name, None, wanted[name], name in secret)["after"]
         if place == change.sources.override:
             lines.append(
                 "%s keeps %s of %s: a deploy that does not name this file drops it. In your own file: services: {%s: {environment: {%s: %s}}}"
