@@ -8,6 +8,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
@@ -238,7 +239,7 @@ class CeleryConsumers:
                 "workers": crew.names,
                 "containers": sorted(one.id for one in stage.instances(crew.component)),
             },
-            state=[before, changes],
+            state=[before, changes, adding],
             diff=[{"what": "queues of %s" % name, "before": ", ".join(before[name]), "after": ", ".join(after[name])} for name in sorted(changes)],
             undo={"component": crew.component, "adding": adding, "changes": changes},
             texts={"queues": queues, "workers": crew.names, "left_alone": left_alone},
@@ -262,7 +263,7 @@ class CeleryConsumers:
 
     @staticmethod
     def _lasting(stage: Stage, component: str, after: Mapping[str, list[str]]) -> list[str]:
-        wanted = ",".join(max(after.values(), key=len))
+        wanted = ",".join(sorted({queue for names in after.values() for queue in names}))
         if not wanted:
             return ["services.%s: it consumes nothing any more, until it is restarted" % component]
         told = next((found for one in stage.instances(component) for found in [queues_told(process.command for process in one.processes)] if found), "")
@@ -273,7 +274,7 @@ class CeleryConsumers:
         return {"queues": preview.state[0]}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        self._order(stage, preview.undo["component"], preview.undo["adding"], preview.state[1])
+        self._order(stage, preview.target["component"], preview.state[2], preview.state[1])
 
     @staticmethod
     def _order(stage: Stage, component: str, adding: bool, changes: Mapping[str, list[str]]) -> None:
@@ -285,7 +286,7 @@ class CeleryConsumers:
                 obey(stage, crew, "add_consumer" if adding else "cancel_consumer", {"queue": queue}, workers)
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        return self._left(stage, preview.undo["component"], preview.undo["adding"], preview.state[1])
+        return self._left(stage, preview.target["component"], preview.state[2], preview.state[1])
 
     @staticmethod
     def _left(stage: Stage, component: str, adding: bool, changes: Mapping[str, list[str]]) -> str:
@@ -383,7 +384,7 @@ class CeleryScale:
         return Preview(
             risk=DISRUPTIVE if any(number < now for now in before.values()) else SAFE,
             target={"component": component, "workers": crew.names, "containers": sorted(one.id for one in stage.instances(component))},
-            state=[before, changes],
+            state=["processes", before, changes],
             diff=[{"what": "processes of %s" % name, "before": str(before[name]), "after": str(number)} for name in sorted(changes)],
             undo={"component": component, "processes": {name: before[name] for name in changes}},
             texts={"processes": number},
@@ -412,7 +413,7 @@ class CeleryScale:
         return Preview(
             risk=DISRUPTIVE if more < 0 else SAFE,
             target={"component": component, "containers": sorted(one.id for one in copies)},
-            state=[len(copies), number],
+            state=["replicas", len(copies), number],
             diff=[{"what": "copies of %s" % component, "before": str(len(copies)), "after": str(number)}] if more else [],
             undo={"component": component, "replicas": len(copies)},
             texts={"replicas": number},
@@ -424,13 +425,11 @@ class CeleryScale:
         )
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"before": preview.state[0], "logs": {preview.target["component"]: last_lines(stage, preview.target["component"])}}
+        return {"before": preview.state[1], "logs": {preview.target["component"]: last_lines(stage, preview.target["component"])}}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        if "processes" in preview.undo:
-            self._resize(stage, preview.undo["component"], preview.state[1])
-        else:
-            self._scale(stage, preview.undo["component"], preview.state[1])
+        what, _before, wanted = preview.state
+        (self._resize if what == "processes" else self._scale)(stage, preview.target["component"], wanted)
 
     @staticmethod
     def _resize(stage: Stage, component: str, wanted: Mapping[str, int]) -> None:
@@ -449,18 +448,18 @@ class CeleryScale:
         stage.project.run(sources, options, UP_SECONDS)
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        component = preview.undo["component"]
+        component, (what, _before, wanted) = preview.target["component"], preview.state
 
         def copies() -> str:
             running = [one for one in stage.platform.copies(component) if one.running]
-            if len(running) != preview.state[1]:
+            if len(running) != wanted:
                 return "%d copies of %s run" % (len(running), component)
             if not {one.id for one in running} <= {one.id for one in stage.instances(component)}:
                 stage.renew()
             crew = read_crew(stage, component)
             return "" if len(crew.names) >= len(running) and not crew.silent else "%s does not answer yet" % (", ".join(crew.silent) or component)
 
-        return self._sizes(stage, component, preview.state[1]) if "processes" in preview.undo else stage.wait(copies, READY_SECONDS, 1.0)
+        return self._sizes(stage, component, wanted) if what == "processes" else stage.wait(copies, READY_SECONDS, 1.0)
 
     @staticmethod
     def _sizes(stage: Stage, component: str, wanted: Mapping[str, int]) -> str:
@@ -594,15 +593,15 @@ class CeleryRetry:
         server, database = preview.target["results"]
         for identity, done, queue in preview.state:
             key = crew.prefix + RESULT + identity
-            text = at_redis(stage, server, lambda client, key=key, done=done: claim(client, key, done), database=database)
+            text = at_redis(stage, server, partial(claim, key=key, done=done), database=database)
             if text is None:
                 continue  # somebody else was faster, or it has succeeded meanwhile
             result = json.loads(text)
             message = connect_celery.task_message(result["name"], identity, result["args"], result["kwargs"], queue)
             try:
-                at_redis(stage, crew.server, lambda client, queue=queue, message=message: client.lpush(crew.prefix + queue, message), database=crew.database)
+                at_redis(stage, crew.server, partial(_push, key=crew.prefix + queue, text=message), database=crew.database)
             except StackError:
-                at_redis(stage, server, lambda client, key=key, text=text: client.set(key, text, keepttl=True), database=database)
+                at_redis(stage, server, partial(_keep, key=key, text=text), database=database)
                 raise
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
@@ -711,6 +710,14 @@ def claim(client: Any, key: str, done: str) -> str | None:
             return str(text)
         except redis.exceptions.WatchError:
             return None
+
+
+def _push(client: Any, key: str, text: str) -> None:
+    client.lpush(key, text)
+
+
+def _keep(client: Any, key: str, text: str) -> None:
+    client.set(key, text, keepttl=True)
 
 
 def _raised(result: Mapping[str, Any]) -> str:

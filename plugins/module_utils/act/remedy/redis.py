@@ -726,6 +726,8 @@ class RedisPassword:
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         for identity in preview.target["containers"]:
             stage.platform.restart(identity)
+        # Its address may be another one now.
+        stage.renew()
         problem = self.verify(stage, step, preview)
         if problem:
             raise StackError(problem, kind="not_verified")
