@@ -108,7 +108,10 @@ ERRORS = library.exceptions
         (ERRORS.ResponseError("BUSY Redis is busy running a script. You can only call SCRIPT KILL"), "busy"),
         (ERRORS.ResponseError("DB index is out of range"), "database"),
         (ERRORS.ConnectionError("Connection closed by server."), "reset"),
-        (ERRORS.ResponseError("DENIED Redis is running in protected mode because"), "denied"),
+        (
+            ERRORS.ResponseError("DENIED Redis is running in protected mode because no password is set for the default user."),
+            "denied",
+        ),
         (ERRORS.NoPermissionError("this user has no permissions"), "denied"),
         (ERRORS.InvalidResponse("Protocol Error: b'SSH-2.0'"), "protocol"),
     ],

@@ -200,6 +200,9 @@ def explain(error: BaseException, target: RedisTarget, timeout: float) -> StackE
 
 def _explain_text(text: str, error: BaseException, place: str, target: RedisTarget) -> StackError:
     upper = text.upper()
+    # It also says that no password is set.
+    if "PROTECTED MODE" in upper:
+        return StackError("%s is in protected mode: it answers only on its own machine" % place, kind="denied")
     if "NOAUTH" in upper or "AUTHENTICATION REQUIRED" in upper:
         return StackError("%s wants a password and none was given" % place, kind="auth_required")
     if "WITHOUT ANY PASSWORD" in upper or "NO PASSWORD IS SET" in upper:
@@ -214,8 +217,6 @@ def _explain_text(text: str, error: BaseException, place: str, target: RedisTarg
         return StackError("%s is busy with a script and refuses everything else" % place, kind="busy", fix="SCRIPT KILL, or FUNCTION KILL")
     if "DB INDEX" in upper or "INVALID DATABASE" in upper:
         return StackError("%s has no database number %d" % (place, target.database), kind="database")
-    if "PROTECTED MODE" in upper:
-        return StackError("%s is in protected mode: it answers only on its own machine" % place, kind="denied")
     if upper.startswith("NOPERM") or isinstance(error, redis.exceptions.NoPermissionError):
         return StackError("%s: this account may not do that" % place, kind="denied")
     if "CONNECTION CLOSED" in upper or "CLOSED BY SERVER" in upper:
