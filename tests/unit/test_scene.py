@@ -43,6 +43,20 @@ def test_component_at(what, client, host, kind, expected):
     assert (found.id if found else None) == expected
 
 
+ADDRESSES = [
+    ("its own", "api", "10.0.0.2"),
+    ("of the one whose network it shares", "kv", "10.0.0.2"),
+    ("the host's", "one", "127.0.0.1"),
+    ("none", "lost", ""),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "expected"), ADDRESSES, ids=[case[0] for case in ADDRESSES])
+def test_address_of(what, name, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: [*SHOP, part("lost", "api")]), Mask(), Options())
+    assert scene.address_of(next(component for component in scene.components if component.id == name).instances[0]) == expected
+
+
 ENVIRONMENTS = [
     ("a start script that becomes the program", [(7, 1)], {7: {"A": "script"}}, "script"),
     ("a start script that stays", [(7, 1), (8, 7)], {7: {"A": "given"}, 8: {"A": "script"}}, "script"),

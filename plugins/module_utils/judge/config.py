@@ -146,7 +146,7 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
     severity = WARNING if fact["kind"] in ("llm", "http") else CRITICAL
     why = why_unseen(fact["resolves"])
     if why:
-        return Unseen("config.host_unresolved", client, why["reason"])
+        return Unseen("config.host_unresolved", client, why["reason"], why["fix"])
     if server and not view.runs(seen, server):
         return None  # the server itself is judged
     if server and view.is_starting(seen, server, limits) and not fact.get("connects"):

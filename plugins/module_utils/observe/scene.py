@@ -216,6 +216,13 @@ class Scene:
     def is_component(self, name: str) -> bool:
         return any(component.id == name for component in self.components)
 
+    def address_of(self, one: Instance) -> str:
+        """Where this host reaches an instance: at its own address or that of the one whose network it shares; "" when there is none."""
+        other = next((copy for component in self.components for copy in component.instances if one.home_network == "container:" + copy.id), one)
+        if other.home_network == "host":
+            return "127.0.0.1"
+        return next((str(seat["address"]) for seat in other.networks.values() if seat["address"]), "")
+
     def addresses_of(self, name: str) -> list[str]:
         """Where a component's running instances stand."""
         return [address for address, component in self.addresses().items() if component == name]

@@ -16,7 +16,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE,
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import observe_celery
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import SERVERS, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, SERVERS, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
@@ -25,6 +25,7 @@ SELDOM_CLIENTS = ("beat", "flower")
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 # Why another way to the same server may do, and why another account may.
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
+HIDDEN = ("what stands at localhost inside the container cannot be seen from here", "hidden")
 NOT_LET_IN = ("auth", "auth_required", "role_missing", "too_many_clients", "database_missing", "no_hba")
 
 Answer = TypeVar("Answer")
@@ -168,6 +169,11 @@ class Servers:
         enter = self.scene.platform.enter(place)
         if enter is not None:
             enter()
+        elif (address or host) in LOOPBACK:
+            # This host's own is another one.
+            address = self.scene.address_of(place)
+            if not address:
+                raise StackError(*HIDDEN, fix="run as root")
         if not address:
             found = self.scene.platform.resolve(place, host, self.scene.options.timeout / 2, inside=enter is not None)
             if not found and server.instance is not None:
@@ -275,15 +281,20 @@ class Servers:
     def _ask_by_any_way(self, server: Server, target: Target, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
         """From where the client stands; and where its own setting does not lead to the server, from beside the server."""
         facts: dict[str, Any] = {}
+        why: dict[str, Any] | None = None
         for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
             try:
                 with turn(server.instance.id if server.instance else server.component, self.scene.options.timeout / 2):
                     facts = ask(target, self.go(server, way))
             except StackError as error:
-                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
+                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))}
             why = why_unseen(facts.get("answers"))
             if why is None or why["kind"] not in NO_WAY:
                 break
+        outside = server.instance is not None and self.scene.platform.enter(server.instance) is None
+        if outside and target.host in LOOPBACK and why and why["kind"] in ("refused", "denied"):
+            # It may be there for its neighbours only.
+            facts = {"component": server.component, "answers": unseen(*HIDDEN, fix="run as root")}
         return facts
 
     def _compare_accounts(self, server: Server, good: Target, refused: list[Target], kind: str) -> list[dict[str, Any]]:
@@ -335,7 +346,7 @@ class Servers:
                     server.component, where_broker, self.scene.mask, self.scene.options.timeout * 0.8, expected_workers=len(expected) or None
                 )
             except StackError as error:
-                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind)}
+                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))}
             why = why_unseen(facts.get("answers"))
             if why is None or why["kind"] not in ("auth", "auth_required"):
                 break

@@ -97,7 +97,9 @@ class Ways:
         if not ports:
             return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0}
         enter = self.scene.platform.enter(one)
-        address = "127.0.0.1" if enter is not None else next((seat["address"] for seat in one.networks.values() if seat["address"]), "127.0.0.1")
+        address = "127.0.0.1" if enter is not None else self.scene.address_of(one)
+        if not address:
+            return {"component": component.id, "answers": unseen("it has no address that this host could reach", kind="hidden", fix="run as root"), "port": 0}
         facts: dict[str, Any] = {}
         for port in ports[:3]:
             facts = observe_http(
