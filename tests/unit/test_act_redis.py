@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The pure choices of the remedies for Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import (
+    agrees,
+    choose_config,
+    common_password,
+    data_danger,
+    ended_with,
+    memory_bytes,
+    parse_folder,
+    save_cause,
+    saves,
+    start_of,
+)
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+
+MIB = 1 << 20
+ROOM = {"most": 384 * MIB, "why": "75 % of its container's 512 MiB"}
+FACTS = {"used": 100 * MIB, "maxmemory": 100 * MIB, "maxmemory-policy": "noeviction", "broker": False}
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "room", "wanted"),
+    [
+        ({"maxmemory": "grow"}, {}, {}, {"maxmemory": 160 * MIB}),
+        ({"maxmemory": "grow"}, {"used": 200 * MIB}, {}, {"maxmemory": 304 * MIB}),
+        ({"maxmemory": "grow"}, {"used": 101 * MIB}, {}, {"maxmemory": 160 * MIB}),
+        ({"maxmemory": "grow"}, {"used": 79 * MIB}, {}, {}),
+        ({"maxmemory": "grow"}, {}, {"most": 130 * MIB}, {"maxmemory": 130 * MIB}),
+        ({"maxmemory": 200 * MIB}, {}, {}, {"maxmemory": 200 * MIB}),
+        ({"maxmemory": 200 * MIB}, {}, {"most": None}, {"maxmemory": 200 * MIB}),
+        ({"maxmemory": 100 * MIB}, {"used": 10 * MIB}, {}, {}),
+        ({"maxmemory_policy": "allkeys-lru"}, {}, {}, {"maxmemory-policy": "allkeys-lru"}),
+        ({"maxmemory_policy": "noeviction"}, {"broker": True, "maxmemory-policy": "allkeys-lru"}, {}, {"maxmemory-policy": "noeviction"}),
+    ],
+)
+def test_a_configuration_is_chosen(asked, facts, room, wanted):
+    assert choose_config(asked, {**FACTS, **facts}, {**ROOM, **room}, 80.0) == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "room", "said"),
+    [
+        ({}, {}, {}, "nothing says"),
+        ({"maxmemory": "grow"}, {"maxmemory": 0}, {}, "no limit that could grow"),
+        ({"maxmemory": "grow"}, {"used": 380 * MIB, "maxmemory": 384 * MIB}, {}, "no room to grow"),
+        ({"maxmemory": "grow"}, {}, {"most": 110 * MIB}, "no room to grow"),
+        ({"maxmemory": "grow"}, {}, {"most": None, "why": "the server runs elsewhere"}, "runs elsewhere"),
+        ({"maxmemory": 101 * MIB}, {}, {}, "are used already"),
+        ({"maxmemory": 400 * MIB}, {}, {}, "75 %"),
+        ({"maxmemory": 0}, {}, {}, "without a limit"),
+        ({"maxmemory_policy": "none"}, {}, {}, "no policy none"),
+        ({"maxmemory_policy": "volatile-ttl"}, {"broker": True}, {}, "broker"),
+    ],
+)
+def test_a_configuration_is_refused(asked, facts, room, said):
+    with pytest.raises(Refused, match=said):
+        choose_config(asked, {**FACTS, **facts}, {**ROOM, **room}, 80.0)
+
+
+@pytest.mark.parametrize(("text", "size"), [("256mb", 256 * MIB), ("1gb", 1024 * MIB), ("1g", 10**9), ("10 kb", 10240), ("77", 77), ("many", 0), ("", 0)])
+def test_sizes_as_redis_writes_them(text, size):
+    assert memory_bytes(text) == size
+
+
+# What it is started with
+
+FILES = {
+    "/etc/redis.conf": 'include /run/auth.conf\nsave 300 10\nsave 60 1000\nmaxmemory 128mb\n# requirepass no\nlogfile ""\n',
+    "/run/auth.conf": 'requirepass "two words"\n',
+    "/start.sh": "#!/bin/sh\nexec redis-server /etc/redis.conf\n",
+    "/run/secrets/pass": "from-the-file\n",
+    "/no-save.conf": 'save ""\nappendonly no\n',
+    "/aof.conf": 'save ""\nappendonly yes\n',
+    "/open.conf": "port 6379\n",
+}
+
+
+def start(*command, environment=None, secrets=()):
+    return start_of(list(command), environment or {}, secrets, FILES.get)
+
+
+@pytest.mark.parametrize(
+    ("command", "certain", "password", "persists"),
+    [
+        (("redis-server", "--requirepass", "abc", "--save", "3600 1"), True, "abc", True),
+        (("docker-entrypoint.sh", "redis-server"), True, None, True),
+        (("docker-entrypoint.sh", "--requirepass", "abc"), True, "abc", True),
+        (("docker-entrypoint.sh", "valkey-server", "--save", ""), True, None, False),
+        (("redis-server", "--save", "", "--appendonly", "yes"), True, None, True),
+        (("redis-server", "--requirepass=abc"), True, "abc", True),
+        (("redis-server", "/etc/redis.conf"), True, "two words", True),
+        (("redis-server", "/etc/redis.conf", "--requirepass", "abc"), True, "abc", True),
+        (("redis-server", "/no-save.conf"), True, None, False),
+        (("redis-server", "/aof.conf"), True, None, True),
+        (("redis-server", "/missing.conf"), False, None, False),
+        (("/start.sh",), False, "two words", True),
+    ],
+)
+def test_the_start_is_read(command, certain, password, persists):
+    found = start(*command)
+    said = found.words("requirepass")
+    assert (found.certain, " ".join(said[0]) if said else None, saves(found)) == (certain, password, persists)
+
+
+def test_where_a_setting_stands():
+    assert start("redis-server", "/etc/redis.conf").words("maxmemory") == (["128mb"], "/etc/redis.conf")
+    assert start("redis-server", "/etc/redis.conf", "--maxmemory", "1gb").words("maxmemory") == (["1gb"], "command line")
+
+
+@pytest.mark.parametrize(
+    ("found", "password", "where"),
+    [
+        (start("redis-server", "--requirepass", "abc"), "abc", "command line"),
+        (start("redis-server"), "", "start (no password)"),
+        (start("redis-server", "/etc/redis.conf"), "two words", "/run/auth.conf"),
+        (start("/start.sh", secrets=["/run/secrets/pass"]), "from-the-file", "secret pass"),
+        (start("/start.sh", environment={"REDIS_PASSWORD": "abc"}), "abc", "secret REDIS_PASSWORD"),
+    ],
+)
+def test_the_start_agrees_with_the_clients(found, password, where):
+    assert agrees(found, password) == where
+
+
+@pytest.mark.parametrize(
+    ("found", "password", "said"),
+    [
+        (start("redis-server", "--requirepass", "abc"), "other", "command line"),
+        (start("redis-server", "--requirepass", "abc"), "", "command line"),
+        (start("redis-server"), "abc", "no password"),
+        (start("redis-server", "--aclfile", "/users.acl"), "abc", "access control list"),
+        (start("/start.sh", secrets=["/run/secrets/pass"]), "abc", "is not what its clients have"),
+        (start("/start.sh"), "abc", "cannot be told"),
+        (start("redis-server", "/missing.conf"), "abc", "missing.conf"),
+    ],
+)
+def test_the_start_does_not_agree(found, password, said):
+    with pytest.raises(Refused, match=said) as refused:
+        agrees(found, password)
+    assert password not in str(refused.value) or not password
+
+
+def client(component, password, user=""):
+    return Target(component, "REDIS_URL", "process", "redis", user=user, password=password)
+
+
+def test_the_clients_password():
+    assert common_password([client("api", "abc"), client("worker", "abc")]) == "abc"
+    assert common_password([client("api", "")]) == ""
+    with pytest.raises(Refused, match=r"api \(REDIS_URL\)") as refused:
+        common_password([client("api", "se-cret-1"), client("worker", "se-cret-2"), client("beat", "")])
+    assert "se-cret" not in str(refused.value) and "beat (REDIS_URL): no password" in refused.value.message
+    with pytest.raises(Refused, match="access control list"):
+        common_password([client("api", "abc", user="app")])
+    with pytest.raises(Refused, match="no client"):
+        common_password([])
+
+
+SAVED, FAILED = "1:M # DB saved on disk", "9:C # Failed opening the temp RDB file: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("command", "main", "log", "used", "grace", "said"),
+    [
+        (("redis-server",), "redis-server *:6379", [], 50 * MIB, 10, ""),
+        (("redis-server",), "/usr/bin/tini -- redis-server", [FAILED, SAVED], 50 * MIB, 10, ""),
+        (("redis-server", "--save", ""), "redis-server *:6379", [], MIB, 10, "no save points"),
+        (("redis-server",), "sh -c redis-server", [], MIB, 10, "first process is sh"),
+        (("redis-server",), "", [], MIB, 10, "not known"),
+        (("redis-server",), "redis-server *:6379", [SAVED, FAILED], MIB, 10, "last save failed"),
+        (("redis-server",), "redis-server *:6379", [], 4096 * MIB, 10, "longer to save"),
+    ],
+)
+def test_whether_a_restart_loses_data(command, main, log, used, grace, said):
+    found = data_danger(start(*command), main, log, used, grace)
+    assert said in found if said else found == ""
+
+
+# A save that fails
+
+PLACE = {"path": "/data", "mode": 0o555, "owner": 101, "uid": 101, "size": 1000 * MIB, "free": 900 * MIB, "read_only": False}
+SAVE = {"used": 50 * MIB, "save_bytes": 50 * MIB}
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "host", "modes"),
+    [
+        ({}, FAILED, {}, [["/data", "0555", "0755"]]),
+        ({"mode": 0o500}, FAILED, {}, [["/data", "0500", "0700"]]),
+        ({"mode": 0o755}, FAILED, {}, []),
+        ({"uid": 0, "owner": 5}, "", {}, []),
+        ({"mode": 0o755}, "Can't save in background: fork: Cannot allocate memory", {"MemAvailable": 900 * MIB}, []),
+    ],
+)
+def test_the_cause_of_a_failing_save(place, words, host, modes):
+    assert save_cause([{**PLACE, **place}], words, SAVE, host)["modes"] == modes
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "host", "said"),
+    [
+        ({"owner": 0}, FAILED, {}, "is not guessed"),
+        ({"mode": 0o455}, FAILED, {}, "more than its owner's right"),
+        ({"read_only": True}, "Read-only file system", {}, "mounted read-only"),
+        ({"free": 0}, "", {}, "is full"),
+        ({"mode": 0o755, "free": 20 * MIB}, "Write error: No space left on device", {}, "20 MiB free of 1000 MiB"),
+        ({"mode": 0o755}, "Can't save in background: fork: Cannot allocate memory", {"MemAvailable": 10 * MIB}, "50 MiB are used, 10 MiB are free"),
+    ],
+)
+def test_causes_that_are_no_matter_of_a_lost_right(place, words, host, said):
+    with pytest.raises(Refused, match=said):
+        save_cause([{**PLACE, **place}], words, SAVE, host)
+
+
+def test_a_folder_as_root_sees_it():
+    text = "555 101\n101\n/dev/sda1 1000 300 700 30% /data\nat / rw,relatime\nat /data rw,relatime\nat /data/deep ro\n"
+    assert parse_folder("/data", text) == {
+        "path": "/data",
+        "mode": 0o555,
+        "owner": 101,
+        "uid": 101,
+        "size": 1000 * 1024,
+        "free": 700 * 1024,
+        "read_only": False,
+    }
+    assert parse_folder("/data/deep/er", text)["read_only"] is True
+    assert parse_folder("/data", "stat: not found\n") is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["worker ready", "CRITICAL Unrecoverable error: MISCONF Redis is configured to save", "bye"], True),
+        (["error: MISCONF", *["error: something else"] * 6], False),
+        (["all is well"], False),
+        ([], False),
+    ],
+)
+def test_the_last_words_of_a_client(lines, found):
+    assert ended_with(lines, "MISCONF") is found
