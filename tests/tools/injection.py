@@ -35,8 +35,8 @@ FLOOD = "export:chunk:"  # the keys with which a fault floods Redis
 STRAY = "gameday-stray-"  # containers that belong to no stack
 CURES = "*aiops-runbook*"  # files that a cure may leave beside the project's own
 UNREAD = "unread"  # what stands for the settings of a server that does not tell them
-# Of one container only, or of the way in which it came about.
-PASSING_LABELS = ("com.docker.compose.replace", "com.docker.compose.container-number", "com.docker.compose.image")
+# Of one container only, or of the way in which it came about (up --no-deps leaves the dependencies out of both).
+PASSING_LABELS = tuple("com.docker.compose." + name for name in ("replace", "container-number", "image", "config-hash", "depends_on"))
 
 STEP: dict[str, Callable[..., None]] = {}
 UNDO: dict[str, Callable[..., None]] = {}
