@@ -23,7 +23,7 @@ class ComponentStart:
 
     def preview(self, stage: Stage, step: Step) -> Preview:
         down = [one for one in stage.instances(step.component) if not one.running and one.state != "restarting"]
-        fallen = [one for one in self._fallen(stage, step.component, down)] if step.params.get("dependents", True) else []
+        fallen = self._fallen(stage, step.component, down) if step.params.get("dependents", True) else []
         order = [(step.component, one) for one in down] + fallen
         return Preview(
             risk=SAFE,
