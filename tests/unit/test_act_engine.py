@@ -94,7 +94,9 @@ def stage(tmp_path):
 @pytest.fixture
 def use(monkeypatch, stage):
     """Let every step be this pretender's; no pause."""
-    monkeypatch.setattr(engine.time, "sleep", lambda _seconds: None)
+    clock = [0.0]
+    monkeypatch.setattr(engine.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(engine.time, "monotonic", lambda: clock[0])
 
     def choose(**options):
         remedy = Pretender(stage, **options)
@@ -186,9 +188,17 @@ def test_a_graver_illness_after_the_cure_takes_it_back(stage, use) -> None:
     use()
     wanted = entries(stage, "redis")
     worse = [Finding("http.unreachable", "api", CRITICAL)]
-    stage.looks = [[ILL], [], worse, worse, worse]
+    stage.looks = [[ILL], [], worse]
     record = apply(stage, wanted)
     assert record["result"] == "failed" and "http.unreachable@api" in record["steps"][0]["error"]
+
+
+def test_what_the_illness_left_behind_does_not_speak_against_the_cure(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    worse = [Finding("container.crashed", "worker", CRITICAL)]
+    stage.looks = [[ILL], [], *[worse] * 10, []]
+    assert apply(stage, wanted)["result"] == "held"
 
 
 def test_not_to_be_able_to_look_is_no_cure(stage, use) -> None:

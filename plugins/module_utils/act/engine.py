@@ -18,6 +18,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICA
 
 # Between two looks while a post-check is held.
 PAUSE_SECONDS = 2.0
+# For how long a cured finding must be back, and a new one be there, to count.
+BACK_SECONDS = 4.0
+NEW_SECONDS = 30.0
 # What a stack may need until a cured finding is gone: a pool that reconnects, a health check's interval.
 CLEAR_SECONDS = 90.0
 
@@ -212,17 +215,25 @@ class Run:
         return still_there([step.finding], findings, unseen)
 
     def _held(self, steps: list[Step], before: set[str]) -> str:
-        """Look again and again until the post-check has held; what broke it, in words."""
+        """Look again and again until the post-check has held; what broke it, in words.
+
+        One look may meet a passing moment (a container that is being made, a busy processor), and what ended in the last seconds of the
+        illness is told for a while: a problem counts when it stays, a new one when it stays for longer.
+        """
         cured = [step.finding for step in steps if step.finding]
         end = time.monotonic() + self.hold_seconds
-        problem, strikes = "", 0
+        first: dict[str, float] = {}
         while True:
             _seen, findings, unseen = self.stage.judge()
-            problem = still_there(cured, findings, unseen) or graver(before, findings)
-            # One look may meet a passing moment (a container that is being made, a busy processor): two in a row do not.
-            strikes = strikes + 1 if problem else 0
-            if strikes >= 3 or (not problem and time.monotonic() >= end):
-                return problem
+            now = time.monotonic()
+            back, new = still_there(cured, findings, unseen), graver(before, findings)
+            first = {problem: first.get(problem, now) for problem in (back, new) if problem}
+            if back and now - first[back] >= BACK_SECONDS:
+                return back
+            if new and (now - first[new] >= NEW_SECONDS or now >= end + 3 * NEW_SECONDS):
+                return new
+            if not first and now >= end:
+                return ""
             time.sleep(PAUSE_SECONDS)
 
     def _take_back(self, remedy: Remedy, step: Step, entry: dict[str, Any]) -> None:
