@@ -150,7 +150,8 @@ class Project:
         if not self.labels(service).get(LABEL + "depends_on"):
             return False
         services = document.get("services") or {}
-        below, left = set(), [service]
+        below: set[str] = set()
+        left = [service]
         while left:
             found = set((services.get(left.pop()) or {}).get("depends_on") or {}) - below - {service}
             below |= found
@@ -263,7 +264,7 @@ def changed_override(content: str | None, service: str, environment: dict[str, s
     entry = document.setdefault("services", {}).setdefault(service, {})
     for name, value in (environment or {}).items():
         settings = entry.setdefault("environment", {})
-        settings[name] = value if value in (None, RESET) else escaped(value)
+        settings[name] = value if value is None or value == RESET else escaped(value)
     for key, value in (definition or {}).items():
         entry[key] = value
     return json.dumps(document, indent=2, sort_keys=True).replace(json.dumps(RESET), RESET) + "\n"
