@@ -81,7 +81,7 @@ options:
     default: en
   plan:
     description:
-      - Make a plan of remedies for the root causes: previewed on the stack as it is, with a digest that approves exactly them
+      - Make a plan of remedies for the root causes, previewed on the stack as it is, with a digest that approves exactly them
         (M(aiops.runbook.stack_remediate)). Nothing is changed by it.
     type: bool
     default: true

@@ -33,7 +33,9 @@ def test_by_title(title, told) -> None:
 
 
 def test_only_outsiders_that_idle_are_chosen() -> None:
-    titles = ["postgres: shop shop %s idle" % who for who in ("172.18.0.1(1)", "172.18.0.5(2)", "[local]")] + ["postgres: shop shop 172.18.0.1(3) idle in transaction"]
+    titles = ["postgres: shop shop %s idle" % who for who in ("172.18.0.1(1)", "172.18.0.5(2)", "[local]")] + [
+        "postgres: shop shop 172.18.0.1(3) idle in transaction"
+    ]
     sessions = [{**by_title(title), "pid": number, "backend_start": ""} for number, title in enumerate(titles)]
     chosen, _spared = choose(sessions, {"outsiders": True, "state": "idle"}, Around(insiders={"172.18.0.5"}))
     assert [one["pid"] for one in chosen] == [0]

@@ -123,6 +123,7 @@ URLS = [
     ("an @ in the old password", "postgresql://u:p@ss@h/db", {"password": "x"}, "postgresql://u:x@h/db"),
     ("no port yet", "redis://cache/0", {"port": 6380}, "redis://cache:6380/0"),
     ("no account yet", "redis://cache:6379/0", {"password": "x"}, "redis://:x@cache:6379/0"),
+    ("no password any more", "redis://:x@cache:6379/0", {"password": ""}, "redis://cache:6379/0"),
     ("no path", "http://llm:8080", {"host": "model"}, "http://model:8080"),
     ("an IPv6 address", "redis://[::1]:6379/0", {"host": "cache"}, "redis://cache:6379/0"),
     ("several hosts are left alone", "postgresql://u:p@a:1,b:2/db", {"host": "c"}, "postgresql://u:p@a:1,b:2/db"),

@@ -64,7 +64,9 @@ def test_a_leak_is_for_the_code() -> None:
 
 
 def test_servers_come_before_those_who_use_them_and_notes_do_not_count() -> None:
-    steps, _hand = plan.propose(model(root("container.not_running", "api"), root("container.not_running", "db"), root("container.paused", "cache", severity="info")))
+    steps, _hand = plan.propose(
+        model(root("container.not_running", "api"), root("container.not_running", "db"), root("container.paused", "cache", severity="info"))
+    )
     assert [(step["number"], step["component"]) for step in steps] == [(1, "db"), (2, "api")]
 
 

@@ -75,7 +75,9 @@ class Run:
             except Refused as error:
                 if self.settled:
                     said = ", ".join("%s of %s: %s" % (one["run"], one["by"], one["result"]) for one in self.settled)
-                    raise Refused("a run had died in the middle (%s); %s" % (said, error.message), fix="diagnose again, and approve the new plan", kind="stale") from error
+                    raise Refused(
+                        "a run had died in the middle (%s); %s" % (said, error.message), fix="diagnose again, and approve the new plan", kind="stale"
+                    ) from error
                 raise
             self._refuse_beyond(plan, list(previews.values()))
             if not any(preview.changed for preview in previews.values()):
@@ -101,7 +103,9 @@ class Run:
             settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": done["result"]})
             stuck = [step["by_hand"] for step in done["steps"] if step["result"] == "failed"]
             if stuck:
-                raise Refused("the run %s died in the middle and cannot be taken back: %s" % (journal.name, "; ".join(stuck)), fix="do that by hand", kind="unfinished")
+                raise Refused(
+                    "the run %s died in the middle and cannot be taken back: %s" % (journal.name, "; ".join(stuck)), fix="do that by hand", kind="unfinished"
+                )
         if settled:
             self.stage.renew()
         return settled
@@ -162,7 +166,13 @@ class Run:
                 if touched:
                     self.stage.renew()
                 preview = remedy.preview(self.stage, step) if touched else previews[step.number]
-                entry.update(risk=preview.risk, diff=_masked(self.stage, preview)["diff"], lasting=preview.lasting, touches=preview.touches, can_undo=preview.undo is not None)
+                entry.update(
+                    risk=preview.risk,
+                    diff=_masked(self.stage, preview)["diff"],
+                    lasting=preview.lasting,
+                    touches=preview.touches,
+                    can_undo=preview.undo is not None,
+                )
                 entry["result"] = self._one(remedy, step, preview, step.finding.split("#")[0] not in later)
                 touched.update(preview.touches)
             except StackError as error:

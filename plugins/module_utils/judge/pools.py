@@ -57,6 +57,7 @@ def pool_exhausted(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         server = (seen.get("servers") or {}).get(pool["server"])
         yield _judge_pool(pool, server, limits)
 
+
 # SQLAlchemy's own pool_size and max_overflow, together.
 LIBRARY_DEFAULT = 15
 

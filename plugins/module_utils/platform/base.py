@@ -102,6 +102,8 @@ class Platform(Protocol):
     """The questions that both platforms answer. Every call is bounded in time; a failure is a StackError."""
 
     name: str
+    # What the platform calls the stack: the Compose project.
+    project: str
 
     def identity(self) -> dict[str, Any]:
         """What the stack is, for plans to compare again: engine id and project, or cluster and namespace uid."""

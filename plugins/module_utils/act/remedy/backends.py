@@ -14,7 +14,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect import names
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 # "postgres: shop shop 172.18.0.1(43886) idle in transaction", with cluster_name before the account where one is set.
-TITLE = re.compile(r"postgres: (?:[^:]+: )?(?P<user>\S+) (?P<database>\S+) (?:(?P<address>[\da-fA-F.:]+)\((?P<port>\d+)\)|\[local\]) (?P<state>idle in transaction|idle)\b")
+TITLE = re.compile(
+    r"postgres: (?:[^:]+: )?(?P<user>\S+) (?P<database>\S+) (?:(?P<address>[\da-fA-F.:]+)\((?P<port>\d+)\)|\[local\]) (?P<state>idle in transaction|idle)\b"
+)
 
 
 class Backends:
@@ -27,10 +29,18 @@ class Backends:
         """As act/remedy/sessions.py reads them; backend_start is the process's own start, pid its number on the host."""
         found = []
         for instance in self._stage.component(self._component).running:
+            superusers = {"postgres", instance.environment.get("POSTGRES_USER")}
             for process in self._stage.platform.processes(instance):
                 session = by_title(process.command)
                 if session is not None and namespace.can_enter(process.pid, instance.id):
-                    found.append({**session, "pid": process.pid, "backend_start": "%s %s" % (_started(process.pid), session["port"])})
+                    found.append(
+                        {
+                            **session,
+                            "pid": process.pid,
+                            "superuser": session["user"] in superusers,
+                            "backend_start": "%s %s" % (_started(process.pid), session["port"]),
+                        }
+                    )
         return found
 
     def end(self, wanted: Iterable[list[Any]]) -> None:

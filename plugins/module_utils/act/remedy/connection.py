@@ -272,14 +272,15 @@ class Right:
 
     def _with_password(self, wanted: Target, server: Component | None, why: StackError) -> tuple[Target, StackError | None]:
         """The first password that the same user has elsewhere, and that is let in; two are tried at most, so that no lock-out is provoked."""
-        known = [twin.password for twin in self.twins if twin.user == wanted.user and twin.password]
+        # A Redis without a password refuses who gives one.
+        known = [twin.password for twin in self.twins if twin.user == wanted.user and (twin.password or self.kind == "redis")]
         if server is not None and server.running:
             environment = server.running[0].environment
             if self.kind == "postgres" and (environment.get("POSTGRES_USER") or "postgres") == wanted.user:
-                known.append(environment.get("POSTGRES_PASSWORD") or "")
+                known += [environment["POSTGRES_PASSWORD"]] if environment.get("POSTGRES_PASSWORD") else []
             if self.kind == "redis" and not wanted.user:
-                known.append(_required_password(server.running[0]))
-        candidates = [one for one in dict.fromkeys(known) if one and one != wanted.password][:2]
+                known += _required_password(server.running[0])
+        candidates = [one for one in dict.fromkeys(known) if one != wanted.password][:2]
         for password in candidates:
             self.stage.mask.learn(password)
             better = replace(wanted, password=password)
@@ -378,10 +379,11 @@ class Right:
         return Answer(given.password_file, {}, path=mount["source"], content=wanted.password, proof=proof)
 
 
-def _required_password(one: Instance) -> str:
+def _required_password(one: Instance) -> list[str]:
     """The password that a Redis was started with, as far as its command tells."""
     words = [word for text in one.command for word in text.split()]
-    return next((words[place + 1].strip("'\"") for place, word in enumerate(words[:-1]) if word == "--requirepass" and "$" not in words[place + 1]), "")
+    found = [word.strip("'\"") for place, word in enumerate(words) if place and words[place - 1] == "--requirepass"]
+    return [word for word in found if word and "$" not in word][:1]
 
 
 # Text ----------------------------------------------------------------------------------------------------------------------
@@ -425,8 +427,8 @@ def changed_url(url: str, host: str | None = None, port: int | None = None, pass
         return url
     user, secret = match.group("user"), match.group("secret") or ""
     if password is not None:
-        user, secret = user or "", ":" + quote(password, safe="")
-    account = "" if user is None else user + secret + "@"
+        user, secret = user or "", ":" + quote(password, safe="") if password else ""
+    account = user + secret + "@" if user or secret else ""
     return "".join(
         [
             match.group("scheme"),
