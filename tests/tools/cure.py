@@ -285,6 +285,7 @@ class Cure:
     healthy: Mapping[str, Any]
     folder: Path
     hold: float
+    made_anew: list[str] = field(default_factory=list)  # components that have read their settings anew, which no undo takes back
     open: bool = False  # something was begun and is not taken back
     parts: dict[str, float] = field(default_factory=dict)
 
@@ -316,6 +317,7 @@ class Cure:
         if probe:
             probe.start()
         self.open = True
+        self.made_anew = [step["component"] for step in plan["steps"] if step["remedy"] == "component_recreate"]
         orders = {"plan": plan["path"], "approve": plan["digest"], "remediate_hold_seconds": self.hold}
         done = play("remediate", self.bench.stack.name, {**self._options(), **orders}, self.folder, REMEDIATE_SECONDS + self.hold)
         record = done.report.get("record") or {}

@@ -243,8 +243,11 @@ def rebuild(bench: Any, reason: str) -> None:
     ctl.up(bench.stack)
 
 
-def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any]) -> str:
-    """Take the fault back and compare the stack with what it was; what is wrong with it now, in words."""
+def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any], made_anew: Iterable[str] = ()) -> str:
+    """Take the fault back and compare the stack with what it was; what is wrong with it now, in words.
+
+    made_anew: services that a cure gave the present settings, which the healing has changed: they read them once more.
+    """
     import ctl
 
     problems = []
@@ -254,6 +257,8 @@ def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any]) -> str:
         problems.append("heal: %s" % error)
     try:
         problems += bench.heal()
+        for service in made_anew:
+            bench.compose_up(service, force=True)
         problem = bench.wait_well(60)
     except ctl.CtlError as error:
         problem = str(error)
@@ -327,7 +332,7 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
         finally:
             clock.lap("cure" if "planned" in result else "diagnose")
             with undisturbed():
-                problem = "; ".join(filter(None, [taken_back(curing), healed(bench, before, faultfile.fill(fault.heal, names))]))
+                problem = "; ".join(filter(None, [taken_back(curing), healed(bench, before, faultfile.fill(fault.heal, names), curing.made_anew)]))
                 clock.lap("heal")
                 if problem:
                     say("%s did not heal: %s" % (fault.id, problem))
