@@ -33,10 +33,10 @@ class StackEnv:
     name = "stack_env"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
-        wanted: dict[str, str | None] = {name: wanted_value(stage, name, value) for name, value in (step.params.get("set") or {}).items()}
+        wanted: dict[str, str | None] = dict(wanted_value(stage, name, value) for name, value in (step.params.get("set") or {}).items())
         for name, value in (step.params.get("secrets") or {}).items():
-            wanted[name] = wanted_value(stage, name, value)
-            stage.mask.learn(wanted[name])
+            wanted.update([wanted_value(stage, name, value)])
+            stage.mask.learn(str(value))
         wanted.update(dict.fromkeys(step.params.get("unset") or []))
         return preview_settings(stage, step.component, wanted, hidden=step.params.get("secrets") or ())
 
@@ -53,14 +53,14 @@ class StackEnv:
         undo_settings(stage, record)
 
 
-def wanted_value(stage: Stage, name: str, value: Any) -> str:
-    """A value as it stands in the parameters, or the one that another component's program has."""
+def wanted_value(stage: Stage, name: str, value: Any) -> tuple[str, str]:
+    """(name, value) as they stand in the parameters, or those that another component's program has: a program may say a name in another case."""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return name, "true" if value else "false"
     if not isinstance(value, Mapping):
         if is_secret_name(name):
             stage.mask.learn(str(value))
-        return str(value)
+        return name, str(value)
     source = value.get("from") or {}
     other, setting = str(source.get("component") or ""), str(source.get("setting") or name)
     if not other:
@@ -71,10 +71,10 @@ def wanted_value(stage: Stage, name: str, value: Any) -> str:
     found = {key: text for key, text in stage.scene.environment(copies[0])[0].items() if key.lower() == setting.lower()}
     if len(found) != 1 and setting not in found:
         raise Refused("%s has no setting %s" % (other, setting), fix="see what it has: stack_info")
-    text = found.get(setting, next(iter(found.values())))
+    there = setting if setting in found else next(iter(found))
     if is_secret_name(name) or is_secret_name(setting):
-        stage.mask.learn(text)
-    return text
+        stage.mask.learn(found[there])
+    return there if name.lower() == there.lower() else name, found[there]
 
 
 # The change --------------------------------------------------------------------------------------------------------------

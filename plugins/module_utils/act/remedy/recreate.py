@@ -50,10 +50,6 @@ class ComponentRecreate:
         if all(one.environment.get(name) == wanted[name] for one in copies for name in names):
             return Preview(risk=risk, target=target, state=sorted(names), texts=texts, changed=False)
         project.refuse_drift(component, sources, running, document)
-        path = sources.override
-        old = {name: RESET if value is None else value for name, value in running.items()}
-        present = files.read(path)
-        text = changed_override(None if present is None else present.decode("utf-8"), component, old)
         return Preview(
             risk=risk,
             target=target,
@@ -61,7 +57,7 @@ class ComponentRecreate:
             diff=[shown(stage, "%s of %s" % (name, component), name, running[name], wanted[name]) for name in names if running[name] != wanted[name]]
             + [{"what": "container %s" % one.name, "before": "as it is", "after": "made anew"} for one in copies],
             # The files that somebody has changed stay as they are: the old values go into a file of our own.
-            undo={"component": component, "sources": asdict(sources), "running": running, "override": text, "before": files.record(path)},
+            undo={"component": component, "sources": asdict(sources), "running": running},
             texts=texts,
             touches=[component],
         )
@@ -108,7 +104,9 @@ class ComponentRecreate:
 
         if not problem():
             return
-        files.write(sources.override, record["override"].encode("utf-8"))
+        old = {name: RESET if value is None else value for name, value in record["running"].items()}
+        present = files.read(sources.override)
+        files.write(sources.override, changed_override(None if present is None else present.decode("utf-8"), component, old).encode("utf-8"))
         stage.project.up(replace(sources, files=[*sources.files, *([] if sources.override in sources.files else [sources.override])]), [component])
         left = stage.wait(problem, STAND_SECONDS)
         if left:
