@@ -27,6 +27,7 @@ UNDO_SECONDS = 300
 CALM_SECONDS = 30  # until a stack is as it was, after a cure or its undoing
 STRIKES = 3  # probes in a row that fail: it did not hold
 UNREAD = "unread"  # injection.UNREAD
+OVERRIDE = "compose.aiops-runbook.yml"
 
 # What a remedy may change about the components that its step names; "" stands for anything about them.
 MAY_CHANGE: dict[str, tuple[str, ...]] = {
@@ -115,8 +116,25 @@ def _allowed(key: str, part: str, steps: Sequence[Mapping[str, Any]]) -> bool:
     return False
 
 
-def _without(settings: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in set(keys)}
+def not_undone(broken: Mapping[str, Any], now: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is not exactly as before the cure, but for what its steps cannot put back."""
+    lasting = [step for step in steps if not puts_back(step)]
+    anew = {step["component"] for step in steps if step["remedy"] == "component_recreate"}
+    was, is_, found = _flat(broken), _flat(now), []
+    for key, part in sorted({*was, *is_}):
+        # What a broken server did not tell cannot be compared once it is well for good.
+        if was.get((key, part)) == is_.get((key, part)) or (lasting and broken.get(key) == UNREAD):
+            continue
+        # The project's files were changed by somebody else and stay so: the old values are kept in a file of ours.
+        if (key.rpartition(" ")[0] in anew and part in ("files", "labels")) or (anew and key == "project" and part == OVERRIDE):
+            continue
+        found.append("%s differs%s" % (key, " in %s" % part if part else ""))
+    return found
+
+
+def puts_back(step: Mapping[str, Any]) -> bool:
+    """Whether undoing a step changes anything."""
+    return bool(step.get("can_undo")) and step["remedy"] not in PUTS_NOTHING_BACK
 
 
 def good(result: Mapping[str, Any]) -> bool:
@@ -289,7 +307,7 @@ class Cure:
     open: bool = False  # something was begun and is not taken back
     parts: dict[str, float] = field(default_factory=dict)
 
-    def run(self, diagnosed: Played, differences: Any) -> Result:
+    def run(self, diagnosed: Played) -> Result:
         """The result of a cure, from the diagnosis of the broken stack."""
         wanted, by_hand = faultfile.expected_cure(self.fault, self.names), faultfile.expected_by_hand(self.fault, self.names)
         for last in (False, True):
@@ -307,7 +325,7 @@ class Cure:
         other = unclean(self.healthy, broken, after, plan["steps"])
         result.update({key: cured[key] for key in ("cured", "held", "recovery_seconds")}, clean=not other)
         result["cure"].update(other=other)
-        result["undone"], left = self._undo(plan, broken, after, differences)
+        result["undone"], left = self._undo(plan, broken, after)
         result["cure"]["why"] = "; ".join(filter(None, [cured["why"], left]))
         return result
 
@@ -339,7 +357,7 @@ class Cure:
             "stale": not record and '"kind": "stale"' in done.last_words,
         }
 
-    def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], differences: Any) -> tuple[bool | None, str]:
+    def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool | None, str]:
         """Whether all is exactly as before the cure, None where it changed nothing that can be put back; and what is not, in words."""
         if not any(step.get("can_undo") for step in plan["steps"]):
             self.open = False
@@ -348,17 +366,14 @@ class Cure:
         self.parts["undo"] = done.seconds
         record = done.report.get("record") or {}
         failed = [step for step in record.get("steps") or [] if step["result"] == "failed"]
-        lasting = [step for step in plan["steps"] if not step.get("can_undo") or step["remedy"] in PUTS_NOTHING_BACK]
-        # What a broken server did not tell cannot be compared once it is well for good.
-        untold = {key for key, value in broken.items() if lasting and value == UNREAD}
-        left = wait(lambda: differences(_without(broken, untold), _without(self.bench.settings(), untold)), CALM_SECONDS)
+        left = wait(lambda: not_undone(broken, self.bench.settings(), plan["steps"]), CALM_SECONDS)
         if not record or failed:
             said = ["%s: %s" % (step["remedy"], step.get("error") or step.get("by_hand")) for step in failed]
             return False, "undo: %s" % "; ".join([*(said or [done.last_words]), *left])
         self.open = False
         if left:
             return False, "after undo %s" % "; ".join(left)
-        return (None if len(lasting) == len(plan["steps"]) or not differences(broken, after) else True), ""
+        return (True if any(map(puts_back, plan["steps"])) and _flat(broken) != _flat(after) else None), ""
 
     def take_back(self) -> str:
         """After a cure that was broken off: what it began must not outlive the case."""

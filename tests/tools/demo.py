@@ -83,7 +83,7 @@ def fix(stack: str) -> int:
     if not plan.get("steps"):
         say("nothing is changed: no remedy may cure this by itself; what a person must do stands above")
         return 0
-    say("the plan stands above; this command approves it, and is run now:")
+    say("the plan stands above; this command approves it, and is run now (it watches the stack for a while after the cure):")
     print("\n  %s\n" % plan["approve"], flush=True)
     run([str(word) for word in shlex.split(plan["approve"])])
     report = last_report(stack)

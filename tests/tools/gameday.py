@@ -326,7 +326,7 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
                 result.update(judged(fault, wanted, done.report))
                 clock.lap("diagnose")
                 if how.cure and fault.cure is not None:
-                    result.update(curing.run(done, differences))
+                    result.update(curing.run(done))
         except (FaultError, ctl.CtlError, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
             result["error"] = "%s: %s" % (type(error).__name__, error)
         finally:

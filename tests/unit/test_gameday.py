@@ -505,6 +505,29 @@ def test_what_a_cure_changed_beyond_its_steps(broken: Any, after: Any, step: Any
     assert cure.unclean(HEALTHY, broken, after, [step]) == other
 
 
+RESTART = {"remedy": "component_restart", "component": "db1", "touches": ["db1"], "can_undo": True}
+ANEW = {"remedy": "component_recreate", "component": "db1", "touches": ["db1"], "can_undo": True}
+BACK = {**STEP, "can_undo": True}
+
+
+@pytest.mark.parametrize(
+    ("broken", "now", "steps", "left"),
+    [
+        (HEALTHY, HEALTHY, [BACK], []),
+        (HEALTHY, changed("db1 1", memory=2), [BACK], ["db1 1 differs in memory"]),
+        (HEALTHY, changed("project", **{"compose.aiops-runbook.yml": "9"}), [BACK], ["project differs in compose.aiops-runbook.yml"]),
+        ({**HEALTHY, "redis": "unread"}, HEALTHY, [BACK], ["redis differs", "redis differs in maxmemory", "redis differs in save"]),
+        (HEALTHY, {**HEALTHY, "redis": "unread"}, [RESTART], ["redis differs", "redis differs in maxmemory", "redis differs in save"]),
+        (changed("db1 1", files="a"), changed("db1 1", files="b"), [ANEW], []),
+        (changed("db1 1", environment="a"), changed("db1 1", environment="b"), [ANEW], ["db1 1 differs in environment"]),
+        (HEALTHY, changed("project", **{"compose.aiops-runbook.yml": "9"}), [ANEW], []),
+        (HEALTHY, changed("jobs 1", files="b"), [ANEW], ["jobs 1 differs in files"]),
+    ],
+)
+def test_what_an_undo_left(broken: Any, now: Any, steps: Any, left: list[str]) -> None:
+    assert cure.not_undone(broken, now, steps) == left
+
+
 # The journal
 
 
