@@ -9,6 +9,7 @@ import copy
 import fcntl
 import json
 import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -200,11 +201,11 @@ class Project:
         """
         document = self.config(sources)
         for service in services:
-            count = (scale or {}).get(service) or len(self.platform.copies(service)) or 1
-            options = ["--no-build", "--pull", "never", "--scale", "%s=%d" % (service, count)] + (["--force-recreate"] if force else [])
             # What it depends on is not to be made anew by force.
             create = not force and self._by_create(service, sources, document)
             with self._alone(sources.folder) as held:
+                count = (scale or {}).get(service) or self._count(service)
+                options = ["--no-build", "--pull", "never", "--scale", "%s=%d" % (service, count)] + (["--force-recreate"] if force else [])
                 if create:
                     self.run(sources, ["create", *options, service], UP_SECONDS, held=held)
                     for one in self.platform.copies(service):
@@ -212,6 +213,11 @@ class Project:
                             self.platform.start(one.id)
                 else:
                     self.run(sources, ["up", "--detach", "--no-deps", *options, service], UP_SECONDS, held=held)
+
+    def _count(self, service: str) -> int:
+        """How many copies there are; one that is just taking another's place (an `up` that died) has the same number."""
+        numbers = [re.search(r"-(\d+)$", one.name) for one in self.platform.copies(service)]
+        return len({found.group(1) if found else "" for found in numbers}) or 1
 
     def wait_idle(self, sources: Sources) -> None:
         """Until no `up` of ours is under way, also none of a run that was killed."""
