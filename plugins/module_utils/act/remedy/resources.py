@@ -124,8 +124,8 @@ class ComponentResources:
         change.contents[path] = changed_override(text, name, definition={key: merged(ours(text, name).get(key), value) for key, value in definition.items()})
         change.extra = [] if path in sources.files else [path]
         made = tried(stage, change)
-        change.made = project.hashes_of(sources, made).get(name, "")
-        if change.made == project.hashes_of(sources, document).get(name):
+        change.made = project.definition(name, sources, made)
+        if change.made == project.definition(name, sources, document):
             raise Refused("something that is read after %s overrules it" % path, fix="change %s in the project's files" % name)
         return change, definition
 
