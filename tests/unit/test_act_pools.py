@@ -44,6 +44,7 @@ CHOICES = [
     ("used up, with room", pool(processes=1), [WORKER], {}, NAMES, True, {"size": 5, "overflow": 20}),
     ("the defaults do not fit whole", pool(size=1, overflow=0), [pool("jobs", 5, 5)], {}, NAMES, False, {"size": 5, "overflow": 4}),
     ("nor even the size", pool(size=1, overflow=0), [pool("jobs", 5, 11)], {}, NAMES, False, {"size": 3, "overflow": 0}),
+    ("as large as fits already: nothing", pool(size=5, overflow=4), [pool("jobs", 5, 5)], {}, NAMES, False, {"size": 5, "overflow": 4}),
     ("it reads no overflow", pool(processes=1), [WORKER], {}, {"size": "DB_POOL"}, True, {"size": 10}),
     ("asked for", pool(), [WORKER], {"size": 6, "overflow": 4}, NAMES, False, {"size": 6, "overflow": 4}),
     ("a time-out alone, whatever the sum is", pool(size=50), [], {"timeout_seconds": 10}, {"timeout_seconds": "POOL_TIMEOUT"}, False, {"timeout_seconds": 10}),

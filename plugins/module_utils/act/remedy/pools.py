@@ -151,6 +151,9 @@ def chosen(pool: Mapping[str, Any], others: list[Any], usable: int, params: Mapp
     if all(goal[kind] == pool[kind] for kind in goal):
         return goal
     best = _capped(pool, others, usable, goal, names)
+    now = budget([pool, *others], usable)
+    if best is None and not ill and now["total"] is not None and now["total"] <= now["limit"]:
+        return {kind: pool[kind] for kind in ("size", "overflow") if kind in names}  # as large as fits already
     if best is None:
         raise Refused(
             "a larger pool exceeds what the server has: %s" % said(budget([resized(pool, goal), *others], usable)),
