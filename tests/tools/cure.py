@@ -25,7 +25,7 @@ INVENTORY = ROOT / "tests" / "stack" / "inventory.yml"
 REMEDIATE_SECONDS = 420  # on top of the hold: starting, waiting for health and for the finding to go
 UNDO_SECONDS = 300
 CALM_SECONDS = 30  # until a stack is as it was, after a cure or its undoing
-STRIKES = 3  # probes in a row that fail: it did not hold
+STRIKES = 3  # probes in a row that fail: it does not work; fewer are a bad moment
 UNREAD = "unread"  # injection.UNREAD
 OVERRIDE = "compose.aiops-runbook.yml"
 
@@ -73,6 +73,22 @@ def planned(plan: Mapping[str, Any] | None, cure: Iterable[Mapping[str, str]], b
             "refused": ["%s on %s: %s" % (one["remedy"], one["component"], one.get("reason")) for one in plan.get("refused") or []],
         },
     }
+
+
+def recovery(seen: Iterable[tuple[float, str]], hold_from: float) -> tuple[float | None, str]:
+    """When a stack worked again for good, None where it never did, and what did not work while the cure was to hold.
+
+    seen: what a probe met, "" where all worked, and when. Only failures that go on count: an illness may have its good moments, a cure its bad ones.
+    """
+    recovered, relapse, failures = None, "", 0
+    for at, problem in seen:
+        failures = failures + 1 if problem else 0
+        if failures >= STRIKES:
+            recovered = None
+            relapse = problem if at > hold_from else relapse
+        elif not problem and recovered is None:
+            recovered = at
+    return recovered, relapse
 
 
 def telling(symptom: Mapping[str, Any]) -> bool:
@@ -242,9 +258,7 @@ class Probe(threading.Thread):
         self.bench = bench
         self.symptoms = [symptom for symptom in symptoms if telling(symptom) and "task" not in symptom]  # a task's round trip is part of being ready
         self.started = time.monotonic()
-        self.recovered: float | None = None  # seconds until it first worked
-        self.relapse = ""
-        self._strikes = 0
+        self.seen: list[tuple[float, str]] = []  # seconds since the start, and what did not work then
         self._over = threading.Event()
 
     def problem(self) -> str:
@@ -266,18 +280,12 @@ class Probe(threading.Thread):
         while not self._over.is_set():
             begun = time.monotonic()
             found = self.problem()
-            if not found and self.recovered is None:
-                self.recovered = round(time.monotonic() - self.started, 1)
-            self._strikes = self._strikes + 1 if found and self.recovered is not None else 0
-            if self._strikes >= STRIKES:
-                self.relapse = found
+            self.seen.append((round(time.monotonic() - self.started, 1), found))
             self._over.wait(max(0.2, min(2.0, 2 * (time.monotonic() - begun))))
 
-    def end(self, patience: float) -> str:
-        """Stop; what does not work now, or did not once it had worked."""
+    def end(self) -> None:
         self._over.set()
         self.join(60)
-        return self.relapse or wait(self.problem, patience)
 
 
 def wait(problem: Any, seconds: float) -> Any:
@@ -339,7 +347,11 @@ class Cure:
         orders = {"plan": plan["path"], "approve": plan["digest"], "remediate_hold_seconds": self.hold}
         done = play("remediate", self.bench.stack.name, {**self._options(), **orders}, self.folder, REMEDIATE_SECONDS + self.hold)
         record = done.report.get("record") or {}
-        ill = probe.end(CALM_SECONDS if record.get("result") == "held" else 0) if probe else ""
+        recovered, ill = None, ""
+        if probe:
+            probe.end()
+            recovered, ill = recovery(probe.seen, done.seconds - self.hold)
+            ill = ill or wait(probe.problem, CALM_SECONDS if record.get("result") == "held" else 0)
         named = {(str(cause["id"]), str(cause["component"])) for cause in done.report.get("root_causes") or []}
         due = {(one["id"], one["component"]) for one in faultfile.expected(self.fault, self.names)} - {(one["id"], one["component"]) for one in by_hand}
         why = []
@@ -350,9 +362,9 @@ class Cure:
         why += ["the probe: %s" % ill] if ill else []
         self.parts["remediate"] = done.seconds
         return {
-            "cured": record.get("result") == "held" and bool(done.report) and not named & due and (probe is None or probe.recovered is not None),
+            "cured": record.get("result") == "held" and bool(done.report) and not named & due and (probe is None or recovered is not None),
             "held": record.get("result") == "held" and not ill,
-            "recovery_seconds": probe.recovered if probe else None,
+            "recovery_seconds": recovered,
             "why": "; ".join(why),
             "stale": not record and '"kind": "stale"' in done.last_words,
         }

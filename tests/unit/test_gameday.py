@@ -468,6 +468,24 @@ def test_a_symptom_tells_only_where_a_healthy_stack_has_it_not(symptom: dict[str
     assert cure.telling(symptom) == tells
 
 
+@pytest.mark.parametrize(
+    ("seen", "recovered", "relapse"),
+    [
+        ("xxx...........", 4, False),
+        ("..............", 1, False),
+        (".xxx..........", 5, False),  # an illness that has its good moments
+        ("xxx....x..xx..", 4, False),
+        ("xxx.......xxx.", 14, True),
+        ("xxx........xxx", None, True),
+        ("xxxxxxxxxxxxxx", None, True),
+        ("", None, False),
+    ],
+)
+def test_a_stack_works_again_when_it_goes_on_doing_so(seen: str, recovered: float | None, relapse: bool) -> None:
+    found = cure.recovery([(number, "down" if one == "x" else "") for number, one in enumerate(seen, 1)], hold_from=8)
+    assert (found[0], bool(found[1])) == (recovered, relapse)
+
+
 HEALTHY = {
     "db1 1": {"state": "on", "memory": 1},
     "jobs 1": {"state": "on"},
