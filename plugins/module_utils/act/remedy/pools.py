@@ -15,7 +15,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.pools import B
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import pools_view
 
 # What SQLAlchemy takes when nothing is said.
-DEFAULT_SIZE, DEFAULT_OVERFLOW = 5, 10
+DEFAULT_SIZE, DEFAULT_OVERFLOW, DEFAULT_TIMEOUT = 5, 10, 30
 # While a component is made anew, a copy of before may still hold its sessions.
 SURGE = 1
 EXHAUSTED = "postgres.pool_exhausted"
@@ -52,7 +52,10 @@ class PoolTuning:
         usable = view["servers"][pool["server"]]["usable"]
         environment = stage.scene.environment(stage.component(component).running[0])[0]
         names = variables(environment)
-        wanted = chosen(pool, others, usable, step.params, names, ill)
+        wanted: dict[str, Any] = dict(chosen(pool, others, usable, step.params, names, ill))
+        if ill and not step.params and "timeout_seconds" in names and float(environment[names["timeout_seconds"]]) < DEFAULT_TIMEOUT:
+            # Who waits for shorter than anybody would gives up at each crowd, however large the pool is.
+            wanted["timeout_seconds"] = DEFAULT_TIMEOUT
         settings = {names[kind]: text(value) for kind, value in wanted.items()}
         preview = preview_settings(stage, component, settings, {"size": wanted.get("size"), "overflow": wanted.get("overflow"), "server": pool["server"]})
         before, after = budget([pool, *others], usable), budget([resized(pool, wanted), *others], usable)
