@@ -150,7 +150,8 @@ def not_undone(broken: Mapping[str, Any], now: Mapping[str, Any], steps: Sequenc
 
 def puts_back(step: Mapping[str, Any]) -> bool:
     """Whether undoing a step changes anything."""
-    return bool(step.get("can_undo")) and step["remedy"] not in PUTS_NOTHING_BACK
+    only_restarts = bool(step.get("diff")) and all(line["after"] == "restarted" for line in step["diff"])
+    return bool(step.get("can_undo")) and step["remedy"] not in PUTS_NOTHING_BACK and not only_restarts
 
 
 def good(result: Mapping[str, Any]) -> bool:
@@ -256,7 +257,7 @@ class Probe(threading.Thread):
     def __init__(self, bench: Any, symptoms: Iterable[Mapping[str, Any]]) -> None:
         super().__init__(daemon=True)
         self.bench = bench
-        self.symptoms = [symptom for symptom in symptoms if telling(symptom) and "task" not in symptom]  # a task's round trip is part of being ready
+        self.symptoms = [symptom for symptom in symptoms if "task" not in symptom]  # a task's round trip is part of being ready
         self.started = time.monotonic()
         self.seen: list[tuple[float, str]] = []  # seconds since the start, and what did not work then
         self._over = threading.Event()
@@ -284,8 +285,11 @@ class Probe(threading.Thread):
             self._over.wait(max(0.2, min(2.0, 2 * (time.monotonic() - begun))))
 
     def end(self) -> None:
+        from injection import FLOOD
+
         self._over.set()
         self.join(60)
+        self.bench.redis("UNLINK", FLOOD + "0")  # a write that was tried, and done
 
 
 def wait(problem: Any, seconds: float) -> Any:
@@ -339,7 +343,7 @@ class Cure:
 
     def _apply(self, plan: Mapping[str, Any], by_hand: Sequence[Mapping[str, str]]) -> Result:
         # What a person must still do keeps the stack from working: then only the records and the next diagnosis tell.
-        probe = None if by_hand else Probe(self.bench, [symptom for _steps, symptoms in faultfile.fill(self.fault.phases, self.names) for symptom in symptoms])
+        probe = None if by_hand else Probe(self.bench, self._symptoms())
         if probe:
             probe.start()
         self.open = True
@@ -385,7 +389,23 @@ class Cure:
         self.open = False
         if left:
             return False, "after undo %s" % "; ".join(left)
-        return (True if any(map(puts_back, plan["steps"])) and _flat(broken) != _flat(after) else None), ""
+        if not any(map(puts_back, plan["steps"])):
+            return None, ""
+        # What a worker consumes is no setting that can be read: the illness must be back.
+        left = [] if _flat(broken) != _flat(after) else self._not_back()
+        return not left, "; ".join(left)
+
+    def _not_back(self) -> list[str]:
+        from symptoms import wait_for
+
+        try:
+            wait_for(self.bench, self._symptoms())
+        except FaultError as error:
+            return ["after undo %s" % error]
+        return []
+
+    def _symptoms(self) -> list[Any]:
+        return [one for _steps, symptoms in faultfile.fill(self.fault.phases, self.names) for one in symptoms if telling(one)]
 
     def take_back(self) -> str:
         """After a cure that was broken off: what it began must not outlive the case."""

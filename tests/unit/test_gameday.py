@@ -546,6 +546,20 @@ def test_what_an_undo_left(broken: Any, now: Any, steps: Any, left: list[str]) -
     assert cure.not_undone(broken, now, steps) == left
 
 
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        (BACK, True),
+        ({**BACK, "can_undo": False}, False),
+        (RESTART, False),
+        (ANEW, True),
+        ({**ANEW, "diff": [{"what": "container db1-1", "before": "started before", "after": "restarted"}]}, False),
+    ],
+)
+def test_what_an_undo_puts_back(step: dict[str, Any], answer: bool) -> None:
+    assert cure.puts_back(step) == answer
+
+
 # The journal
 
 
