@@ -8,6 +8,7 @@ libraries are imported once, before Ansible forks. A remote Docker host is sent 
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -33,8 +34,9 @@ from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import judge_
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue
 
-# Read once, before Ansible forks a process for each stack.
+# Read once, before Ansible forks a process for each stack; what is there by then needs no search for garbage, which would copy its pages.
 catalogue()
+gc.freeze()
 
 # What stops a run because the task is wrong, not the stack.
 OUR_FAULT = ("bad_option", "missing_library")
