@@ -311,7 +311,7 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
 
     bench, clock = Bench(stack), Clock()
     result: Result = {"fault": fault.id, "stack": stack, "platform": PLATFORM, "detected": False, "exact": False, "expected": [], "named": [], "seconds": None}
-    with bench.alone(), tempfile.TemporaryDirectory(prefix="gameday-") as temp:
+    with bench.alone(), case_folder(bench) as temp:
         prepare(bench)
         names, before = bench.names(), bench.settings()
         wanted = faultfile.expected(fault, names)
@@ -344,6 +344,13 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
                 keep_papers(Path(temp), how.keep / stack / ("%s.failed" % fault.id))
     result["parts"] = {**clock.parts, **curing.parts}
     return result
+
+
+def case_folder(bench: Any) -> tempfile.TemporaryDirectory[str]:
+    """Where the reports and records of one case lie; those of a case that was killed go."""
+    for folder in bench.folder.glob("case-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix="case-", dir=bench.folder)
 
 
 def taken_back(curing: cure.Cure) -> str:
