@@ -26,6 +26,7 @@ REMEDIATE_SECONDS = 420  # on top of the hold: starting, waiting for health and 
 UNDO_SECONDS = 300
 CALM_SECONDS = 30  # until a stack is as it was, after a cure or its undoing
 STRIKES = 3  # probes in a row that fail: it does not work; fewer are a bad moment
+PATIENCE_SECONDS = 10  # with one probe: it asks whether the stack works, not how fast
 UNREAD = "unread"  # injection.UNREAD
 OVERRIDE = "compose.aiops-runbook.yml"
 
@@ -268,7 +269,7 @@ class Probe(threading.Thread):
         from symptoms import SYMPTOM
 
         try:
-            found = ctl.ready(self.bench.stack, 5)
+            found = ctl.ready(self.bench.stack, PATIENCE_SECONDS)
             for symptom in [] if found else self.symptoms:
                 there, seen = SYMPTOM[next(kind for kind in SYMPTOM if kind in symptom)](self.bench, symptom)
                 if there:
