@@ -86,7 +86,8 @@ class PostgresTerminate:
             sessions = Backends(stage, step.component).sessions()
             if not sessions:
                 raise
-            found = {"sessions": sessions, "around": Around(insiders=stage.insiders()), "identity": BY_PROCESSES, "inside": False}
+            around = Around({one.user for one in stage.server(step.component, "postgres").clients}, insiders=stage.insiders())
+            found = {"sessions": sessions, "around": around, "identity": BY_PROCESSES, "inside": False}
         chosen, spared = choose(found["sessions"], step.params, found["around"])
         most = int(step.params.get("most") or DEFAULT_MOST)
         if len(chosen) > most:
