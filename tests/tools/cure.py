@@ -62,7 +62,7 @@ def planned(plan: Mapping[str, Any] | None, cure: Iterable[Mapping[str, str]], b
     wanted = {(one["remedy"], one["component"]) for one in cure}
     left = {(one["id"], one["component"]) for one in by_hand}
     steps = {(str(step["remedy"]), str(step["component"])) for step in plan.get("steps") or []}
-    hands = {(str(one["finding"]).split("@")[0], str(one["component"])) for one in plan.get("by_hand") or []}
+    hands = {(str(one["finding"]).split("@", maxsplit=1)[0], str(one["component"])) for one in plan.get("by_hand") or []}
     return {
         "planned": steps == wanted and hands == left,
         "wrong": ["%s on %s" % one for one in sorted(steps - wanted)],

@@ -244,7 +244,7 @@ def part_build() -> Result:
 
 
 def part_integration() -> Result:
-    return pytest("tests/integration", minutes=20)
+    return pytest("tests/integration", minutes=45)
 
 
 def part_molecule() -> Result:
@@ -308,7 +308,7 @@ class Background(threading.Thread):
 
     def run(self) -> None:
         for part in self.parts:
-            self.results[part] = run([sys.executable, __file__, "--within", part], minutes=40, log=self.log)
+            self.results[part] = run([sys.executable, __file__, "--within", part], minutes=60, log=self.log)
 
 
 def run_part(name: str) -> Result:

@@ -157,7 +157,7 @@ def test_what_fails_is_taken_back(stage, use, options, result, world) -> None:
 
 def test_an_undo_that_fails_is_loud_and_says_what_to_do(stage, use, monkeypatch) -> None:
     remedy = use(fails="verify")
-    monkeypatch.setattr(remedy, "undo", lambda _stage, _record: (_ for _ in ()).throw(StackError("it cannot be put back", fix="docker start redis")))
+    monkeypatch.setattr(remedy, "undo", lambda _stage, _record: (one for one in ()).throw(StackError("it cannot be put back", fix="docker start redis")))
     record = apply(stage, entries(stage, "redis"))
     assert record["steps"][0]["result"] == "failed" and record["steps"][0]["by_hand"] == "it cannot be put back docker start redis"
 

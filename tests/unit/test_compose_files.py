@@ -29,8 +29,9 @@ def made(tmp_path):
     return tmp_path, made_at
 
 
-def differs(made, copies=ONE_NET, env_files=()):
+def differs(made, copies=None, env_files=()):
     folder, made_at = made
+    copies = ONE_NET if copies is None else copies
     return may_differ("shop", [str(folder / "compose.yml")], str(folder), [str(folder / name) for name in env_files], made_at, copies)
 
 
@@ -146,7 +147,8 @@ REACH = {"from": "api", "resolves": True, "connects": True}
 LATE = unseen("no answer", kind="timeout")
 
 
-def seen(reach=REACH, outside=(OUTSIDE,), answers=True, accepted=True, status=200, log="http_500"):
+def seen(reach=None, outside=(OUTSIDE,), answers=True, accepted=True, status=200, log="http_500"):
+    reach = REACH if reach is None else reach
     signature = {"kind": log, "about": "", "count": 1}
     api = component("api", "api")
     api["logs"]["signatures"] = [signature]

@@ -194,7 +194,8 @@ class Run:
 
     def _one(self, remedy: Remedy, step: Step, preview: Preview, last: bool) -> str:
         """Evidence, undo, act, verify: the result of one step. last: whether no later step cures a finding of the same kind."""
-        assert self.journal is not None
+        if self.journal is None:
+            raise StackError("a step needs a journal", kind="internal")
         if not preview.changed:
             return "unchanged"
         self.journal.keep("evidence-%d.json" % step.number, {"step": step.number, "finding": step.finding, **remedy.evidence(self.stage, step, preview)})
@@ -248,7 +249,8 @@ class Run:
 
     def _take_back(self, remedy: Remedy, step: Step, entry: dict[str, Any]) -> None:
         """Undo one step that was begun, and say so."""
-        assert self.journal is not None
+        if self.journal is None:
+            raise StackError("a step needs a journal", kind="internal")
         acting = self.journal.last("acting", step.number)
         if acting is None:
             return

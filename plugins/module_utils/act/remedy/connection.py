@@ -196,7 +196,8 @@ class Right:
         owner = next((one for component in self.scene.components if component.id == target.component for one in component.running), None)
 
         def ask() -> dict[str, Any]:
-            assert owner is not None
+            if owner is None:
+                raise StackError("nothing runs from where the name could be asked", kind="not_running")
             enter = self.scene.platform.enter(owner)
             if enter is not None:
                 enter()
