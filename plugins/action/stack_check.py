@@ -23,6 +23,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.turnstile import look
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen
@@ -102,9 +103,10 @@ class ActionModule(ActionBase):
         started = time.time()
         try:
             if is_here(self):
-                self._scene = Scene(*open_stack(params))
-                self._at_work = Records(params["state_dir"] or "", self._scene.platform.project).at_work()
-                return observe_scene(self._scene), []
+                with look():
+                    self._scene = Scene(*open_stack(params))
+                    self._at_work = Records(params["state_dir"] or "", self._scene.platform.project).at_work()
+                    return observe_scene(self._scene), []
             return self._observe_there(params, task_vars), []
         except StackError as error:
             if error.kind in OUR_FAULT:

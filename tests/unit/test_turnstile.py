@@ -50,3 +50,26 @@ def test_another_server_has_seats_of_its_own_and_a_full_one_says_so():
     held[0].__exit__(None, None, None)
     with turnstile.turn("db:5432", 0.1):
         pass
+
+
+def test_a_look_that_takes_long_leaves_its_seat_to_others(monkeypatch):
+    monkeypatch.setattr(turnstile, "LOOKS", 1)
+    monkeypatch.setattr(turnstile.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(turnstile, "BUSY_SECONDS", 0.3)
+    came = []
+
+    def short():
+        with turnstile.look():
+            came.append(time.monotonic())
+
+    with turnstile.look():
+        began = time.monotonic()
+        other = threading.Thread(target=short)
+        other.start()
+        time.sleep(0.6)
+        assert len(came) == 1
+    other.join()
+    assert 0.25 <= came[0] - began < 0.55
+    began = time.monotonic()
+    short()
+    assert came[1] - began < 0.1
