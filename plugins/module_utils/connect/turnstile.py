@@ -19,7 +19,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 # At one server: a guest does not come with fifty connections at once.
 SEATS = 4
 # At this machine, for each of its processors; a look that has taken longer than this waits for something, and needs none.
-LOOKS = 3
+LOOKS = 2
 BUSY_SECONDS = 2.0
 
 
