@@ -33,6 +33,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import unpack
 from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import judge_custom
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
+from ansible_collections.aiops.runbook.plugins.plugin_utils.host import ask_there, is_here
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue
 
 # Read once, before Ansible forks a process for each stack; what is there by then needs no search for garbage, which would copy its pages.
@@ -130,16 +131,9 @@ class ActionModule(ActionBase):
 
     def _observe_there(self, params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = {name: params[name] for name in (*STACK_SPEC, "state_dir")}
-        answer = self._execute_module(module_name="aiops.runbook.stack_check", module_args=arguments, task_vars=task_vars)
-        if answer.get("failed"):
-            raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
+        answer = ask_there(self, "stack_check", arguments, task_vars)
         self._at_work = answer.get("at_work")
         return unpack(answer["observations"])
-
-
-def is_here(action: ActionBase) -> bool:
-    """Whether this process can ask the engine itself: no host between, and no other user to become."""
-    return bool(action._connection.transport == "local" and (os.geteuid() == 0 or not action._play_context.become))
 
 
 def _load(path: str) -> dict[str, Any]:

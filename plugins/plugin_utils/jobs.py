@@ -16,9 +16,9 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import door
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack, unpack
+from ansible_collections.aiops.runbook.plugins.plugin_utils.host import ask_there, is_here
 
 # What a person gave by -e to say which stack is meant, and has to give again to act on it.
 _PLACE = ("compose_project", "docker_host", "stack_platform", "state_dir", "report_dir", "target", "http_url")
@@ -32,10 +32,6 @@ class Jobs:
         self.by = who(task_vars)
         self._params = {name: params.get(name) for name in door.ACT_SPEC if params.get(name) is not None} | {"by": self.by}
 
-    @property
-    def _here(self) -> bool:
-        return bool(self._action._connection.transport == "local" and (os.geteuid() == 0 or not self._action._play_context.become))
-
     def preview(self, steps: list[dict[str, Any]]) -> dict[str, Any]:
         return self._do("preview", {"steps": steps})
 
@@ -46,14 +42,11 @@ class Jobs:
         return self._do("undo", {"run": run})
 
     def _do(self, job: str, order: dict[str, Any]) -> dict[str, Any]:
-        if self._here:
+        if is_here(self._action):
             params = {**{name: spec.get("default") for name, spec in door.ACT_SPEC.items()}, **self._params}
             return door.do_job(job, params, order, self._scene)
         arguments = {**self._params, "job": job, "order": pack(order)}
-        answer = self._action._execute_module(module_name="aiops.runbook.stack_remediate", module_args=arguments, task_vars=self._task_vars)
-        if answer.get("failed"):
-            raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
-        return unpack(answer["answer"])
+        return unpack(ask_there(self._action, "stack_remediate", arguments, self._task_vars)["answer"])
 
 
 def who(task_vars: Mapping[str, Any]) -> str:
