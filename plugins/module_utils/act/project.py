@@ -17,8 +17,8 @@ from typing import Any, Iterable, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import LABEL, made_from
 
-LABEL = "com.docker.compose."
 # Beside the project's own files, and read after them.
 OVERRIDE = "compose.aiops-runbook.yml"
 CONFIG_SECONDS = 20
@@ -58,16 +58,14 @@ class Project:
 
     def sources(self, service: str) -> Sources:
         """Where a service is defined; Refused where that cannot be read here."""
-        labels = self.labels(service)
-        files = [name for name in labels.get(LABEL + "project.config_files", "").split(",") if name]
+        files, folder, env_files = made_from(self.labels(service))
         missing = [name for name in files if not os.path.isfile(name)]
         if not files or missing:
             raise Refused(
                 "the Compose files that %s was made from cannot be read here (%s)" % (service, ", ".join(missing) or "its label names none"),
                 fix="act on the host and with the user that deploys the project, or change the files by hand and run: docker compose up -d %s" % service,
             )
-        env_files = [name for name in labels.get(LABEL + "project.environment_file", "").split(",") if name and os.path.isfile(name)]
-        return Sources(files, labels.get(LABEL + "project.working_dir") or os.path.dirname(files[0]), env_files)
+        return Sources(files, folder or os.path.dirname(files[0]), [name for name in env_files if os.path.isfile(name)])
 
     def run(
         self, sources: Sources, arguments: Iterable[str], timeout: float, extra_files: Iterable[str] = (), document: Any = None, held: int | None = None
@@ -76,22 +74,12 @@ class Project:
 
         document: instead of the files, as config() gives it. held: a file that the command keeps open as long as it runs.
         """
-        command = ["docker", "compose", "--project-name", self.name, "--project-directory", sources.folder]
-        for name in ["-"] if document is not None else [*sources.files, *extra_files]:
-            command += ["--file", name]
-        for name in sources.env_files:
-            command += ["--env-file", name]
         arguments = list(arguments)
-        command += ["--profile", "*", *arguments]
-        settings = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "DOCKER_CONFIG")}
-        if self.platform.engine.url:
-            settings["DOCKER_HOST"] = self.platform.engine.url
-        text = None if document is None else json.dumps(document).encode("utf-8", "surrogateescape")
-        fed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
+        files = ["-"] if document is not None else [*sources.files, *extra_files]
+        fed: dict[str, Any] = {} if document is None else {"input": json.dumps(document).encode("utf-8", "surrogateescape")}
+        kept = [] if held is None else [held]
         try:
-            done = subprocess.run(
-                command, env=settings, cwd=sources.folder, capture_output=True, timeout=timeout, check=False, pass_fds=[] if held is None else [held], **fed
-            )
+            done = self.platform.compose(files, sources.folder, sources.env_files, arguments, timeout, cwd=sources.folder, pass_fds=kept, **fed)
         except FileNotFoundError as error:
             raise Refused("the docker command with its plugin compose is not on this host", fix="run the role aiops.runbook.prepare on it") from error
         except subprocess.TimeoutExpired as error:

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import tarfile
 from functools import partial
-from typing import Any
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
@@ -322,32 +322,34 @@ class Compose:
 
     def _made_from(self) -> list[tuple[list[str], list[str], str, list[str]]]:
         """(services, their Compose files, folder, environment files) of each set of files that containers were made from."""
-        groups: dict[tuple[str, ...], list[str]] = {}
+        groups: dict[tuple[tuple[str, ...], str, tuple[str, ...]], list[str]] = {}
         for service, labels in self.labels.items():
-            key = tuple(labels.get(LABEL + "project." + what, "") for what in ("config_files", "working_dir", "environment_file"))
-            groups.setdefault(key, []).append(service)
-        return [
-            (services, [name for name in files.split(",") if name], folder, [name for name in env_files.split(",") if name])
-            for (files, folder, env_files), services in groups.items()
-        ]
+            files, folder, env_files = made_from(labels)
+            groups.setdefault((tuple(files), folder, tuple(env_files)), []).append(service)
+        return [(services, list(files), folder, list(env_files)) for (files, folder, env_files), services in groups.items()]
+
+    def compose(
+        self, files: Iterable[str], folder: str, env_files: Iterable[str], arguments: Iterable[str], timeout: float, **how: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """A docker compose command on these files of the project. how: more for subprocess.run; FileNotFoundError and TimeoutExpired are the caller's."""
+        command = ["docker", "compose", "--project-name", self.project, "--project-directory", folder]
+        for name in files:
+            command += ["--file", name]
+        for name in env_files:
+            command += ["--env-file", name]
+        settings = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "DOCKER_CONFIG")}
+        if self.engine.url:
+            settings["DOCKER_HOST"] = self.engine.url
+        fed: dict[str, Any] = how if "input" in how else {**how, "stdin": subprocess.DEVNULL}
+        return subprocess.run([*command, "--profile", "*", *arguments], env=settings, capture_output=True, timeout=timeout, check=False, **fed)
 
     def _config(self, files: list[str], folder: str, env_files: list[str], timeout: float) -> dict[str, Any]:
         """The services of `docker compose config` for these files."""
         missing = [name for name in files if not os.path.isfile(name)]
         if not files or missing:
             raise StackError("the project's Compose files are not readable here (%s)" % (", ".join(missing) or "no label"), kind="not_found")
-        command = ["docker", "compose", "--project-name", self.project, "--project-directory", folder]
-        for name in files:
-            command += ["--file", name]
-        for name in env_files:
-            if os.path.isfile(name):
-                command += ["--env-file", name]
-        command += ["--profile", "*", "config", "--format", "json"]
-        settings = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "DOCKER_CONFIG")}
-        if self.engine.url:
-            settings["DOCKER_HOST"] = self.engine.url
         try:
-            done = subprocess.run(command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+            done = self.compose(files, folder, [name for name in env_files if os.path.isfile(name)], ["config", "--format", "json"], timeout)
         except FileNotFoundError as error:
             raise StackError("the docker command is not on this host", kind="not_found") from error
         except subprocess.TimeoutExpired as error:
@@ -357,6 +359,12 @@ class Compose:
         found = json.loads(done.stdout)
         names = {key: (network or {}).get("name") or "%s_%s" % (self.project, key) for key, network in (found.get("networks") or {}).items()}
         return {name: read_wanted(service, names) for name, service in (found.get("services") or {}).items()}
+
+
+def made_from(labels: Mapping[str, str]) -> tuple[list[str], str, list[str]]:
+    """(Compose files, folder, environment files) that a container was made from, as its labels say."""
+    files, folder, env_files = (labels.get(LABEL + "project." + what, "") for what in ("config_files", "working_dir", "environment_file"))
+    return [name for name in files.split(",") if name], folder, [name for name in env_files.split(",") if name]
 
 
 def _host_file(path: str, limit: int) -> File | None:
