@@ -120,13 +120,7 @@ class Stage:
         """do(connection) as the application's own account, from where its clients stand."""
 
         def ask(target: Target, where: tuple[str, str, int]) -> Answer:
-            host, address, port = where
-            wanted = connect_postgres.PostgresTarget(
-                host=host, port=port, user=target.user, password=target.password, database=target.database or target.user, hostaddr=address
-            )
-            if isinstance(target.options, connect_postgres.PostgresTarget) and target.options.sslmode:
-                wanted.sslmode = target.options.sslmode
-            with connect_postgres.connect(wanted, timeout) as connection:
+            with connect_postgres.connect(Servers.postgres_target(target, where), timeout) as connection:
                 return do(connection)
 
         return self._with_account(component, "postgres", ask, timeout)

@@ -202,13 +202,19 @@ class Servers:
         return self._look_with_accounts(server, "postgres", lambda target, where: self._ask_postgres(server, target, where, clients))
 
     def _ask_postgres(self, server: Server, target: Target, where: tuple[str, str, int], clients: list[dict[str, Any]]) -> dict[str, Any]:
+        wanted = self.postgres_target(target, where)
+        return observe_postgres(server.component, wanted, self.scene.mask, self.scene.options.timeout * 0.8, clients=clients, expects_writes=True)
+
+    @staticmethod
+    def postgres_target(target: Target, where: tuple[str, str, int]) -> connect_postgres.PostgresTarget:
+        """As the client is told to connect, by the address that was found."""
         host, address, port = where
         wanted = connect_postgres.PostgresTarget(
             host=host, port=port, user=target.user, password=target.password, database=target.database or target.user, hostaddr=address
         )
         if isinstance(target.options, connect_postgres.PostgresTarget) and target.options.sslmode:
             wanted.sslmode = target.options.sslmode
-        return observe_postgres(server.component, wanted, self.scene.mask, self.scene.options.timeout * 0.8, clients=clients, expects_writes=True)
+        return wanted
 
     def _look_at_redis(self, server: Server) -> dict[str, Any]:
         return self._look_with_accounts(server, "redis", lambda target, where: self._ask_redis(server, target, where))

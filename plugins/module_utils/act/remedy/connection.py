@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import files
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import apply_settings, preview_settings, risk_of, undo_settings, verify_settings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import wait_healthy
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, preview_settings, risk_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
@@ -28,7 +28,7 @@ BY_HAND = "a person must say what is right: correct the setting where the projec
 NOT_LET_IN = ("auth", "auth_required")
 
 
-class ConnectionSetting:
+class ConnectionSetting(ChangedSettings):
     """Corrects where a component is led to, or with which password. params: kind (postgres, redis, broker, llm, …), setting (where there are several)."""
 
     name = "connection_setting"
@@ -44,12 +44,9 @@ class ConnectionSetting:
             return _preview_file(stage, step.component, right, texts)
         return preview_settings(stage, step.component, dict(right.settings), texts)
 
-    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {step.component: last_lines(stage, step.component)}}
-
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         if "file" not in preview.target:
-            apply_settings(stage, step.component, preview)
+            super().apply(stage, step, preview)
             return
         path = preview.target["file"]
         if files.digest(path) != preview.state["before"]:
@@ -62,12 +59,12 @@ class ConnectionSetting:
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         if "file" not in preview.target:
-            return verify_settings(stage, step.component, preview)
+            return super().verify(stage, step, preview)
         return wait_healthy(stage, step.component)
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         if "file" not in record:
-            undo_settings(stage, record)
+            super().undo(stage, record)
             return
         files.restore(record["file"], in_place=True)
         _restart(stage, record["component"])
@@ -308,12 +305,7 @@ class Right:
             host, address, port = self.servers.go(there, wanted)
             try:
                 if self.kind == "postgres":
-                    told = connect_postgres.PostgresTarget(
-                        host=host, port=port, user=wanted.user, password=wanted.password, database=wanted.database or wanted.user, hostaddr=address
-                    )
-                    if isinstance(wanted.options, connect_postgres.PostgresTarget) and wanted.options.sslmode:
-                        told.sslmode = wanted.options.sslmode
-                    with connect_postgres.connect(told, self.scene.options.timeout) as connection:
+                    with connect_postgres.connect(self.servers.postgres_target(wanted, (host, address, port)), self.scene.options.timeout) as connection:
                         connection.rows("SELECT 1 AS one")
                 elif self.kind == "redis":
                     client = connect_redis.connect(self.servers.redis_target(wanted, (host, address, port)), self.scene.options.timeout)
