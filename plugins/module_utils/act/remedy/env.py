@@ -12,7 +12,7 @@ from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, files
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview, Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, Sources, changed_override, settings_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, Sources, changed_override, escaped, settings_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
@@ -24,7 +24,23 @@ _WHOLE = re.compile(r"^\$(?:(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?::?
 ABSENT = "(not set)"
 
 
-class StackEnv:
+class ChangedSettings:
+    """What remedies have in common that change the project's files and make a component anew from them; each brings its own preview()."""
+
+    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
+        return {"logs": {step.component: last_lines(stage, step.component)}}
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        apply_settings(stage, step.component, preview)
+
+    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
+        return verify_settings(stage, step.component, preview)
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        undo_settings(stage, record)
+
+
+class StackEnv(ChangedSettings):
     """Sets, unsets or corrects settings of a component. params: set {name: text or {"from": {"component", "setting"}}}, unset [names].
 
     secrets: like set, values that a person gave and nobody may see; no plan holds any.
@@ -39,18 +55,6 @@ class StackEnv:
             stage.mask.learn(str(value))
         wanted.update(dict.fromkeys(step.params.get("unset") or []))
         return preview_settings(stage, step.component, wanted, hidden=step.params.get("secrets") or ())
-
-    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {step.component: last_lines(stage, step.component)}}
-
-    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        apply_settings(stage, step.component, preview)
-
-    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        return verify_settings(stage, step.component, preview)
-
-    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        undo_settings(stage, record)
 
 
 def wanted_value(stage: Stage, name: str, value: Any) -> tuple[str, str]:
@@ -118,13 +122,22 @@ def preview_settings(
             risk=risk_of(stage, component), target={"containers": sorted(one.id for one in copies)}, state=sorted(wanted), texts=texts, changed=False
         )
     change = plan_settings(stage, component, {name: value for name, value in wanted.items() if any(now != value for now in present[name])})
-    sources = change.sources
-    undo = {
-        "component": component,
-        "sources": asdict(sources),
-        "made": copies[0].config_hash,
-        "files": [files.record(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(change.contents.items())],
-    }
+    preview = preview_anew(
+        stage,
+        component,
+        change,
+        wanted,
+        [
+            shown(stage, "%s of %s, in %s" % (name, component, os.path.basename(place)), name, present[name][0], wanted[name], name in secret)
+            for name, place in sorted(change.places.items())
+        ],
+    )
+    return replace(preview, texts=texts, lasting=lasting(stage, component, change, wanted, secret))
+
+
+def preview_anew(stage: Stage, component: str, change: Change, wanted: Mapping[str, Any], diff: list[dict[str, str]]) -> Preview:
+    """What writing a change and making a component anew from it would do; the way there and back below rests on its state and undo."""
+    copies = stage.instances(component)
     return Preview(
         risk=risk_of(stage, component),
         target={"containers": sorted(one.id for one in copies), "files": sorted(change.contents)},
@@ -135,17 +148,16 @@ def preview_settings(
             "contents": change.contents,
             "before": {path: files.digest(path) for path in change.contents},
             "extra": change.extra,
-            "sources": asdict(sources),
+            "sources": asdict(change.sources),
         },
-        diff=[
-            shown(stage, "%s of %s, in %s" % (name, component, os.path.basename(place)), name, present[name][0], wanted[name], name in secret)
-            for name, place in sorted(change.places.items())
-        ]
-        + [{"what": "container %s" % one.name, "before": "as it is", "after": "made anew"} for one in copies],
-        undo=undo,
-        texts=texts,
+        diff=diff + [{"what": "container %s" % one.name, "before": "as it is", "after": "made anew"} for one in copies],
+        undo={
+            "component": component,
+            "sources": asdict(change.sources),
+            "made": copies[0].config_hash,
+            "files": [files.record(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(change.contents.items())],
+        },
         touches=[component],
-        lasting=lasting(stage, component, change, wanted, secret),
     )
 
 
@@ -293,7 +305,7 @@ def _assume(document: dict[str, Any], component: str, name: str, value: str | No
     if value is None:
         settings.pop(name, None)
     else:
-        settings[name] = value.replace("$", "$$")
+        settings[name] = escaped(value)
 
 
 def tried(stage: Stage, change: Change) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.later import put_back_later
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import apply_settings, preview_settings, undo_settings, verify_settings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, preview_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -28,7 +27,7 @@ LEVEL_LINES = 'import logging, os\nlogging.basicConfig(level=os.environ.get("LOG
 DEBUG_LINES = 'app = FastAPI(debug=os.environ.get("DEBUG", "false").lower() in ("1", "true", "yes"))'
 
 
-class LogLevel:
+class LogLevel(ChangedSettings):
     """Sets the level at which a component logs, for a while. params: level, debug (at least one), minutes."""
 
     name = "log_level"
@@ -58,19 +57,10 @@ class LogLevel:
                         fix="take that back first: ansible-playbook aiops.runbook.undo -e run=%s" % journal.name,
                     )
 
-    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {step.component: last_lines(stage, step.component)}}
-
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         # First: whatever becomes of this task, the level does not stay.
         put_back_later(stage, step.number, self.undo)
-        apply_settings(stage, step.component, preview)
-
-    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        return verify_settings(stage, step.component, preview)
-
-    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        undo_settings(stage, record)
+        super().apply(stage, step, preview)
 
 
 # Pure.

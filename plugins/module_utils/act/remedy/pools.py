@@ -8,8 +8,7 @@ import re
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import apply_settings, preview_settings, undo_settings, verify_settings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, preview_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.pools import BUDGET_SHARE
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import pools_view
@@ -31,7 +30,7 @@ _KINDS = (
 _OTHER = re.compile(r"REDIS|BROKER|CELERY|CACHE|HTTP|THREAD|WORKER|QUEUE|KAFKA|AMQP")
 
 
-class PoolTuning:
+class PoolTuning(ChangedSettings):
     """Gives a component's pool another size. params: any of size, overflow, timeout_seconds, recycle_seconds, pre_ping; none: what fits."""
 
     name = "pool_tuning"
@@ -64,18 +63,6 @@ class PoolTuning:
             preview.state = {**preview.state, "budget": [after["limit"], after["parts"]]}
             preview.target = {**preview.target, "server": pool["server"]}
         return preview
-
-    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {step.component: last_lines(stage, step.component)}}
-
-    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        apply_settings(stage, step.component, preview)
-
-    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        return verify_settings(stage, step.component, preview)
-
-    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        undo_settings(stage, record)
 
 
 def text(value: Any) -> str:

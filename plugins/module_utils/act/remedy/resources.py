@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, Iterable, Mapping
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act import files, room
+from ansible_collections.aiops.runbook.plugins.module_utils.act import room
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, changed_override, escaped
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import Change, apply_settings, changeable, risk_of, tried, undo_settings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import Change, ChangedSettings, changeable, preview_anew, risk_of, tried
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
@@ -27,7 +27,7 @@ KILLED_SECONDS = 3600.0
 TIMES = ("interval_seconds", "timeout_seconds", "start_period_seconds")
 
 
-class ComponentResources:
+class ComponentResources(ChangedSettings):
     """Gives a component other limits or another health check.
 
     params: memory (bytes, or "grow"), cpus, healthcheck {test, interval_seconds, timeout_seconds, retries, start_period_seconds}.
@@ -41,32 +41,13 @@ class ComponentResources:
         if all(one.state == "exited" and one.exit_code == 0 for one in copies):
             raise Refused("%s has ended in good order: making it anew would run it again" % name, fix="start it first, if it is to run: component_start")
         wanted = self._wanted(stage, step, copies)
-        here = {"containers": sorted(one.id for one in copies)}
         if not any(differing(one, wanted) for one in copies):
-            return Preview(risk=risk_of(stage, name), target=here, state=wanted, changed=False)
+            return Preview(risk=risk_of(stage, name), target={"containers": sorted(one.id for one in copies)}, state=wanted, changed=False)
         change, definition = self._change(stage, name, wanted)
-        diff = [{"what": "%s of %s" % (what, name), "before": before, "after": after} for what, before, after in _told(copies[0], wanted)]
-        return Preview(
-            risk=risk_of(stage, name),
-            target={**here, "files": sorted(change.contents)},
-            state={
-                "was": sorted(one.config_hash for one in copies),
-                "made": change.made,
-                "wanted": wanted,
-                "contents": change.contents,
-                "before": {path: files.digest(path) for path in change.contents},
-                "extra": change.extra,
-                "sources": asdict(change.sources),
-            },
-            diff=diff + [{"what": "container %s" % one.name, "before": "as it is", "after": "made anew"} for one in copies],
-            undo={
-                "component": name,
-                "sources": asdict(change.sources),
-                "made": copies[0].config_hash,
-                "files": [files.record(path, text.encode("utf-8")) for path, text in change.contents.items()],
-            },
-            texts={"limits": ["%s: %s" % (what, after) for what, _before, after in _told(copies[0], wanted)]},
-            touches=[name],
+        told = _told(copies[0], wanted)
+        return replace(
+            preview_anew(stage, name, change, wanted, [{"what": "%s of %s" % (what, name), "before": before, "after": after} for what, before, after in told]),
+            texts={"limits": ["%s: %s" % (what, after) for what, _before, after in told]},
             lasting=[
                 "%s keeps this: a deploy that does not name this file drops it. In your own file: services: %s"
                 % (change.sources.override, stage.mask.text(json.dumps({name: definition})))
@@ -144,9 +125,6 @@ class ComponentResources:
         ]
         return {"logs": {step.component: last_lines(stage, step.component)}, "containers": about}
 
-    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        apply_settings(stage, step.component, preview)
-
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         copies = stage.platform.copies(step.component)
         for one in copies:
@@ -154,9 +132,6 @@ class ComponentResources:
             if missing:
                 return "%s has not got what was set: %s" % (one.name, ", ".join(missing))
         return wait_healthy(stage, step.component) if copies else "%s has no container" % step.component
-
-    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        undo_settings(stage, record)
 
 
 def host_memory(stage: Stage) -> dict[str, int]:
