@@ -24,6 +24,9 @@ NEW_SECONDS = 30.0
 # What a stack may need until a cured finding is gone: a pool that reconnects, a health check's interval.
 CLEAR_SECONDS = 90.0
 
+# Results of a step after which a run goes on.
+WELL = ("cured", "done", "unchanged")
+
 
 def preview_steps(stage: Stage, steps: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What each step would do now, or why it must not: {"number", "preview", "token"} or {"number", "refused", "fix"}."""
@@ -92,10 +95,9 @@ class Run:
         """Runs that died in the middle: one whose cure holds is ended as such, any other is taken back; what became of each."""
         settled = []
         for journal in self.stage.records.unfinished():
-            cured = [entry["finding"] for entry in journal.entries if entry["event"] == "cured"]
+            cured = {entry["step"]: entry["finding"] for entry in journal.entries if entry["event"] == "cured"}
             _seen, findings, unseen = self.stage.judge()
-            whole = {entry["step"] for entry in journal.entries if entry["event"] == "cured"} == set(journal.acted())
-            if cured and whole and not still_there(cured, findings, unseen):
+            if cured and set(cured) == set(journal.acted()) and not still_there(cured.values(), findings, unseen):
                 journal.write("end", result="held", steps=[], by=self.holder.get("by"), finished_later=True)
                 settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": "held"})
                 continue
@@ -179,17 +181,17 @@ class Run:
                 entry["result"] = entry.get("result") or "failed"
                 entry["error"] = self.stage.mask.text(error.message)
                 entry["fix"] = self.stage.mask.text(error.details.get("fix", ""))
-                self._take_back(remedy, step, entry)
+                self._take_back(entry)
             entry["seconds"] = round(time.monotonic() - started, 1)
-            if entry["result"] not in ("cured", "done", "unchanged"):
+            if entry["result"] not in WELL:
                 break
-        problem = "" if done[-1]["result"] not in ("cured", "done", "unchanged") else self._held(steps, before)
+        problem = "" if done[-1]["result"] not in WELL else self._held(steps, before)
         if problem:
             for entry in reversed(done):
                 if entry["result"] in ("cured", "done"):
                     entry["error"] = problem
-                    self._take_back(remedy_of(entry["remedy"]), next(step for step in steps if step.number == entry["number"]), entry)
-        result = "held" if all(entry["result"] in ("cured", "done", "unchanged") for entry in done) else "failed"
+                    self._take_back(entry)
+        result = "held" if all(entry["result"] in WELL for entry in done) else "failed"
         return self._record(result, done)
 
     def _one(self, remedy: Remedy, step: Step, preview: Preview, last: bool) -> str:
@@ -247,11 +249,11 @@ class Run:
                 return ""
             time.sleep(PAUSE_SECONDS)
 
-    def _take_back(self, remedy: Remedy, step: Step, entry: dict[str, Any]) -> None:
+    def _take_back(self, entry: dict[str, Any]) -> None:
         """Undo one step that was begun, and say so."""
         if self.journal is None:
             raise StackError("a step needs a journal", kind="internal")
-        acting = self.journal.last("acting", step.number)
+        acting = self.journal.last("acting", entry["number"])
         if acting is None:
             return
         if acting.get("undo") is None:
@@ -259,11 +261,11 @@ class Run:
             entry["undone"] = False
             return
         try:
-            undo_step(self.stage, self.journal, step.number)
+            undo_step(self.stage, self.journal, entry["number"])
             entry["result"], entry["undone"] = "undone", True
         except StackError as error:
             entry["result"], entry["undone"] = "failed", False
-            entry["by_hand"] = self.stage.mask.text("%s %s" % (error.message, error.details.get("fix", ""))).strip()
+            entry["by_hand"] = by_hand(self.stage, error)
 
     def _nothing(self, step: Step, preview: Preview) -> dict[str, Any]:
         return {"number": step.number, "remedy": step.remedy, "component": step.component, "finding": step.finding, "risk": preview.risk, "result": "unchanged",
@@ -304,11 +306,16 @@ def take_back(stage: Stage, journal: Journal, holder: dict[str, Any]) -> dict[st
             entry["result"] = "undone"
         except StackError as error:
             entry["result"] = "failed" if acting.get("undo") is not None else "cannot be undone"
-            entry["by_hand"] = stage.mask.text("%s %s" % (error.message, error.details.get("fix", ""))).strip()
+            entry["by_hand"] = by_hand(stage, error)
     result = "undone" if all(entry["result"] == "undone" for entry in done) else "partly undone"
     journal.write("end", result=result, steps=done, **{key: value for key, value in holder.items() if key in ("by", "at")})
     return {"result": result if done else "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
             "changed": any(entry["result"] == "undone" for entry in done)}  # fmt: skip
+
+
+def by_hand(stage: Stage, error: StackError) -> str:
+    """What is left to a person when an undo fails."""
+    return stage.mask.text("%s %s" % (error.message, error.details.get("fix", ""))).strip()
 
 
 def undo_step(stage: Stage, journal: Journal, number: int) -> None:
@@ -318,10 +325,9 @@ def undo_step(stage: Stage, journal: Journal, number: int) -> None:
         return
     if acting.get("undo") is None:
         raise StackError("step %d (%s on %s) cannot be taken back" % (number, acting["remedy"], acting["component"]), kind="not_undone")
-    journal.write("undoing", step=number)
-    stage.renew()
-    remedy_of(acting["remedy"]).undo(stage, acting["undo"])
-    journal.write("undone", step=number)
+    with journal.taking_back(number):
+        stage.renew()
+        remedy_of(acting["remedy"]).undo(stage, acting["undo"])
 
 
 def key_of(finding: Finding) -> str:

@@ -63,9 +63,8 @@ def put_back(params: Mapping[str, Any], run: str, number: int, undo: Undo) -> No
         if number not in journal.open_steps():
             return
         acting = journal.last("acting", number) or {}
-        journal.write("undoing", step=number)
-        undo(stage, acting["undo"])
-        journal.write("undone", step=number)
+        with journal.taking_back(number):
+            undo(stage, acting["undo"])
         left = journal.open_steps()
         if journal.ended or not left:
             done = {"number": number, "remedy": acting.get("remedy"), "component": acting.get("component"), "result": "undone"}

@@ -11,6 +11,7 @@ Undo records hold what was there before, secrets included: everything is readabl
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -69,22 +70,22 @@ class Records:
         return [Journal(os.path.join(self.folder, name)) for name in names]
 
     def run(self, name: str) -> Journal:
-        for journal in self.runs():
-            if journal.name == name:
-                return journal
+        folder = os.path.join(self.folder, name)
+        if _RUN.fullmatch(name) and os.path.isdir(folder):
+            return Journal(folder)
         raise StackError("there is no record of a run %s below %s" % (name, self.folder), kind="bad_option", option="run")
 
     def unfinished(self) -> list[Journal]:
         """Runs that died in the middle: begun, not ended. Only for who holds the lease; otherwise one may just be under way."""
-        return [journal for journal in self.runs() if journal.entries and not journal.ended]
+        return [journal for journal in self.runs() if journal.died]
 
     def at_work(self) -> dict[str, Any]:
         """{"lease": who is at work, "unfinished": runs that died in the middle, "overdue": what should have been put back by now}."""
-        holder = self.lease_holder()
+        holder, runs = self.lease_holder(), self.runs()
         return {
             "lease": holder,
-            "unfinished": [] if holder else [_told(journal) for journal in self.unfinished()],
-            "overdue": [_told(journal) for journal in self.runs() if 0 < journal.due < time.time() - OVERDUE_SECONDS],
+            "unfinished": [] if holder else [_told(journal) for journal in runs if journal.died],
+            "overdue": [_told(journal) for journal in runs if 0 < journal.due < time.time() - OVERDUE_SECONDS],
         }
 
     def new_run(self) -> Journal:
@@ -221,6 +222,13 @@ class Journal:
         except OSError as error:
             raise unwritable(path, error) from error
 
+    @contextlib.contextmanager
+    def taking_back(self, step: int) -> Iterator[None]:
+        """Around the undoing of a step: what is under way, then that it is done."""
+        self.write("undoing", step=step)
+        yield
+        self.write("undone", step=step)
+
     def last(self, event: str, step: int | None = None) -> dict[str, Any] | None:
         found = [entry for entry in self.entries if entry["event"] == event and (step is None or entry.get("step") == step)]
         return found[-1] if found else None
@@ -228,6 +236,11 @@ class Journal:
     @property
     def ended(self) -> bool:
         return any(entry["event"] == "end" for entry in self.entries)
+
+    @property
+    def died(self) -> bool:
+        """Begun and not ended; or still under way, which the lease tells."""
+        return bool(self.entries) and not self.ended
 
     @property
     def begin(self) -> dict[str, Any]:
