@@ -45,3 +45,9 @@ def run(*command: str, check: bool = True, text: str | None = None) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
     assert not check or done.returncode == 0, "%s\n%s\n%s" % (" ".join(command), done.stdout, done.stderr)
     return done.stdout
+
+
+def ad_hoc(module: str, options: dict[str, Any], *arguments: str) -> list[str]:
+    """The command that runs a module of the collection once, by Ansible, on this machine."""
+    where = ["localhost", "-i", "localhost,", "-c", "local", "-e", "ansible_python_interpreter=" + sys.executable]
+    return [str(Path(sys.executable).parent / "ansible"), *where, "-m", "aiops.runbook." + module, "-a", json.dumps(options), *arguments]

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playing import ROOT, run
+from playing import ROOT, ad_hoc, run
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one, undo_run
@@ -82,17 +82,7 @@ def setting(name: str) -> str:
 
 
 def by_ansible(module: str, **options) -> subprocess.Popen:
-    command = [
-        str(Path(sys.executable).parent / "ansible"),
-        "localhost",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-e",
-        "ansible_python_interpreter=" + sys.executable,
-    ]
-    command += ["-m", "aiops.runbook." + module, "-a", json.dumps({"compose_project": PROJECT, **options})]
+    command = ad_hoc(module, {"compose_project": PROJECT, **options})
     return subprocess.Popen(command, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
-from playing import ROOT, run
+from playing import ROOT, ad_hoc, run
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one, undo_run
@@ -185,17 +183,7 @@ def test_an_edit_that_is_not_deployed_is_not_deployed_by_us(change, project):
 
 def test_through_ansible(place, project):
     options = {"compose_project": PROJECT, "state_dir": place["state_dir"], "component": "free", "memory": "96M", "hold_seconds": 0}
-    command = [
-        str(Path(sys.executable).parent / "ansible"),
-        "localhost",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-e",
-        "ansible_python_interpreter=" + sys.executable,
-    ]
-    command += ["-m", "aiops.runbook.component_resources", "-a", json.dumps(options)]
+    command = ad_hoc("component_resources", options)
     for words in ("CHANGED", "SUCCESS"):
         output = subprocess.run(command, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, capture_output=True, text=True, timeout=120, check=False).stdout
         assert words in output, output

@@ -11,12 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import psycopg2
 import psycopg2.extras
 import pytest
-from playing import ROOT, run
+from playing import ROOT, ad_hoc, run
 from test_postgres_check import PASSWORD, Server
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import end, sessions_of
@@ -309,17 +308,7 @@ def test_through_ansible(server, session, tmp_path):
     _one, pid = session("SELECT 1 FROM items")
     where = {"login_host": "127.0.0.1", "login_port": server.port, "login_user": "operator", "login_password": PASSWORD, "login_db": "shop"}
     options = {**where, "pids": [pid], "hold_seconds": 0, "state_dir": str(tmp_path)}
-    command = [
-        str(Path(sys.executable).parent / "ansible"),
-        "localhost",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-e",
-        "ansible_python_interpreter=" + sys.executable,
-    ]
-    command += ["-m", "aiops.runbook.postgres_terminate", "-a", json.dumps(options)]
+    command = ad_hoc("postgres_terminate", options)
     output = subprocess.run(command, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, capture_output=True, text=True, timeout=120, check=False).stdout
     assert "CHANGED" in output, output
     assert PASSWORD not in output

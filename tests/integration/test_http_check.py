@@ -11,12 +11,11 @@ import socket
 import ssl
 import struct
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from playing import ad_hoc
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpTarget, get
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
@@ -96,27 +95,13 @@ def server():
 
 def check(url, **options):
     """The result of the module, run by Ansible in check mode on this machine."""
-    arguments = json.dumps({"url": url, "timeout": 1.0, "sample": 0, **options})
-    command = [
-        str(Path(sys.executable).parent / "ansible"),
-        "localhost",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-m",
-        "aiops.runbook.http_check",
-        "-a",
-        arguments,
-        "--check",
-    ]
+    command = ad_hoc("http_check", {"url": url, "timeout": 1.0, "sample": 0, **options}, "--check")
     settings = {
         **os.environ,
         "ANSIBLE_NOCOLOR": "1",
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
     done = subprocess.run(command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     output = done.stdout + done.stderr
