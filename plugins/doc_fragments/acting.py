@@ -6,7 +6,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """aiops.runbook.acting: what every module that cures has in common, besides aiops.runbook.stack and aiops.runbook.limits."""
+    """aiops.runbook.acting: what every module that cures has in common, besides aiops.runbook.stack and aiops.runbook.limits.
+
+    aiops.runbook.acting.component: what is acted on.
+    """
 
     DOCUMENTATION = r"""
 options:
@@ -30,16 +33,6 @@ options:
       - Who does it, for the record. The user's name when it is not given.
     type: str
     default: ''
-  component_limits:
-    description:
-      - Thresholds for one component, as C({component}) to a dictionary like O(limits).
-    type: dict
-    default: {}
-  route_limits:
-    description:
-      - Thresholds for one route, as C({path}) to a dictionary like O(limits).
-    type: dict
-    default: {}
 attributes:
   check_mode:
     support: full
@@ -47,4 +40,12 @@ attributes:
   diff_mode:
     support: full
     description: Shows what is and what would be, without secrets.
+"""
+    COMPONENT = r"""
+options:
+  component:
+    description:
+      - The component, as the reports name it (on Compose the name of the service).
+    type: str
+    required: true
 """

@@ -35,7 +35,9 @@ def _limits(*domains: str) -> str:
 
 
 class ModuleDocFragment:
-    """aiops.runbook.limits for all thresholds, aiops.runbook.limits.postgres and so on for those of one domain."""
+    """aiops.runbook.limits for all thresholds, aiops.runbook.limits.postgres and so on for those of one domain, aiops.runbook.limits.parts for
+    those of one component or route of a stack.
+    """
 
     # The types are there for ansible-test: its yamllint takes every plain assignment in this class for a literal.
     DOCUMENTATION: str = _limits()
@@ -44,3 +46,16 @@ class ModuleDocFragment:
     CELERY: str = _limits("celery")
     HTTP: str = _limits("http")
     CONTAINER: str = _limits("container", "startup", "log")
+    PARTS = r"""
+options:
+  component_limits:
+    description:
+      - Thresholds for one component, as C({component}) to a dictionary like O(limits).
+    type: dict
+    default: {}
+  route_limits:
+    description:
+      - Thresholds for one route, as C({path}) to a dictionary like O(limits).
+    type: dict
+    default: {}
+"""

@@ -67,6 +67,7 @@ extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.celery_check
   - module: aiops.runbook.stack_component

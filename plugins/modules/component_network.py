@@ -15,11 +15,6 @@ description:
   - Connects each running copy of a component to networks that it has lost, under the names and the fixed address that Compose would give it.
   - Only networks that the project's files give to the component. The containers go on running.
 options:
-  component:
-    description:
-      - The component, as the reports name it (on Compose the name of the service).
-    type: str
-    required: true
   networks:
     description:
       - The networks, by the engine's names or as the project's files name them.
@@ -29,7 +24,9 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
+  - aiops.runbook.acting.component
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_check
   - module: community.docker.docker_network

@@ -18,11 +18,6 @@ description:
   - It refuses where the project's files ask for anything else than what runs, as making the component anew would deploy that, too.
   - A job that runs once is not made anew.
 options:
-  component:
-    description:
-      - The component, as the reports name it (on Compose the name of the service).
-    type: str
-    required: true
   memory:
     description:
       - The limit of memory of each container, as a number of bytes or with a unit (V(512M), V(2G)).
@@ -63,7 +58,9 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
+  - aiops.runbook.acting.component
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_check
   - module: aiops.runbook.stack_component

@@ -21,11 +21,6 @@ notes:
   - A service manager that ends all processes of a user who logs out (C(KillUserProcesses) of systemd) ends the waiting process, too,
     unless the module runs as root or the user lingers.
 options:
-  component:
-    description:
-      - The component, as the reports name it (on Compose the name of the service).
-    type: str
-    required: true
   level:
     description:
       - The level. V(DEBUG) when O(debug) is not given either.
@@ -43,7 +38,9 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
+  - aiops.runbook.acting.component
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_logs
 """

@@ -21,11 +21,6 @@ description:
     M(aiops.runbook.stack_env) does. It never invents one. Where the program reads none, it fails with the lines that the code needs.
   - O(pre_ping) and O(recycle_seconds) do not cure a pool that is used up.
 options:
-  component:
-    description:
-      - The component, as the reports name it (on Compose the name of the service).
-    type: str
-    required: true
   size:
     description:
       - The connections that each process keeps open.
@@ -49,7 +44,9 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
+  - aiops.runbook.acting.component
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_check
   - module: aiops.runbook.stack_env

@@ -111,6 +111,7 @@ extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.postgres_check
 """

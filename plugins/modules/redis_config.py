@@ -53,6 +53,7 @@ extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.redis_check
   - module: aiops.runbook.component_resources

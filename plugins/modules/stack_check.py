@@ -26,16 +26,6 @@ options:
     description:
       - Write what was observed to this file on the controller (JSON without any secret; compressed when the name ends in C(.gz)).
     type: path
-  component_limits:
-    description:
-      - Thresholds for one component, as C({component}) to a dictionary like O(limits).
-    type: dict
-    default: {}
-  route_limits:
-    description:
-      - Thresholds for one route, as C({path}) to a dictionary like O(limits).
-    type: dict
-    default: {}
   custom_checks:
     description:
       - Checks of your own on the observations.
@@ -98,6 +88,7 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return the same.

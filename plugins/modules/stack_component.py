@@ -16,11 +16,6 @@ description:
   - Or restarts the running copies of a component one after another. Their last log lines are kept first.
   - The containers stay what they are. What changes a setting needs new ones.
 options:
-  component:
-    description:
-      - The component, as the reports name it (on Compose the name of the service).
-    type: str
-    required: true
   state:
     description:
       - V(started) starts the copies that do not run and does nothing to the others.
@@ -36,7 +31,9 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
+  - aiops.runbook.acting.component
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_check
   - module: aiops.runbook.component_resources

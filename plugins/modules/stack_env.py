@@ -22,11 +22,6 @@ description:
   - A job that runs once is not made anew.
   - Taking it back puts the files back byte for byte, and makes the component anew from them.
 options:
-  component:
-    description:
-      - The component, as the reports name it (on Compose the name of the service).
-    type: str
-    required: true
   set:
     description:
       - The settings that it should have, C(name) to value.
@@ -48,7 +43,9 @@ options:
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
+  - aiops.runbook.acting.component
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_check
   - module: aiops.runbook.pool_tuning

@@ -80,6 +80,7 @@ extends_documentation_fragment:
   - aiops.runbook.acting
   - aiops.runbook.stack
   - aiops.runbook.limits
+  - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.stack_check
   - module: aiops.runbook.stack_report

@@ -9,20 +9,17 @@ from typing import Any, Mapping
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.engine import Run, preview_steps
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import limits_spec
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import LIMITS_SPEC, STACK_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 
 # How to act (doc fragment: aiops.runbook.acting).
 ACT_SPEC: dict[str, dict[str, Any]] = {
     **STACK_SPEC,
+    **LIMITS_SPEC,
     "state_dir": {"type": "path"},
     "hold_seconds": {"type": "float", "default": 20.0},
     "lease_wait": {"type": "float", "default": 0.0},
     "by": {"type": "str", "default": ""},
-    "limits": {"type": "dict", "options": limits_spec(), "default": {}},
-    "component_limits": {"type": "dict", "default": {}},
-    "route_limits": {"type": "dict", "default": {}},
 }
 
 # What is approved; the controller's half (the action plugin stack_remediate) reads it.

@@ -31,13 +31,18 @@ STACK_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-# The options that say how to judge and tell; the controller's half (the action plugin) reads them.
-JUDGE_SPEC: dict[str, dict[str, Any]] = {
-    "observations": {"type": "path"},
-    "save_observations": {"type": "path"},
+# The thresholds for a whole stack, and for one component or route of it (doc fragments: aiops.runbook.limits and aiops.runbook.limits.parts).
+LIMITS_SPEC: dict[str, dict[str, Any]] = {
     "limits": {"type": "dict", "options": limits_spec(), "default": {}},
     "component_limits": {"type": "dict", "default": {}},
     "route_limits": {"type": "dict", "default": {}},
+}
+
+# The options that say how to judge and tell; the controller's half (the action plugin) reads them.
+JUDGE_SPEC: dict[str, dict[str, Any]] = {
+    **LIMITS_SPEC,
+    "observations": {"type": "path"},
+    "save_observations": {"type": "path"},
     "custom_checks": {
         "type": "list",
         "elements": "dict",
