@@ -103,7 +103,7 @@ class ActionModule(ActionBase):
             return _load(params["observations"]), []
         started = time.time()
         try:
-            if is_here(self):
+            if is_here(self, params["stack_platform"]):
                 with look():
                     self._scene = Scene(*open_stack(params))
                     self._at_work = Records(params["state_dir"] or "", self._scene.platform.project).at_work()

@@ -24,7 +24,7 @@ MEDIUM = "medium"
 LOW = "low"
 
 # Roles that do their work and end.
-FINITE = frozenset(["migration"])
+FINITE = frozenset(["migration", "job"])
 
 
 def server_kind(kind: str) -> str:

@@ -15,20 +15,6 @@ description:
   - Reads the containers' logs of the last minutes and puts their lines together by time.
   - The stack's own secrets, and whatever has the shape of one, are hidden.
 options:
-  stack_platform:
-    description:
-      - What the stack runs on.
-    type: str
-    choices: [compose]
-    default: compose
-  compose_project:
-    description:
-      - The name of the Compose project. Found by itself when only one project has containers on the engine.
-    type: str
-  docker_host:
-    description:
-      - The engine's address, like E(DOCKER_HOST). The environment's, or the local socket, when it is not given.
-    type: str
   components:
     description:
       - The components to read. All of them when it is empty.
@@ -52,6 +38,7 @@ options:
     default: ""
 extends_documentation_fragment:
   - aiops.runbook.check
+  - aiops.runbook.stack.place
 seealso:
   - module: aiops.runbook.stack_check
 """
@@ -86,18 +73,16 @@ unread:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import PLACE, STACK_SPEC, open_platform
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.tail import read_tail
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **{name: STACK_SPEC[name] for name in ("stack_platform", "compose_project", "docker_host", "timeout")},
+            **{name: STACK_SPEC[name] for name in PLACE},
             "components": {"type": "list", "elements": "str", "default": []},
             "since_minutes": {"type": "float", "default": 10},
             "tail": {"type": "int", "default": 200},
@@ -107,8 +92,7 @@ def main() -> None:
     )
     asked = module.params
     try:
-        platform = Compose(Engine(asked["docker_host"], timeout=asked["timeout"]), asked["compose_project"])
-        said = read_tail(platform, Mask(), asked["components"], asked["since_minutes"], asked["tail"], asked["contains"], asked["timeout"])
+        said = read_tail(open_platform(asked), Mask(), asked["components"], asked["since_minutes"], asked["tail"], asked["contains"], asked["timeout"])
     except StackError as error:
         module.fail_json(**error.as_failure())
     module.exit_json(changed=False, **said)

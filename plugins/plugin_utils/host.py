@@ -13,8 +13,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 
-def is_here(action: ActionBase) -> bool:
-    """Whether this process can ask the engine itself: no host between, and no other user to become."""
+def is_here(action: ActionBase, platform: str | None = "compose") -> bool:
+    """Whether this process can ask the platform itself: an API server from wherever it runs, an engine with no host between and no other user to become."""
+    if platform == "kubernetes":
+        return True
     return bool(action._connection.transport == "local" and (os.geteuid() == 0 or not action._play_context.become))
 
 

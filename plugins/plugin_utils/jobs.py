@@ -21,7 +21,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack, un
 from ansible_collections.aiops.runbook.plugins.plugin_utils.host import ask_there, is_here
 
 # What a person gave by -e to say which stack is meant, and has to give again to act on it.
-_PLACE = ("compose_project", "docker_host", "stack_platform", "state_dir", "report_dir", "target", "http_url")
+_PLACE = ("compose_project", "docker_host", "stack_platform", "namespace", "selector", "kubeconfig", "context", "state_dir", "report_dir", "target", "http_url")
 
 
 class Jobs:
@@ -42,7 +42,7 @@ class Jobs:
         return self._do("undo", {"run": run})
 
     def _do(self, job: str, order: dict[str, Any]) -> dict[str, Any]:
-        if is_here(self._action):
+        if is_here(self._action, self._params.get("stack_platform")):
             params = {**{name: spec.get("default") for name, spec in door.ACT_SPEC.items()}, **self._params}
             return door.do_job(job, params, order, self._scene)
         arguments = {**self._params, "job": job, "order": pack(order)}

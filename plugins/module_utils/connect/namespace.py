@@ -128,18 +128,23 @@ def _skip_name(answer: bytes, place: int) -> int:
 
 def sockets_of(pid: int) -> dict[str, list]:
     """{"listening": [{"address", "port"}], "peers": [{"local_port", "address", "port"}]} of a network namespace, from /proc."""
+    tables = [read_sockets(_lines("/proc/%d/net/%s" % (pid, table))) for table in ("tcp", "tcp6")]
+    return {key: [one for table in tables for one in table[key]] for key in ("listening", "peers")}
+
+
+def read_sockets(lines: list[str]) -> dict[str, list]:
+    """The same of the lines of one such table."""
     listening, peers = [], []
-    for table in ("tcp", "tcp6"):
-        for line in _lines("/proc/%d/net/%s" % (pid, table))[1:]:
-            words = line.split()
-            if len(words) < 4:
-                continue
-            address, port = decode_address(words[1])
-            if words[3] == LISTEN:
-                listening.append({"address": address, "port": port})
-            elif words[3] == ESTABLISHED:
-                other, other_port = decode_address(words[2])
-                peers.append({"local_port": port, "address": other, "port": other_port})
+    for line in lines[1:]:
+        words = line.split()
+        if len(words) < 4:
+            continue
+        address, port = decode_address(words[1])
+        if words[3] == LISTEN:
+            listening.append({"address": address, "port": port})
+        elif words[3] == ESTABLISHED:
+            other, other_port = decode_address(words[2])
+            peers.append({"local_port": port, "address": other, "port": other_port})
     return {"listening": listening, "peers": peers}
 
 

@@ -10,6 +10,15 @@ import time
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen, why_unseen
+
+try:
+    from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes import compact
+except ImportError:
+
+    def compact(objects: Any, namespace: str, now: float, components: Any) -> dict[str, Any]:
+        return {}
+
+
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
@@ -37,7 +46,7 @@ class Document:
             "reach": [self._named(name, fact) for name, fact in answers.items() if name.startswith("reach:")],
             "outside": [self._named(name, fact) for name, fact in answers.items() if name.startswith("outside:")],
             "outsiders": background["outsiders"],
-            "events": background["events"],
+            "events": self._events(background["events"]),
             "drift": self.drift(background["wanted"]) if "wanted" in background else {},
             "postgres": {},
             "redis": {},
@@ -53,12 +62,21 @@ class Document:
         for component in self.scene.components:
             if component.role == "api" and component.id not in document["http"]:
                 document["http"][component.id] = {"component": component.id, "answers": unseen("no instance of it runs", kind="not_running")}
+        if self.scene.platform.objects:
+            document["kubernetes"] = compact(self.scene.platform.objects, self.scene.platform.namespace, self.scene.started, self.scene.components)
         for server in servers:
             facts = document[server.kind].setdefault(
                 server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")}
             )
             facts["used_by"] = sorted({target.component for target in server.clients})
         return document
+
+    def _events(self, events: Any) -> Any:
+        """What the platform says in its own words may quote a program."""
+        for event in events if isinstance(events, list) else []:
+            if "message" in event["detail"]:
+                event["detail"]["message"] = self.scene.mask.text(event["detail"]["message"])
+        return events
 
     def close(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document, with how long it all took."""
@@ -86,15 +104,17 @@ class Document:
             "role": component.role,
             "role_source": component.role_source,
             "depends_on": component.depends_on,
+            **({"workload": component.workload} if component.workload else {}),
             "instances": [self._instance_fact(one, background) for one in component.instances],
             "settings": settings_fact(environment, source, self.scene.mask),
+            **({"unread": instance.unread} if instance and instance.unread else {}),
             "targets": [target.as_fact(self.scene.mask) for target in self.scene.targets.get(component.id, [])],
             "logs": self._log_fact(component),
         }
 
     def _log_fact(self, component: Component) -> dict[str, Any]:
         """The signatures of all running instances together; what an ended one said last stands with the instance."""
-        running = component.running
+        running = [one for one in component.running if one.asked]
         if not running:
             return unseen("no instance of it runs", kind="not_running")
         lines: list[str] = []
@@ -130,7 +150,7 @@ class Document:
             "networks": {name: seat["address"] for name, seat in one.networks.items()},
             "home_network": one.home_network,
             "memory_limit": one.memory_limit,
-            "environment_hashes": {name: self.scene.mask.digest(value) for name, value in sorted(one.environment.items())},
+            "environment_hashes": {name: self.scene.mask.digest(value) for name, value in sorted(one.environment.items()) if name not in one.own_settings},
             "memory": background.get("memory:" + one.id) or unseen("it does not run", kind="not_running"),
             "processes": [
                 {"pid": process.pid, "parent": process.parent, "state": process.state, "command": self.scene.mask.text(process.command)[:160]}
@@ -138,6 +158,7 @@ class Document:
             ],
             "listening": sorted({socket["port"] for socket in sockets["listening"]}) if sockets else None,
             "log_driver": one.log_driver,
+            **({"revision": one.revision} if one.revision else {}),
         }
         lines = self.scene.lines(one)
         if one.running:

@@ -11,15 +11,20 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import SEVERITIES, WARNING
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 # The options that say where a stack is and how to look at it (doc fragment: aiops.runbook.stack).
 STACK_SPEC: dict[str, dict[str, Any]] = {
     "stack": {"type": "str"},
-    "stack_platform": {"type": "str", "choices": ["compose"], "default": "compose"},
+    "stack_platform": {"type": "str", "choices": ["compose", "kubernetes"], "default": "compose"},
     "compose_project": {"type": "str"},
     "docker_host": {"type": "str"},
+    "namespace": {"type": "list", "elements": "str", "default": []},
+    "selector": {"type": "str", "default": ""},
+    "kubeconfig": {"type": "path"},
+    "context": {"type": "str"},
     "timeout": {"type": "float", "default": 5.0},
     "http_url": {"type": "str"},
     "http_routes": {"type": "list", "elements": "str", "default": ["/health", "/ready", "/metrics", "/docs"]},
@@ -64,7 +69,23 @@ JUDGE_SPEC: dict[str, dict[str, Any]] = {
 }
 
 
-def open_stack(params: Mapping[str, Any], ask_servers: bool = True) -> tuple[Compose, Mask, Options]:
+# The options that say where the stack is, and nothing else.
+PLACE = ("stack_platform", "compose_project", "docker_host", "namespace", "selector", "kubeconfig", "context", "timeout")
+
+
+def open_platform(params: Mapping[str, Any]) -> Platform:
+    """The platform that these options (PLACE) name; StackError when it cannot be reached at all."""
+    timeout = max(2.0, float(params["timeout"]))
+    if params.get("stack_platform") == "kubernetes":
+        # What a Docker host need not have is imported where it is used.
+        from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes import open_kubernetes
+
+        where = (params.get("namespace") or [], params.get("selector") or "", params.get("kubeconfig") or "", params.get("context") or "")
+        return open_kubernetes(*where, timeout=timeout)
+    return Compose(Engine(params.get("docker_host") or None, timeout=timeout), params.get("compose_project") or None)
+
+
+def open_stack(params: Mapping[str, Any], ask_servers: bool = True) -> tuple[Platform, Mask, Options]:
     """Where the stack is that these options name, and how to look at it; StackError when it cannot be reached at all."""
     options = Options(
         stack=params.get("stack") or params.get("compose_project") or "",
@@ -75,9 +96,9 @@ def open_stack(params: Mapping[str, Any], ask_servers: bool = True) -> tuple[Com
         roles={str(name): str(role) for name, role in (params.get("roles") or {}).items()},
         accounts=_accounts(params),
     )
-    platform = Compose(Engine(params.get("docker_host") or None, timeout=max(2.0, options.timeout)), params.get("compose_project") or None)
+    platform = open_platform(params)
     if not options.stack:
-        options.stack = platform.project
+        options.stack = platform.title
     return platform, Mask(), options
 
 

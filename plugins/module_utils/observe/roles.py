@@ -47,7 +47,10 @@ CLIENT_OF_POSTGRES = re.compile(r"^(POSTGRES\w*_(HOST|SERVER|URL)|PGHOST|DB_HOST
 
 def find_role(component: Component, read_script: Callable[[Instance, str], str]) -> tuple[str, str]:
     """(role, source of that knowledge). read_script gives the text of a start script inside an instance, "" when there is none."""
-    instances = [one for one in component.instances if not one.one_off] or component.instances
+    instances = [one for one in component.instances if not one.one_off] or component.instances or [one for one in [component.template] if one]
+    if component.finite:
+        role = match(BY_COMMAND, [text for one in instances for text in [*(process.command for process in one.processes), " ".join(one.command)]])
+        return (role, "command") if role in FINITE else ("job", "platform")
     evidence = [
         ("process", BY_COMMAND, [process.command for one in instances for process in one.processes]),
         ("command", BY_COMMAND, [" ".join(one.command) for one in instances]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Callable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, pgbouncer_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
@@ -55,6 +55,8 @@ class Scene:
         self.probes = Probes(timeout=options.timeout)
         self.started = time.time()
         self.components: list[Component] = platform.components()
+        for value in {value for component in self.components for one in component.instances for value in one.secret_values}:
+            mask.learn(value)
         self.targets: dict[str, list[Target]] = {}
         self.logs: dict[str, Any] = {}
         self.sockets: dict[str, Any] = {}
@@ -72,10 +74,10 @@ class Scene:
         window = self.started - self.options.log_window
         for component in self.components:
             for one in component.instances:
-                if one.running:
+                if one.running and one.asked:
                     probes["processes:" + one.id] = partial(self.platform.processes, one)
-                    self.sockets[one.id] = self.platform.sockets(one)
-                if not one.one_off:
+                    probes["sockets:" + one.id] = partial(self.platform.sockets, one)
+                if not one.one_off and one.asked:
                     # What a container said before it ended is worth reading however long ago that was.
                     since = window if one.running else 0.0
                     lines = self.options.log_lines if one.running else 200
@@ -86,6 +88,7 @@ class Scene:
                 processes = answers.get("processes:" + one.id)
                 one.processes = processes if isinstance(processes, list) else []
                 self.logs[one.id] = answers.get("logs:" + one.id)
+                self.sockets[one.id] = None if why_unseen(answers.get("sockets:" + one.id)) else answers["sockets:" + one.id]
 
     def _find_roles(self) -> None:
         for component in self.components:

@@ -186,7 +186,7 @@ class Servers:
             if not found:
                 raise StackError("the name %s has no address" % host, kind="dns")
             address = found[0]
-        return host, address, port
+        return (host, *self.scene.platform.address(place, address, port))
 
     def _look_at_postgres(self, server: Server) -> dict[str, Any]:
         clients = [
@@ -371,7 +371,7 @@ class Servers:
                     {
                         "component": component.id,
                         "instance": one.name,
-                        "hostname": one.id[:12],
+                        "hostname": one.hostname or one.id[:12],
                         "processes": len(programs),
                         "stopped_processes": sum(1 for process in programs if process.state == "T"),
                         "age_seconds": round(max(0.0, self.scene.started - one.started_at), 1),

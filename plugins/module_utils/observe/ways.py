@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import partial
 from typing import Any, Callable
 
@@ -20,6 +21,32 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 SAMPLE_SECONDS = 0.4
 # Copies of an api that are asked, each by itself: one of them may be ill while the others answer.
 COPIES = 4
+
+
+class Once:
+    """An answer that several probes share: whoever asks first has it made."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[Any] = []
+
+    def answer(self) -> Any:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+
+def tried_inside(found: dict[str, Any] | None) -> dict[str, Any]:
+    """What a command inside said of one place, as a fact of reach; it may not have come to it."""
+    if found is None:
+        return {"resolves": unseen("the command inside did not come to it in time", kind="timeout")}
+    if found["resolves"] is None:
+        return {**found, "resolves": unseen("its name server did not answer", kind="dns_timeout")}
+    if found["resolves"] and "connects" not in found:
+        return {**found, "resolves": unseen("nothing in its image can open a connection", kind="no_command")}
+    return found
 
 
 class Ways:
@@ -38,16 +65,19 @@ class Ways:
             if component.role in FINITE:
                 continue
             # One that cannot stay up is asked for, too: where its settings lead is seen from the host, by what is known of its networks.
-            for one in component.running or [one for one in component.instances if not one.one_off][:1]:
-                asked = set()
+            for one in [one for one in component.running if one.asked] or [one for one in component.instances if not one.one_off][:1]:
+                asked: dict[tuple[str, int], Target] = {}
                 for target in self.scene.targets.get(component.id, []):
                     if target.malformed or not target.host or not target.port or (target.host, target.port) in asked:
                         continue
-                    asked.add((target.host, target.port))
-                    probes["reach:%s:%s:%d" % (one.id, target.host, target.port)] = partial(self._reach, component, one, target)
+                    asked[(target.host, target.port)] = target
+                # Where one command inside tries them all, the first that asks waits for it, and so do the others.
+                inside = Once(partial(self.scene.platform.reach, one, list(asked), self.scene.options.timeout * 0.8))
+                for (host, port), target in asked.items():
+                    probes["reach:%s:%s:%d" % (one.id, host, port)] = partial(self._reach, component, one, target, inside)
         return probes
 
-    def _reach(self, component: Component, one: Instance, target: Target) -> dict[str, Any]:
+    def _reach(self, component: Component, one: Instance, target: Target, inside: Once) -> dict[str, Any]:
         """Can this instance find and reach what its setting names? Nothing is sent."""
         fact: dict[str, Any] = {
             "from": component.id,
@@ -59,6 +89,9 @@ class Ways:
         }
         other = self.scene.component_at(component.id, target.host, target.server_kind)
         fact["to"], fact["outer"] = (other.id, "") if other else ("", outer_name(target))
+        tried = inside.answer()
+        if tried is not None:
+            return {**fact, "inside": True, **tried_inside(tried.get((target.host, target.port)))}
         enter = self.scene.platform.enter(one)
         fact["inside"] = enter is not None
         if enter is not None:
@@ -81,7 +114,7 @@ class Ways:
             except StackError:
                 pass  # the engine may be out of reach from where this thread stands: then nothing more is known of the name
         if addresses:
-            fact.update(try_tcp(addresses[0], target.port, min(2.0, self.scene.options.timeout)))
+            fact.update(try_tcp(*self.scene.platform.address(one, addresses[0], target.port), min(2.0, self.scene.options.timeout)))
         return fact
 
     def _http_probes(self) -> dict[str, Callable[[], Any]]:
@@ -102,9 +135,10 @@ class Ways:
             return {"component": component.id, "answers": unseen("it has no address that this host could reach", kind="hidden", fix="run as root"), "port": 0}
         facts: dict[str, Any] = {}
         for port in ports[:3]:
+            there, gate = self.scene.platform.address(one, address, port) if enter is None else (address, port)
             facts = observe_http(
                 component.id,
-                HttpTarget("http://%s:%d" % (address, port)),
+                HttpTarget("http://%s:%d" % (there, gate), headers={} if there == address else {"Host": "%s:%d" % (address, port)}),
                 self.scene.mask,
                 min(3.0, self.scene.options.timeout * 0.8),
                 routes=self._routes(one),

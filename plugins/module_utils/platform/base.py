@@ -39,6 +39,9 @@ class Instance:
     health: {"status": "healthy|unhealthy|starting", "failing": n, "output": text} or None without a health check.
     health_timing: {"interval_seconds", "timeout_seconds", "start_period_seconds", "retries"} of its health check, as the engine takes them.
     memory_limit: bytes, memory_swap: bytes of memory and swap together (-1 without limit), cpus: processors; 0 where nothing is set.
+    hostname: what the program itself takes for its host's name. secret_values: those that its environment was given from places for secrets.
+    unread: settings that it has and whose values could not be read, each with the reason. own_settings: those that differ between copies by
+    nature. revision: which version of its component it is, where the platform counts them. asked: False for one of many alike that nobody asks.
     """
 
     id: str
@@ -73,6 +76,12 @@ class Instance:
     config_hash: str = ""
     one_off: bool = False
     processes: list[Process] = field(default_factory=list)
+    hostname: str = ""
+    secret_values: list[str] = field(default_factory=list)
+    unread: dict[str, dict[str, Any]] = field(default_factory=dict)
+    own_settings: list[str] = field(default_factory=list)
+    revision: str = ""
+    asked: bool = True
 
     @property
     def running(self) -> bool:
@@ -85,6 +94,8 @@ class Component:
 
     role: api, worker, beat, postgres, redis, llm, proxy, migration, broker, other, unknown.
     role_source: process, command, image, environment, peers, port, name, file, given.
+    finite: whether it does its work and ends (a job). template: what a copy of it would be, where there is none.
+    workload: what makes its copies, where the platform has a word for it ("Deployment/api").
     """
 
     id: str
@@ -92,6 +103,9 @@ class Component:
     role: str = "unknown"
     role_source: str = ""
     depends_on: list[str] = field(default_factory=list)
+    finite: bool = False
+    template: Instance | None = None
+    workload: str = ""
 
     @property
     def running(self) -> list[Instance]:
@@ -102,8 +116,13 @@ class Platform(Protocol):
     """The questions that both platforms answer. Every call is bounded in time; a failure is a StackError."""
 
     name: str
-    # What the platform calls the stack: the Compose project.
+    # What the platform calls the stack (the Compose project), and what the records of acting on it are kept under.
+    title: str
     project: str
+    # Where its objects stand on Kubernetes, the first of them; "" elsewhere.
+    namespace: str
+    # What the platform's API gave, {plural kind: raw objects, or an unseen entry}; {} where it has no such objects.
+    objects: dict[str, Any]
 
     def identity(self) -> dict[str, Any]:
         """What the stack is, for plans to compare again: engine id and project, or cluster and namespace uid."""
@@ -137,6 +156,15 @@ class Platform(Protocol):
 
         inside: whether the calling thread has entered the instance's network; otherwise the answer comes from what is known of it.
         """
+
+    def reach(self, instance: Instance, places: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], dict[str, Any]] | None:
+        """Whether an instance finds and reaches these (host, port), all tried from inside at once; None where that is done by enter().
+
+        {(host, port): {"resolves": true, false, or None when its resolver did not answer, "addresses", "connects", "error", "seconds"}}
+        """
+
+    def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
+        """(address, port) by which this machine gets to what an instance (or nobody in particular) knows as this address."""
 
     def elsewhere(self, instance: Instance, host: str) -> dict[str, Any] | None:
         """A part of another stack that bears this name where the instance stands, and does not run: {"instance", "project", "state", …}."""

@@ -22,6 +22,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import compose_files
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
+from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 LABEL = "com.docker.compose."
 
@@ -36,8 +37,10 @@ class Compose:
 
     def __init__(self, engine: Engine, project: str | None = None) -> None:
         self.engine = engine
-        self.project = project or self._only_project()
+        self.project = self.title = project or self._only_project()
         self.components_by_id: dict[str, Component] = {}
+        self.namespace = ""
+        self.objects: dict[str, Any] = {}
         self.labels: dict[str, dict[str, str]] = {}
         self.foreign_networks: set[str] = set()
 
@@ -191,6 +194,12 @@ class Compose:
             return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
         except OSError:
             return []
+
+    def reach(self, instance: Instance, places: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], dict[str, Any]] | None:
+        return None  # by enter(), or from the host
+
+    def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
+        return address, port  # the engine's host has a leg in every network
 
     def _by_alias(self, instance: Instance, host: str) -> list[str]:
         """What Docker's embedded resolver would answer: names and aliases of running containers on shared networks."""
@@ -469,12 +478,3 @@ def read_timing(check: dict[str, Any]) -> dict[str, float]:
         return {}
     usual = {"interval_seconds": ("Interval", 30.0), "timeout_seconds": ("Timeout", 30.0), "start_period_seconds": ("StartPeriod", 0.0)}
     return {**{name: (check.get(key) or 0) / 1e9 or default for name, (key, default) in usual.items()}, "retries": check.get("Retries") or 3}
-
-
-def read_time(text: str) -> float:
-    """UNIX seconds of an RFC 3339 time; 0 for none (Docker writes the year 1)."""
-    match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?", text or "")
-    if not match or text.startswith("0001"):
-        return 0.0
-    zone = "+00:00" if match.group(3) in ("Z", None) else match.group(3)
-    return datetime.datetime.fromisoformat(match.group(1) + zone).timestamp() + float(match.group(2) or 0)
