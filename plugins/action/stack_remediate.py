@@ -115,9 +115,7 @@ class ActionModule(ActionBase):
                 "changed": any(step["result"] == "would be done" for step in shown)}  # fmt: skip
 
     def _undo(self, jobs: Jobs, args: dict[str, Any]) -> dict[str, Any]:
-        if self._task.check_mode:
-            raise StackError("undo has no check mode: the record of the run says what it puts back", kind="bad_option")
-        return {**jobs.undo(args["run"]), "approved": "undo"}
+        return {**jobs.undo(args["run"], self._task.check_mode), "approved": "undo"}
 
 
 def _read(path: str) -> Any:

@@ -371,6 +371,21 @@ def test_undo_takes_back_the_last_run_or_a_named_one(stage, use) -> None:
         run.undo("20200101T000000Z-ffff")
 
 
+def test_check_mode_says_what_undo_would_do(stage, use) -> None:
+    remedy = use()
+    stage.findings = []
+    run = engine.Run(stage, {"by": "kim"}, 0.0)
+    assert run.would_undo() == run.undo() == engine.NOTHING_TO_UNDO
+    name = apply(stage, entries(stage, "redis", finding=""))["run"]
+    record = run.would_undo()
+    assert (record["result"], record["run"], record["changed"], stage.world) == ("unchanged", name, True, {"redis": True})
+    assert [(step["number"], step["component"], step["result"], step["diff"]) for step in record["steps"]] == [
+        (1, "redis", "would be done", [{"what": "redis", "before": "True", "after": "False"}])
+    ]
+    assert [what for what, _event in remedy.log] == ["apply"] and events(stage)[-1] == "end"
+    assert run.undo()["result"] == "undone" and run.would_undo()["changed"] is False
+
+
 def test_nothing_is_done_when_the_record_cannot_be_written(stage, use, monkeypatch) -> None:
     remedy = use()
     wanted = entries(stage, "redis")

@@ -25,6 +25,7 @@ NEW_SECONDS = 30.0
 # What a stack may need until a cured finding is gone: a pool that reconnects, a health check's interval.
 CLEAR_SECONDS = 90.0
 
+NOTHING_TO_UNDO: dict[str, Any] = {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
 # The remedy for what an illness has ended.
 START = "component_start"
 # Results of a step after which a run goes on.
@@ -310,9 +311,23 @@ class Run:
         """Take back a run: a named one, else one that died, else the last that left something. The record."""
         with self.stage.records.lease({**self.holder, "job": "undo", "run": name or ""}, self.lease_wait):
             journal = self._to_undo(name)
-            if journal is None:
-                return {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
-            return take_back(self.stage, journal, self.holder)
+            return take_back(self.stage, journal, self.holder) if journal is not None else dict(NOTHING_TO_UNDO)
+
+    def would_undo(self, name: str | None = None) -> dict[str, Any]:
+        """The record that undo() would leave, as far as it is known before; nothing is done."""
+        journal = self._to_undo(name)
+        if journal is None:
+            return dict(NOTHING_TO_UNDO)
+        diffs = {entry["number"]: entry["diff"] for end in journal.entries if end["event"] == "end" for entry in end.get("steps") or [] if "diff" in entry}
+        done = []
+        for number in journal.open_steps():
+            acting = journal.last("acting", number) or {}
+            undo = acting.get("undo")
+            result = "cannot be undone" if undo is None else "would be done" if undo else "unchanged"
+            back = [{"what": line["what"], "before": line["after"], "after": line["before"]} for line in diffs.get(number, []) if undo]
+            done.append({"number": number, "remedy": acting.get("remedy"), "component": acting.get("component"), "diff": back, "result": result})
+        return {"result": "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
+                "changed": any(entry["result"] == "would be done" for entry in done)}  # fmt: skip
 
     def _to_undo(self, name: str | None) -> Journal | None:
         if name:
