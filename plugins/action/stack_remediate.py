@@ -16,6 +16,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils.approve import allowed, check_plan, frozen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, command
+from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import worded
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.write import load
 
 
@@ -81,6 +82,7 @@ class ActionModule(ActionBase):
             return self._previewed(jobs, plan, steps, approved)
         order = {
             "digest": plan["digest"],
+            "created_at": plan["created_at"],
             "identity": plan["identity"],
             "mode": mode,
             "auto_most_per_day": args["auto_most_per_day"],
@@ -90,7 +92,8 @@ class ActionModule(ActionBase):
         titles = {step["number"]: step["title"] for step in steps}
         record = jobs.apply(order, steps)
         for step in record["steps"]:
-            step["title"] = titles.get(step["number"], "")
+            # One that the plan did not know is the start of what has ended meanwhile.
+            step["title"] = titles.get(step["number"]) or worded(step, plan["lang"])["title"]
         record["undo"] = command("undo", args["stack"], run=record["run"]) if record["run"] else ""
         return {**record, "digest": plan["digest"], "approved": approved, **({"freeze_override": args["freeze_override"]} if why else {})}
 
@@ -103,15 +106,16 @@ class ActionModule(ActionBase):
             entry = {key: step[key] for key in ("number", "remedy", "component", "finding", "title", "risk")}
             if "refused" in answer:
                 raise StackError("step %d: %s" % (step["number"], answer["refused"]), kind="not_done", fix=answer["fix"])
-            if answer["token"] != step["token"]:
+            changed = answer["preview"]["changed"]
+            if changed and answer["token"] != step["token"]:
                 raise StackError("step %d: the stack is not as it was when the plan was made" % step["number"], kind="stale", fix="diagnose again")
-            shown.append({**entry, "diff": answer["preview"]["diff"], "touches": answer["preview"]["touches"], "result": "would be done"})
-        return {"result": "unchanged", "digest": plan["digest"], "approved": approved, "run": None, "steps": shown, "changed": bool(shown)}
+            told = {key: answer["preview"][key] for key in ("diff", "touches")} if changed else {"diff": [], "touches": []}
+            shown.append({**entry, **told, "result": "would be done" if changed else "unchanged"})
+        return {"result": "unchanged", "digest": plan["digest"], "approved": approved, "run": None, "steps": shown,
+                "changed": any(step["result"] == "would be done" for step in shown)}  # fmt: skip
 
     def _undo(self, jobs: Jobs, args: dict[str, Any]) -> dict[str, Any]:
-        if self._task.check_mode:
-            raise StackError("undo has no check mode: the record of the run says what it puts back", kind="bad_option")
-        return {**jobs.undo(args["run"]), "approved": "undo"}
+        return {**jobs.undo(args["run"], self._task.check_mode), "approved": "undo"}
 
 
 def _read(path: str) -> Any:

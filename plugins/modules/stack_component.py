@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - aiops.runbook contributors (@aiops-runbook)
 description:
-  - Starts what does not run of a component, then those of its users that gave up meanwhile, and waits until they are healthy.
+  - Starts what does not run of a component, and waits until it is healthy. Those of its users that gave up meanwhile are started, too.
   - Or restarts the running copies of a component one after another. Their last log lines are kept first.
   - The containers stay what they are. What changes a setting needs new ones.
 options:
@@ -23,11 +23,6 @@ options:
     type: str
     choices: [started, restarted]
     default: started
-  dependents:
-    description:
-      - Whether components that use this one and ended with an error after it had gone are started, too.
-    type: bool
-    default: true
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
@@ -82,13 +77,12 @@ def main() -> None:
     def step_of(params: dict) -> Step:
         if params["state"] == "restarted":
             return Step("component_restart", params["component"])
-        return Step("component_start", params["component"], {"dependents": params["dependents"]})
+        return Step("component_start", params["component"])
 
     run_module(
         {
             **COMPONENT,
             "state": {"type": "str", "choices": ["started", "restarted"], "default": "started"},
-            "dependents": {"type": "bool", "default": True},
         },
         step_of,
     )

@@ -38,8 +38,8 @@ class Jobs:
     def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
         return self._do("apply", {"plan": plan, "entries": entries})
 
-    def undo(self, run: str | None) -> dict[str, Any]:
-        return self._do("undo", {"run": run})
+    def undo(self, run: str | None, check_mode: bool) -> dict[str, Any]:
+        return self._do("undo", {"run": run, "check_mode": check_mode})
 
     def _do(self, job: str, order: dict[str, Any]) -> dict[str, Any]:
         if is_here(self._action, self._params.get("stack_platform")):

@@ -8,9 +8,10 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.containers import gave_up
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import Graph, matches
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, remedy_words
 
@@ -32,7 +33,24 @@ def propose(model: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[s
             by_hand.append(_hand(root))
         elif not any(_same(chosen, other) for other in steps):
             steps.append({"number": len(steps) + 1, **chosen})
+    for chosen in _starts(model, {one["finding"] for one in by_hand}):
+        if not any(_same(chosen, other) for other in steps):
+            steps.append({"number": len(steps) + 1, **chosen})
     return steps, by_hand
+
+
+def _starts(model: Mapping[str, Any], left: set[str]) -> Iterator[dict[str, Any]]:
+    """The start of what the root causes have ended, which is not back when they are gone; not while one of them is left to a person."""
+    roles = {one["id"]: one["role"] for one in (model.get("topology") or {}).get("components") or []}
+    items = {item["key"]: item for item in model.get("findings") or []}
+    after: dict[str, list[str]] = {}
+    for root in model.get("root_causes") or []:
+        for consequence in root.get("consequences") or []:
+            after.setdefault(consequence["key"], []).append(root["key"])
+    for key, causes in after.items():
+        item = items[key]
+        if not left & set(causes) and gave_up(item["id"], item["evidence"], roles.get(item["component"], "")):
+            yield {"remedy": "component_start", "component": item["component"], "params": {}, "finding": key, "why": item["title"], "after": causes}
 
 
 def _in_order(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -103,12 +121,17 @@ def make_plan(
     answers = {answer["number"]: answer for answer in found.get("steps") or []}
     for step in wanted:
         answer = answers.get(step["number"], {"refused": "it could not be previewed", "fix": ""})
+        causes = step.pop("after", None)
+        if causes and {one["finding"] for one in refused} & set(causes):
+            continue
         if "preview" in answer and answer["preview"]["changed"]:
-            steps.append(_worded({**step, **answer["preview"], "token": answer["token"]}, lang))
+            steps.append(worded({**step, **answer["preview"], "token": answer["token"]}, lang))
+            continue
+        if causes:
             continue
         root = next(root for root in model["root_causes"] if root["key"] == step["finding"])
         reason = answer.get("refused") or "everything that it would change is already so"
-        refused.append({**_worded({**step, "texts": {}}, lang), "reason": reason, "fix": answer.get("fix") or ""})
+        refused.append({**worded({**step, "texts": {}}, lang), "reason": reason, "fix": answer.get("fix") or ""})
         by_hand.append(_hand(root))
     plan: dict[str, Any] = {
         "schema": SCHEMA,
@@ -118,6 +141,7 @@ def make_plan(
         "created_at": round(now, 3),
         "expires_at": round(now + 60 * valid_minutes, 3),
         "by": by,
+        "lang": lang,
         "steps": steps,
         "refused": refused,
         "by_hand": by_hand,
@@ -128,9 +152,9 @@ def make_plan(
     return {"digest": digest_of(plan), **plan}
 
 
-def _worded(step: dict[str, Any], lang: str) -> dict[str, Any]:
+def worded(step: dict[str, Any], lang: str) -> dict[str, Any]:
     """A step in words; its texts are spent."""
-    texts = {"component": step["component"], **step["params"], **step.pop("texts")}
+    texts = {"component": step["component"], **(step.get("params") or {}), **step.pop("texts", {})}
     words = remedy_words(step["remedy"])
     return {**step, **{what: fill(words.get(what), texts, lang) for what in ("title", "interrupts", "undo")}}
 

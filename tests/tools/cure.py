@@ -56,12 +56,17 @@ Result = dict[str, Any]
 # Pure parts -----------------------------------------------------------------------------------------------------------
 
 
-def planned(plan: Mapping[str, Any] | None, cure: Iterable[Mapping[str, str]], by_hand: Iterable[Mapping[str, str]]) -> Result:
-    """What a plan holds against what it should hold: planned (exactly that), wrong (steps that nobody expects), and the plan in short."""
+def planned(plan: Mapping[str, Any] | None, cure: Iterable[Mapping[str, str]], by_hand: Iterable[Mapping[str, str]], fallen: Iterable[str] = ()) -> Result:
+    """What a plan holds against what it should hold: planned (exactly that), wrong (steps that nobody expects), and the plan in short.
+
+    fallen: components that the fault has ended as well; their start is no wrong step, and is not asked for.
+    """
     plan = plan or {}
     wanted = {(one["remedy"], one["component"]) for one in cure}
     left = {(one["id"], one["component"]) for one in by_hand}
-    steps = {(str(step["remedy"]), str(step["component"])) for step in plan.get("steps") or []}
+    steps = {(str(step["remedy"]), str(step["component"])) for step in plan.get("steps") or []} - {("component_start", name) for name in fallen} | (
+        wanted & {("component_start", name) for name in fallen}
+    )
     hands = {(str(one["finding"]).split("@", maxsplit=1)[0], str(one["component"])) for one in plan.get("by_hand") or []}
     return {
         "planned": steps == wanted and hands == left,
@@ -133,8 +138,18 @@ def _allowed(key: str, part: str, steps: Sequence[Mapping[str, Any]]) -> bool:
     return False
 
 
-def not_undone(broken: Mapping[str, Any], now: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is not exactly as before the cure, but for what its steps cannot put back."""
+def off(settings: Mapping[str, Any], healthy: Mapping[str, Any]) -> set[str]:
+    """The components of which a copy does not run that runs in health."""
+    return {
+        key.rpartition(" ")[0] for (key, part), value in _flat(settings).items() if (part, value, _flat(healthy).get((key, part))) == ("state", "off", "on")
+    }
+
+
+def not_undone(broken: Mapping[str, Any], now: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], again: Iterable[str] = ()) -> list[str]:
+    """What is not exactly as before the cure, but for what its steps cannot put back.
+
+    again: components that had ended by themselves and were started again: with the illness back they may end again.
+    """
     lasting = [step for step in steps if not puts_back(step)]
     anew = {step["component"] for step in steps if step["remedy"] == "component_recreate"}
     was, is_, found = _flat(broken), _flat(now), []
@@ -144,6 +159,8 @@ def not_undone(broken: Mapping[str, Any], now: Mapping[str, Any], steps: Sequenc
             continue
         # The project's files were changed by somebody else and stay so: the old values are kept in a file of ours.
         if (key.rpartition(" ")[0] in anew and part in ("files", "labels")) or (anew and key == "project" and part == OVERRIDE):
+            continue
+        if key.rpartition(" ")[0] in again and part == "state":
             continue
         found.append("%s differs%s" % (key, " in %s" % part if part else ""))
     return found
@@ -325,10 +342,10 @@ class Cure:
         wanted, by_hand = faultfile.expected_cure(self.fault, self.names), faultfile.expected_by_hand(self.fault, self.names)
         for last in (False, True):
             plan = read_plan(diagnosed)
-            result = planned(plan, wanted, by_hand)
+            broken = self.bench.settings()
+            result = planned(plan, wanted, by_hand, off(broken, self.healthy))
             if plan is None or not plan["steps"] or result["wrong"]:
                 return result
-            broken = self.bench.settings()
             cured = self._apply(plan, by_hand)
             if not cured["stale"] or last:
                 break
@@ -338,7 +355,7 @@ class Cure:
         other = unclean(self.healthy, broken, after, plan["steps"])
         result.update({key: cured[key] for key in ("cured", "held", "recovery_seconds")}, clean=not other)
         result["cure"].update(other=other)
-        result["undone"], left = self._undo(plan, broken, after)
+        result["undone"], left = self._undo(plan, broken, after, cured["again"])
         result["cure"]["why"] = "; ".join(filter(None, [cured["why"], left]))
         return result
 
@@ -371,10 +388,12 @@ class Cure:
             "held": record.get("result") == "held" and not ill,
             "recovery_seconds": recovered,
             "why": "; ".join(why),
+            # A step that the plan did not know is the start of what had ended by itself.
+            "again": {str(step["component"]) for step in (record.get("steps") or [])[len(plan["steps"]) :]},
             "stale": not record and '"kind": "stale"' in done.last_words,
         }
 
-    def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool | None, str]:
+    def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], again: set[str]) -> tuple[bool | None, str]:
         """Whether all is exactly as before the cure, None where it changed nothing that can be put back; and what is not, in words."""
         if not any(step.get("can_undo") for step in plan["steps"]):
             self.open = False
@@ -383,7 +402,7 @@ class Cure:
         self.parts["undo"] = done.seconds
         record = done.report.get("record") or {}
         failed = [step for step in record.get("steps") or [] if step["result"] == "failed"]
-        left = wait(lambda: not_undone(broken, self.bench.settings(), plan["steps"]), CALM_SECONDS)
+        left = wait(lambda: not_undone(broken, self.bench.settings(), plan["steps"], again), CALM_SECONDS)
         if not record or failed:
             said = ["%s: %s" % (step["remedy"], step.get("error") or step.get("by_hand")) for step in failed]
             return False, "undo: %s" % "; ".join([*(said or [done.last_words]), *left])

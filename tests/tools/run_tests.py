@@ -244,7 +244,7 @@ def part_build() -> Result:
 
 
 def part_integration() -> Result:
-    return pytest("tests/integration", minutes=45)
+    return pytest("tests/integration", "--durations=12", "--durations-min=20", minutes=45)
 
 
 def part_molecule() -> Result:

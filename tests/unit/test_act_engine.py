@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -58,6 +59,8 @@ class Pretender:
 
     def undo(self, stage, record):
         self._note("undo")
+        if not record:
+            return
         if self.fails == "undo":
             raise StackError("it cannot be put back", fix="docker start it")
         stage.world.pop(record["component"], None)
@@ -73,6 +76,9 @@ class FakeStage:
 
     def renew(self):
         return None
+
+    def gave_up(self, findings, used, since):
+        return [one for one in findings if one.component == "worker" and one.evidence.get("state") == "exited" and used and since]
 
     def token(self, value):
         return json.dumps(value, sort_keys=True)
@@ -199,6 +205,40 @@ def test_what_the_illness_left_behind_does_not_speak_against_the_cure(stage, use
     worse = [Finding("container.crashed", "worker", CRITICAL)]
     stage.looks = [[ILL], [], *[worse] * 10, []]
     assert apply(stage, wanted)["result"] == "held"
+
+
+def test_what_the_illness_has_ended_is_started_once(stage, use) -> None:
+    remedy = use()
+    wanted = entries(stage, "redis")
+    fallen = Finding("container.not_running", "worker", CRITICAL, {"state": "exited"})
+    stage.looks = [[ILL], [], [fallen], []]
+    record = apply(stage, wanted)
+    assert (record["result"], [(step["component"], step["remedy"], step["result"]) for step in record["steps"]]) == (
+        "held",
+        [("redis", "pretend", "cured"), ("worker", "component_start", "cured")],
+    )
+    assert [what for what, _event in remedy.log] == ["apply", "apply"] and stage.world == {"redis": True, "worker": True}
+    # When the plan was made it ran: nothing of it is to be put back.
+    assert record["steps"][1]["can_undo"] is False
+    assert engine.Run(stage, {"by": "kim"}, 0.0).undo(None)["result"] == "undone" and [what for what, _event in remedy.log][2:] == ["undo", "undo"]
+
+
+def test_what_ends_again_after_its_start_speaks_against_the_cure(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    fallen = [Finding("container.not_running", "worker", CRITICAL, {"state": "exited"})]
+    stage.looks = [[ILL], [], fallen, [], fallen]
+    record = apply(stage, wanted)
+    assert record["result"] == "failed" and "container.not_running@worker" in record["steps"][0]["error"]
+
+
+def test_nothing_to_put_back_is_no_undo(stage, use, monkeypatch) -> None:
+    remedy = use()
+    real = remedy.preview
+    monkeypatch.setattr(remedy, "preview", lambda *words: replace(real(*words), undo={}))
+    monkeypatch.setattr(remedy, "undo", lambda _stage, record: record)
+    assert apply(stage, entries(stage, "redis"))["steps"][0]["can_undo"] is False
+    assert engine.Run(stage, {"by": "kim"}, 0.0).undo(None)["result"] == "unchanged"
 
 
 def test_not_to_be_able_to_look_is_no_cure(stage, use) -> None:
@@ -329,6 +369,21 @@ def test_undo_takes_back_the_last_run_or_a_named_one(stage, use) -> None:
     assert run.undo(None) == {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
     with pytest.raises(StackError, match="no record of a run"):
         run.undo("20200101T000000Z-ffff")
+
+
+def test_check_mode_says_what_undo_would_do(stage, use) -> None:
+    remedy = use()
+    stage.findings = []
+    run = engine.Run(stage, {"by": "kim"}, 0.0)
+    assert run.would_undo() == run.undo() == engine.NOTHING_TO_UNDO
+    name = apply(stage, entries(stage, "redis", finding=""))["run"]
+    record = run.would_undo()
+    assert (record["result"], record["run"], record["changed"], stage.world) == ("unchanged", name, True, {"redis": True})
+    assert [(step["number"], step["component"], step["result"], step["diff"]) for step in record["steps"]] == [
+        (1, "redis", "would be done", [{"what": "redis", "before": "True", "after": "False"}])
+    ]
+    assert [what for what, _event in remedy.log] == ["apply"] and events(stage)[-1] == "end"
+    assert run.undo()["result"] == "undone" and run.would_undo()["changed"] is False
 
 
 def test_nothing_is_done_when_the_record_cannot_be_written(stage, use, monkeypatch) -> None:

@@ -400,6 +400,22 @@ def test_a_plan_is_right_only_with_every_step_and_no_other(steps: Any, hands: An
     assert (score["planned"], score["wrong"]) == (planned, wrong)
 
 
+def test_the_start_of_what_the_fault_has_ended_is_right_and_not_asked_for() -> None:
+    fallen = cure.off(changed("jobs 1", state="off"), changed("jobs 1", state="on"))
+    assert fallen == {"jobs"} and cure.off(changed("jobs 1", state="off"), changed("jobs 1", state="off")) == set()
+    also = {**STEP, "component": "jobs"}
+    for steps in ([STEP], [STEP, also]):
+        score = cure.planned({"steps": steps}, [START], [], fallen)
+        assert (score["planned"], score["wrong"]) == (True, [])
+    assert cure.planned({"steps": [also]}, [{**START, "component": "jobs"}], [], fallen)["planned"]
+    assert cure.planned({"steps": [STEP, also]}, [START], [], [])["wrong"] == ["component_start on jobs"]
+
+
+def test_what_ended_by_itself_may_end_again_when_the_illness_is_back() -> None:
+    broken, now = changed("jobs 1", state="on"), changed("jobs 1", state="off")
+    assert cure.not_undone(broken, now, [BACK], ["jobs"]) == [] != cure.not_undone(broken, now, [BACK])
+
+
 def test_no_plan_is_right_for_a_control_only() -> None:
     assert cure.planned(None, [], [])["planned"]
     assert not cure.planned(None, [START], [])["planned"]

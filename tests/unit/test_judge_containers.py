@@ -128,6 +128,12 @@ def test_a_start_that_fails_is_told_before_the_first_end(what, one, kind, expect
     assert found(judge_domain(containers.DOMAIN, stack(component("api", "api", one, logs=said(kind))), Limits())) == expected
 
 
+def test_a_socket_that_nobody_serves_is_no_start():
+    seen = stack(component("api", "api", instance(**YOUNG) | {"listening": [8000]}, logs=said("import_error")))
+    seen["http"] = {"api": {"component": "api", "answers": {"unseen": {"reason": "no answer", "kind": "timeout", "fix": ""}}}}
+    assert found(judge_domain(containers.DOMAIN, seen, Limits())) == [("container.crashed", "api")]
+
+
 @pytest.mark.parametrize(("code", "severity"), [(0, "info"), (143, "info"), (137, "warning"), (1, "warning")])
 def test_a_copy_that_was_told_to_end_is_a_note(code, severity):
     seen = stack(component("api", "api", instance("a"), instance("b", exit_code=code, **ENDED)))

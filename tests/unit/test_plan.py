@@ -74,6 +74,40 @@ def test_one_cure_for_two_findings_is_done_once() -> None:
     assert len(plan.propose(model(root("container.not_running", "db"), root("container.paused", "db")))[0]) == 1
 
 
+GAVE_UP = {"state": "exited", "stopped_by": ""}
+CAUSE = root("redis.save_failing", "cache")
+OTHER = root("container.bad_command", "db")  # what no remedy mends
+
+
+@pytest.mark.parametrize(
+    ("fallen", "causes", "role", "starts"),
+    [
+        (root("container.not_running", "worker", **GAVE_UP), [CAUSE], "worker", True),
+        (root("container.crashed", "worker", state="exited"), [CAUSE], "worker", True),
+        (root("container.not_running", "worker", state="created", stopped_by=""), [CAUSE], "worker", True),
+        (root("container.not_running", "worker", state="exited", stopped_by="stop"), [CAUSE], "worker", False),
+        (root("container.crashed", "worker", state="restarting"), [CAUSE], "worker", False),
+        (root("container.crashed", "worker", **GAVE_UP), [CAUSE], "migration", False),
+        (root("container.oom_killed", "worker", **GAVE_UP), [CAUSE], "worker", False),
+        (root("http.unreachable", "worker", **GAVE_UP), [CAUSE], "api", False),
+        (root("container.not_running", "worker", **GAVE_UP), [CAUSE, OTHER], "worker", False),
+        (root("container.not_running", "worker", **GAVE_UP), [OTHER], "worker", False),
+    ],
+)
+def test_what_a_cause_has_ended_is_started_after_it(fallen, causes, role, starts) -> None:
+    diagnosed = model(*({**cause, "consequences": [{"key": fallen["key"]}]} for cause in causes))
+    diagnosed["topology"]["components"] = [{"id": "worker", "role": role}]
+    diagnosed["findings"] = [fallen]
+    steps, _hand = plan.propose(diagnosed)
+    wanted = [("component_start", "worker", fallen["key"])] if starts else []
+    assert [(step["remedy"], step["component"], step["finding"]) for step in steps if step["component"] == "worker"] == wanted
+    if starts:
+        assert [step["number"] for step in steps] == [1, 2]
+        refusing = lambda steps: {"steps": [{"number": 1, "refused": "no", "fix": ""}, *previewed(steps[1:])["steps"]]}  # noqa: E731
+        assert plan.make_plan(diagnosed, refusing, "kim")["steps"] == [], "not started where its cause stays"
+        assert len(plan.make_plan(diagnosed, previewed, "kim")["steps"]) == 2
+
+
 def previewed(steps):
     answers = [
         {"number": step["number"], "token": "t%d" % step["number"],

@@ -54,9 +54,11 @@ class Preview:
     risk: one of RISKS. target: the identity of what is meant, compared again before acting (container ids, system identifier, …).
     state: what of the present state the difference rests on; the engine keeps a hash of it in the plan, and refuses when it differs.
     diff: [{"what", "before", "after"}], texts without secrets. undo: how to take it back, plain JSON, None where that is not possible;
-    it may hold secrets: it is kept where the stack lives and nowhere else. texts: for the words of the catalogue.
+    {} where nothing is changed that could be put back; it may hold secrets: it is kept where the stack lives and nowhere else.
+    texts: for the words of the catalogue.
     touches: the components that are interrupted or changed. changed: False when everything is already as wanted.
     back_after_seconds: when the remedy takes itself back (act/later.py); 0 for one that lasts.
+    ill_since: UNIX seconds since when what it cures has been missing; 0 where that is not known.
     """
 
     risk: str
@@ -69,13 +71,14 @@ class Preview:
     lasting: list[str] = field(default_factory=list)
     changed: bool = True
     back_after_seconds: float = 0.0
+    ill_since: float = 0.0
 
     def shown(self) -> dict[str, Any]:
         """What may leave the host."""
         kept = asdict(self)
         kept.pop("undo")
         kept.pop("state")
-        return {**kept, "can_undo": self.undo is not None}
+        return {**kept, "can_undo": bool(self.undo)}
 
 
 class Remedy(Protocol):

@@ -62,9 +62,10 @@ def apply_plan(params: Mapping[str, Any], plan: dict[str, Any], entries: list[di
     return _run(stage, params).apply(plan, entries)
 
 
-def undo_run(params: Mapping[str, Any], name: str | None) -> dict[str, Any]:
-    """Take back a run (Run.undo)."""
-    return _run(Stage(params), params).undo(name)
+def undo_run(params: Mapping[str, Any], name: str | None, check_mode: bool = False) -> dict[str, Any]:
+    """Take back a run (Run.undo), or say what that would do (Run.would_undo)."""
+    run = _run(Stage(params), params)
+    return run.would_undo(name) if check_mode else run.undo(name)
 
 
 def do_job(job: str, params: Mapping[str, Any], order: Mapping[str, Any], scene: Scene | None = None) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def do_job(job: str, params: Mapping[str, Any], order: Mapping[str, Any], scene:
         return preview_plan(params, order["steps"], scene)
     if job == "apply":
         return apply_plan(params, order["plan"], order["entries"])
-    return undo_run(params, order.get("run"))
+    return undo_run(params, order.get("run"), bool(order.get("check_mode")))
 
 
 def apply_one(params: Mapping[str, Any], step: Step, check_mode: bool, stage: Stage | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ An event is in the journal before what it announces happens, so that a run that 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, Preview, Refused, Remedy, Step
@@ -24,6 +25,9 @@ NEW_SECONDS = 30.0
 # What a stack may need until a cured finding is gone: a pool that reconnects, a health check's interval.
 CLEAR_SECONDS = 90.0
 
+NOTHING_TO_UNDO: dict[str, Any] = {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
+# The remedy for what an illness has ended.
+START = "component_start"
 # Results of a step after which a run goes on.
 WELL = ("cured", "done", "unchanged")
 
@@ -65,7 +69,7 @@ class Run:
     def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
         """Apply these entries of a plan; the record of what was done. StackError (kind refused, stale, leased, …) when nothing was.
 
-        plan: {"digest", …}; each entry is a Step's, with "token" when its present state must be that of the plan.
+        plan: {"digest", "created_at", …}; each entry is a Step's, with "token" when its present state must be that of the plan.
         """
         with self.stage.records.lease({**self.holder, "job": "apply", "run": plan.get("digest", "")}, self.lease_wait):
             self.settled = self._settle_unfinished()
@@ -89,7 +93,8 @@ class Run:
             self.journal = self.stage.records.new_run()
             about = {key: plan[key] for key in ("mode", "backup_waiver", "freeze_override") if plan.get(key)}
             self.journal.write("begin", **self.holder, **about, plan=plan.get("digest", ""), steps=entries)
-            return self._steps([step for step, _token in steps], previews, before)
+            known = [float(plan.get("created_at") or time.time())] + [preview.ill_since for preview in previews.values() if preview.ill_since]
+            return self._steps([step for step, _token in steps], previews, before, min(known))
 
     def _settle_unfinished(self) -> list[dict[str, Any]]:
         """Runs that died in the middle: one whose cure holds is ended as such, any other is taken back; what became of each."""
@@ -154,12 +159,12 @@ class Run:
             previews[step.number] = preview
         return previews
 
-    def _steps(self, steps: list[Step], previews: dict[int, Preview], before: set[str]) -> dict[str, Any]:
+    def _steps(self, steps: list[Step], previews: dict[int, Preview], before: set[str], since: float) -> dict[str, Any]:
         done: list[dict[str, Any]] = []
         touched: set[str] = set()
         for step in steps:
             remedy = remedy_of(step.remedy)
-            entry: dict[str, Any] = {"number": step.number, "remedy": step.remedy, "component": step.component, "finding": step.finding}
+            entry = _entry(step)
             done.append(entry)
             later = {other.finding.split("#")[0] for other in steps if other.number > step.number}
             started = time.monotonic()
@@ -168,24 +173,16 @@ class Run:
                 if touched:
                     self.stage.renew()
                 preview = remedy.preview(self.stage, step) if touched else previews[step.number]
-                entry.update(
-                    risk=preview.risk,
-                    diff=_masked(self.stage, preview)["diff"],
-                    lasting=preview.lasting,
-                    touches=preview.touches,
-                    can_undo=preview.undo is not None,
-                )
+                entry.update(self._told(preview))
                 entry["result"] = self._one(remedy, step, preview, step.finding.split("#")[0] not in later)
                 touched.update(preview.touches)
             except StackError as error:
-                entry["result"] = entry.get("result") or "failed"
-                entry["error"] = self.stage.mask.text(error.message)
-                entry["fix"] = self.stage.mask.text(error.details.get("fix", ""))
+                entry.update(self._failed(error))
                 self._take_back(entry)
             entry["seconds"] = round(time.monotonic() - started, 1)
             if entry["result"] not in WELL:
                 break
-        problem = "" if done[-1]["result"] not in WELL else self._held(steps, before)
+        problem = "" if done[-1]["result"] not in WELL else self._held(done, before, touched, since)
         if problem:
             for entry in reversed(done):
                 if entry["result"] in ("cured", "done"):
@@ -193,6 +190,14 @@ class Run:
                     self._take_back(entry)
         result = "held" if all(entry["result"] in WELL for entry in done) else "failed"
         return self._record(result, done)
+
+    def _told(self, preview: Preview) -> dict[str, Any]:
+        """What a record's entry says of what was about to be done."""
+        shown = _masked(self.stage, preview)
+        return {key: shown[key] for key in ("risk", "diff", "lasting", "touches", "can_undo")}
+
+    def _failed(self, error: StackError) -> dict[str, Any]:
+        return {"result": "failed", "error": self.stage.mask.text(error.message), "fix": self.stage.mask.text(error.details.get("fix", ""))}
 
     def _one(self, remedy: Remedy, step: Step, preview: Preview, last: bool) -> str:
         """Evidence, undo, act, verify: the result of one step. last: whether no later step cures a finding of the same kind."""
@@ -227,18 +232,28 @@ class Run:
         _seen, findings, unseen = self.stage.judge()
         return still_there([step.finding], findings, unseen)
 
-    def _held(self, steps: list[Step], before: set[str]) -> str:
+    def _held(self, done: list[dict[str, Any]], before: set[str], touched: set[str], since: float) -> str:
         """Look again and again until the post-check has held; what broke it, in words.
 
         One look may meet a passing moment (a container that is being made, a busy processor), and what ended in the last seconds of the
-        illness is told for a while: a problem counts when it stays, a new one when it stays for longer.
+        illness is told for a while: a problem counts when it stays, a new one when it stays for longer. What the illness has ended is
+        started again, and the hold begins anew.
         """
-        cured = [step.finding for step in steps if step.finding]
         end = time.monotonic() + self.hold_seconds
         first: dict[str, float] = {}
         while True:
             _seen, findings, unseen = self.stage.judge()
+            # What was changed itself and ended is no victim of the illness; what was started once and ended again is none, either.
+            excluded = touched | {entry["component"] for entry in done if entry["remedy"] == START}
+            fallen = [finding for finding in self.stage.gave_up(findings, touched, since) if finding.component not in excluded]
+            if fallen:
+                problem = self._start(done, fallen[0])
+                if problem:
+                    return problem
+                end = time.monotonic() + self.hold_seconds
+                continue
             now = time.monotonic()
+            cured = [entry["finding"] for entry in done if entry["finding"]]
             back, new = still_there(cured, findings, unseen), graver(before, findings)
             first = {problem: first.get(problem, now) for problem in (back, new) if problem}
             if back and now - first[back] >= BACK_SECONDS:
@@ -249,6 +264,22 @@ class Run:
                 return ""
             time.sleep(PAUSE_SECONDS)
 
+    def _start(self, done: list[dict[str, Any]], finding: Finding) -> str:
+        """Start, as one step more, a component that gave up for want of what was cured; why that failed, in words."""
+        step = Step(START, finding.component, finding=key_of(finding), number=max(entry["number"] for entry in done) + 1)
+        entry, remedy, began = _entry(step), remedy_of(START), time.monotonic()
+        done.append(entry)
+        try:
+            self.stage.renew()
+            # It ran when the plan was made: to be as it was before the cure is to run.
+            preview = replace(remedy.preview(self.stage, step), undo={})
+            entry.update(self._told(preview), texts=preview.texts)
+            entry["result"] = self._one(remedy, step, preview, True)
+        except StackError as error:
+            entry.update(self._failed(error), undone=False)
+        entry["seconds"] = round(time.monotonic() - began, 1)
+        return "" if entry["result"] in WELL else "%s ended by itself and cannot be started again: %s" % (finding.component, entry["error"])
+
     def _take_back(self, entry: dict[str, Any]) -> None:
         """Undo one step that was begun, and say so."""
         if self.journal is None:
@@ -256,7 +287,7 @@ class Run:
         acting = self.journal.last("acting", entry["number"])
         if acting is None:
             return
-        if acting.get("undo") is None:
+        if not acting.get("undo"):
             entry["result"] = "failed"
             entry["undone"] = False
             return
@@ -268,8 +299,7 @@ class Run:
             entry["by_hand"] = by_hand(self.stage, error)
 
     def _nothing(self, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"number": step.number, "remedy": step.remedy, "component": step.component, "finding": step.finding, "risk": preview.risk, "result": "unchanged",
-                "diff": [], "lasting": [], "touches": [], "seconds": 0.0}  # fmt: skip
+        return {**_entry(step), "risk": preview.risk, "result": "unchanged", "diff": [], "lasting": [], "touches": [], "seconds": 0.0}
 
     def _record(self, result: str, done: list[dict[str, Any]]) -> dict[str, Any]:
         if self.journal is not None:
@@ -281,9 +311,23 @@ class Run:
         """Take back a run: a named one, else one that died, else the last that left something. The record."""
         with self.stage.records.lease({**self.holder, "job": "undo", "run": name or ""}, self.lease_wait):
             journal = self._to_undo(name)
-            if journal is None:
-                return {"result": "unchanged", "run": None, "records": None, "steps": [], "changed": False}
-            return take_back(self.stage, journal, self.holder)
+            return take_back(self.stage, journal, self.holder) if journal is not None else dict(NOTHING_TO_UNDO)
+
+    def would_undo(self, name: str | None = None) -> dict[str, Any]:
+        """The record that undo() would leave, as far as it is known before; nothing is done."""
+        journal = self._to_undo(name)
+        if journal is None:
+            return dict(NOTHING_TO_UNDO)
+        diffs = {entry["number"]: entry["diff"] for end in journal.entries if end["event"] == "end" for entry in end.get("steps") or [] if "diff" in entry}
+        done = []
+        for number in journal.open_steps():
+            acting = journal.last("acting", number) or {}
+            undo = acting.get("undo")
+            result = "cannot be undone" if undo is None else "would be done" if undo else "unchanged"
+            back = [{"what": line["what"], "before": line["after"], "after": line["before"]} for line in diffs.get(number, []) if undo]
+            done.append({"number": number, "remedy": acting.get("remedy"), "component": acting.get("component"), "diff": back, "result": result})
+        return {"result": "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
+                "changed": any(entry["result"] == "would be done" for entry in done)}  # fmt: skip
 
     def _to_undo(self, name: str | None) -> Journal | None:
         if name:
@@ -303,13 +347,14 @@ def take_back(stage: Stage, journal: Journal, holder: dict[str, Any]) -> dict[st
         done.append(entry)
         try:
             undo_step(stage, journal, number)
-            entry["result"] = "undone"
+            entry["result"] = "unchanged" if acting.get("undo") == {} else "undone"
         except StackError as error:
             entry["result"] = "failed" if acting.get("undo") is not None else "cannot be undone"
             entry["by_hand"] = by_hand(stage, error)
-    result = "undone" if all(entry["result"] == "undone" for entry in done) else "partly undone"
+    results = {entry["result"] for entry in done}
+    result = "unchanged" if results <= {"unchanged"} else "undone" if results <= {"undone", "unchanged"} else "partly undone"
     journal.write("end", result=result, steps=done, **{key: value for key, value in holder.items() if key in ("by", "at")})
-    return {"result": result if done else "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
+    return {"result": result, "run": journal.name, "records": journal.folder, "steps": done,
             "changed": any(entry["result"] == "undone" for entry in done)}  # fmt: skip
 
 
@@ -328,6 +373,11 @@ def undo_step(stage: Stage, journal: Journal, number: int) -> None:
     with journal.taking_back(number):
         stage.renew()
         remedy_of(acting["remedy"]).undo(stage, acting["undo"])
+
+
+def _entry(step: Step) -> dict[str, Any]:
+    """The beginning of a step's entry in a record."""
+    return {"number": step.number, "remedy": step.remedy, "component": step.component, "finding": step.finding}
 
 
 def key_of(finding: Finding) -> str:

@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import json
 import time
-from typing import Any, Callable, Mapping, TypeVar
+from typing import Any, Callable, Iterable, Mapping, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import Project
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.containers import gave_up
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, StackError, Unseen, why_unseen
@@ -88,6 +89,23 @@ class Stage:
     def instances(self, name: str) -> list[Instance]:
         """The copies of a component that serve, one-off runs left out."""
         return [one for one in self.component(name).instances if not one.one_off]
+
+    def gave_up(self, findings: Iterable[Finding], used: Iterable[str], since: float) -> list[Finding]:
+        """Those of the last look's findings by which a user of one of these components has ended by itself since then."""
+        found = []
+        for finding in findings:
+            seconds = finding.evidence.get("seconds")
+            if seconds is None or time.time() - seconds < since or not gave_up(finding.id, finding.evidence, self.component(finding.component).role):
+                continue
+            if any(self.uses(finding.component, other) for other in used):
+                found.append(finding)
+        return found
+
+    def uses(self, user: str, used: str) -> bool:
+        """Whether a component is told to connect to another, or declared to depend on it."""
+        hosts = [(target.host, target.server_kind) for target in self.scene.targets.get(user, [])]
+        at = [self.scene.component_at(user, host, kind) for host, kind in hosts]
+        return used in self.component(user).depends_on or any(other is not None and other.id == used for other in at)
 
     def insiders(self) -> set[str] | None:
         """The addresses of the stack's own programs; None where there is no stack."""

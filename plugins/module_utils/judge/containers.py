@@ -21,6 +21,12 @@ TERMINATED = (0, 143, 130)
 KILLED = 137
 
 
+def gave_up(finding: str, evidence: dict[str, Any], role: str) -> bool:
+    """Whether a finding says that a program ended by itself and stays ended, so that only a start brings it back."""
+    ended_so = finding in ("container.not_running", "container.crashed") and evidence.get("state") in ("exited", "created")
+    return ended_so and not evidence.get("stopped_by") and role not in FINITE
+
+
 @judges(
     "container.not_running",
     "container.copy_down",

@@ -94,12 +94,14 @@ FATAL_AT_START = frozenset(
 
 
 def failing_start(seen: dict[str, Any], name: str, one: dict[str, Any]) -> dict[str, Any] | None:
-    """What a program said that runs, has just been started, listens on nothing, and has already met an error that it cannot survive.
+    """What a program said that runs, has just been started, serves nobody, and has already met an error that it cannot survive.
 
     Caught so in the first seconds of a crash loop, it has not ended once yet.
     """
     component = seen["components"][name]
-    if component["role"] != "api" or one["state"] != "running" or age(seen, one) > 30 or one["listening"] != [] or why_unseen(component["logs"]):
+    # A server of several processes may listen before the first of them has read the application.
+    serves = one["listening"] != [] and not why_unseen(seen.get("http", {}).get(name, {}).get("answers", True))
+    if component["role"] != "api" or one["state"] != "running" or age(seen, one) > 30 or serves or why_unseen(component["logs"]):
         return None
     return next(
         (signature for signature in component["logs"]["signatures"] if signature["kind"] in FATAL_AT_START and signature["last"] >= one["started_at"]), None

