@@ -123,13 +123,13 @@ class Cluster:
         try:
             answer = self._http.request(method, url, body=body, headers=headers, timeout=wait, redirect=False)
             return answer.status, answer.headers, answer.data
-        except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ReadTimeoutError):
-            raise self._failure("did not answer in time", "timeout") from None
         except urllib3.exceptions.SSLError as error:
             raise self._failure("cannot be trusted: %s" % _tls_reason(error), "tls") from None
-        except urllib3.exceptions.NewConnectionError as error:
+        except urllib3.exceptions.NewConnectionError as error:  # to urllib3 a kind of time-out
             refused = "refused" in str(error)
             raise self._failure("does not answer (%s)" % ("connection refused" if refused else "no way to it"), "unreachable") from None
+        except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ReadTimeoutError):
+            raise self._failure("did not answer in time", "timeout") from None
         except urllib3.exceptions.ProtocolError:
             raise self._failure("closed the connection", "reset") from None
         except urllib3.exceptions.HTTPError as error:

@@ -1,0 +1,82 @@
+"""What the commands inside a pod print, read: one row a case. The look itself is run for real, by this machine's own shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.platform import kubernetes_inside as inside
+
+STAT = "%d (%s) S %d 1 1 0 -1 4194560 0 0"
+
+
+def printed(*parts):
+    return ("\n%s " % inside.MARK).join(["", *("%s\n%s" % part for part in parts)]).encode()
+
+
+OUTPUT = printed(
+    ("self 40", ""),
+    ("process 1", (STAT % (1, "gunicorn", 0)) + "\ngunicorn\0app:app\0"),
+    ("process 7", (STAT % (7, "gunicorn", 1)) + "\ngunicorn\0app:app\0"),
+    ("process 8", (STAT % (8, "z) (x", 1)) + "\n"),
+    ("process 40", (STAT % (40, "sh", 0)) + "\nsh\0-c\0"),
+    ("process 41", (STAT % (41, "cat", 40)) + "\ncat\0/proc/1/stat\0"),
+    ("file /proc/net/tcp", "  sl  local_address rem_address   st\n   0: 00000000:1F40 00000000:0000 0A 0\n   1: 0700F40A:A000 0800F40A:1538 01 0\n"),
+    ("file /sys/fs/cgroup/memory.current", "1000\n"),
+    ("file /sys/fs/cgroup/memory.stat", "anon 1\ninactive_file 300\n"),
+    ("environment 1", "A=1\0B=x=y\nz\0"),
+    ("folder 1", "/app\n"),
+    ("end -", ""),
+)
+
+
+def test_look():
+    found = inside.parse_look(OUTPUT)
+    assert [(one.pid, one.parent, one.command) for one in found.processes] == [(1, 0, "gunicorn app:app"), (7, 1, "gunicorn app:app"), (8, 1, "[z) (x]")]
+    assert found.sockets == {"listening": [{"address": "0.0.0.0", "port": 8000}], "peers": [{"local_port": 40960, "address": "10.244.0.8", "port": 5432}]}
+    assert (found.environments, found.folders, found.memory, found.first) == ({1: {"A": "1", "B": "x=y\nz"}}, {1: "/app"}, 700, 1)
+
+
+def test_look_for_real():
+    ours = subprocess.Popen(["sleep", "30"])
+    try:
+        output = subprocess.run(["sh", "-c", inside.LOOK], capture_output=True, check=True, timeout=30).stdout
+    finally:
+        ours.kill()
+        ours.wait()
+    found = inside.parse_look(output)
+    commands = [one.command for one in found.processes]
+    assert found.sockets is not None
+    assert "sleep 30" in commands or len(commands) >= inside.MOST_PROCESSES - 10
+    assert not any(inside.MARK in command for command in commands)
+    assert os.getpid() in [one.pid for one in found.processes] or len(commands) >= inside.MOST_PROCESSES - 10
+
+
+REACHED = [
+    ("reached", "db\t5432\t10.0.0.1\t\t0.01", {"resolves": True, "addresses": ["10.0.0.1"], "connects": True, "error": "", "seconds": 0.01}),
+    ("refused", "db\t5432\t10.0.0.1\trefused\t0.01", {"resolves": True, "addresses": ["10.0.0.1"], "connects": False, "error": "refused", "seconds": 0.01}),
+    ("no way", "db\t5432\t10.0.0.1\tos No route to host\t0", {"connects": False, "error": "No route to host"}),
+    ("nobody's name", "db\t5432\t\tname\t0.01", {"resolves": False, "addresses": []}),
+    ("no resolver", "db\t5432\t\tagain\t5", {"resolves": None}),
+    ("closed, as nc tells", "db\t5432\t10.0.0.1\tclosed\t0", {"connects": False, "error": "refused"}),
+]
+
+
+@pytest.mark.parametrize(("what", "line", "expected"), REACHED, ids=[case[0] for case in REACHED])
+def test_reach(what, line, expected):
+    found = inside.parse_reach(line.encode() + b"\n")[("db", 5432)]
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_what_cannot_be_tried_is_not_told_as_closed():
+    assert "connects" not in inside.parse_reach(b"db\t5432\t10.0.0.1\tunknown\t0\n")[("db", 5432)]
+
+
+@pytest.mark.parametrize("which", [0, 2], ids=["Python", "shell"])
+def test_reach_for_real(which):
+    command = inside.reach_commands([("localhost", 1), ("no-such-name.invalid", 80)], 1.0)[which]
+    found = inside.parse_reach(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+    assert found[("localhost", 1)]["resolves"] is True
+    assert not found[("no-such-name.invalid", 80)]["resolves"]

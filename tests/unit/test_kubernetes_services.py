@@ -1,0 +1,86 @@
+"""What a name means in a namespace, and who stands behind it: one row a case."""
+
+from __future__ import annotations
+
+import pytest
+from samples_kubernetes import container, endpoints, pod, service
+
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, matches, split_name
+
+API = pod("api-1", container(ports=[{"name": "http", "containerPort": 8000}]), labels={"app": "api"}, ip="10.244.0.7")
+DB = pod("db-0", labels={"app": "db"}, ip="10.244.0.8", spec={"hostname": "db-0", "subdomain": "db"})
+OBJECTS = {
+    "pods": [API, DB],
+    "services": [
+        service("api", {"app": "api"}, type="NodePort", ports=[{"port": 80, "targetPort": "http", "nodePort": 30080}]),
+        service("db", {"app": "db"}, "None", ports=[{"port": 5432}]),
+        service("ledger", None, "", type="ExternalName", externalName="db.shop.svc.cluster.local"),
+        service("vault", None, "", type="ExternalName", externalName="vault.example.com"),
+        service("lost", {"app": "nobody"}, "10.96.0.9"),
+    ],
+    "endpointslices": [endpoints("api", "10.244.0.7"), endpoints("db", "10.244.0.8", port=5432, hostname="db-0")],
+}
+NAMES = [
+    ("short", "api", ["10.96.0.5"]),
+    ("with its namespace", "api.shop", ["10.96.0.5"]),
+    ("long", "api.shop.svc", ["10.96.0.5"]),
+    ("whole", "api.shop.svc.cluster.local.", ["10.96.0.5"]),
+    ("headless", "db", ["10.244.0.8"]),
+    ("a pod of a headless one", "db-0.db", ["10.244.0.8"]),
+    ("another name for it", "ledger", ["10.244.0.8"]),
+    ("another name for the world outside", "vault", None),
+    ("of another namespace", "db.data", None),
+    ("of the world", "db.example.com", None),
+    ("nobody's", "warehouse", None),
+]
+
+
+@pytest.mark.parametrize(("what", "host", "expected"), NAMES, ids=[case[0] for case in NAMES])
+def test_resolve(what, host, expected):
+    assert Services(OBJECTS).resolve(host, "shop") == expected
+
+
+def test_aliases_hold_every_name_of_a_pod():
+    services = Services(OBJECTS)
+    assert services.aliases(API) == ["api-1", "api", "api.shop", "api.shop.svc", "api.shop.svc.cluster.local", "10.96.0.5"]
+    assert {"db", "db-0.db", "ledger", "ledger.shop"} <= set(services.aliases(DB))
+
+
+READY = [
+    ("its port", "api", 80, [("10.244.0.7", 8000)]),
+    ("a port that it has not", "api", 81, []),
+    ("nobody behind it", "lost", 80, []),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "port", "expected"), READY, ids=[case[0] for case in READY])
+def test_ready(what, name, port, expected):
+    services = Services(OBJECTS)
+    assert services.ready(services.named(name, "shop"), port) == expected
+
+
+def test_one_that_is_not_ready_takes_no_requests():
+    services = Services({"services": [service("api", {})], "endpointslices": [endpoints("api", "10.244.0.7", ready=False)]})
+    assert services.ready(services.named("api", "shop"), 80) == []
+
+
+def test_published_by_a_node_port():
+    assert Services(OBJECTS).published(API, API["spec"]["containers"][0]) == [{"inside": 8000, "host": "10.9.9.9", "outside": 30080}]
+
+
+SPLIT = [
+    ("api", ("shop", "api")),
+    ("api.other", ("other", "api")),
+    ("api.other.svc.cluster.local", ("other", "api")),
+    ("api.example.com", None),
+    ("a.b.c.svc", None),
+]
+
+
+@pytest.mark.parametrize(("host", "expected"), SPLIT)
+def test_split_name(host, expected):
+    assert split_name(host, "shop") == expected
+
+
+def test_matches():
+    assert matches({"a": "1"}, {"a": "1", "b": "2"}) and not matches({"a": "1"}, {"b": "2"})
