@@ -54,7 +54,7 @@ def up() -> None:
         ("kube-scheduler", ["--kube-api-qps=500", "--kube-api-burst=1000"]),
     ):  # fmt: skip
         command = [program / name, "--kubeconfig=%s" % (kubeconfig / name), "--leader-elect=false", "--bind-address=127.0.0.1", *more]
-        processes.start(name, command, umask=0)
+        processes.start(name, command)
     _containerd_answers()
     _kubelet(program, address)
     processes.start(

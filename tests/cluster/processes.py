@@ -16,7 +16,7 @@ from places import DATA, STATE, ClusterError
 PIDS = STATE / "pids"
 
 
-def start(name: str, command: Sequence[str | Path], umask: int = -1) -> None:
+def start(name: str, command: Sequence[str | Path]) -> None:
     """Start a program as a daemon; its output goes to logs/<name>."""
     if running(name):
         return
@@ -25,7 +25,7 @@ def start(name: str, command: Sequence[str | Path], umask: int = -1) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     with open(logs / name, "wb") as log:
         process = subprocess.Popen(
-            [str(word) for word in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, umask=umask, cwd=DATA
+            [str(word) for word in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd=DATA
         )
     (PIDS / name).write_text("%d %s" % (process.pid, _birth(process.pid)), encoding="ascii")
 
