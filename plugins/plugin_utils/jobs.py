@@ -21,7 +21,19 @@ from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack, un
 from ansible_collections.aiops.runbook.plugins.plugin_utils.host import ask_there, is_here
 
 # What a person gave by -e to say which stack is meant, and has to give again to act on it.
-_PLACE = ("compose_project", "docker_host", "stack_platform", "namespace", "selector", "kubeconfig", "context", "state_dir", "report_dir", "target", "http_url")
+_PLACE = (
+    "compose_project",
+    "docker_host",
+    "stack_platform",
+    "stack_namespace",
+    "stack_selector",
+    "kubeconfig",
+    "kube_context",
+    "state_dir",
+    "report_dir",
+    "target",
+    "http_url",
+)
 
 
 class Jobs:

@@ -310,13 +310,13 @@ class Kubernetes:
     def reach(self, instance: Instance, places: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], dict[str, Any]] | None:
         if not instance.running or not instance.asked:
             return None
-        for command in inside.reach_commands(places, min(2.0, timeout / 2)):
+        for command in inside.reach_commands(places, timeout):
             try:
                 code, output, _errors = self._run(instance, command, timeout)
             except StackError as error:
                 if error.kind == "no_command":
                     continue
-                return None if error.kind in ("denied", "not_running") else {}
+                return {} if error.kind == "timeout" else None
             if code == 127:
                 continue
             return inside.parse_reach(output)

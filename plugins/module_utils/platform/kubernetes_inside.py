@@ -178,8 +178,8 @@ def _memory(usage: dict[str, str]) -> int | None:
 def reach_commands(places: Iterable[tuple[str, int]], timeout: float) -> list[list[str]]:
     """Commands that try these places from inside, the best first; each prints one line a place."""
     words = ["%s:%d" % place for place in places]
-    script = REACH % {"timeout": timeout, "whole": timeout * 2}
-    return [["python3", "-c", script, *words], ["python", "-c", script, *words], ["sh", "-c", BY_SHELL % max(1, int(timeout)), "sh", *words]]
+    script = REACH % {"timeout": min(2.0, timeout / 2), "whole": timeout * 0.8}
+    return [["python3", "-c", script, *words], ["python", "-c", script, *words], ["sh", "-c", BY_SHELL % max(1, int(timeout / 2)), "sh", *words]]
 
 
 def parse_reach(output: bytes) -> dict[tuple[str, int], dict[str, Any]]:
