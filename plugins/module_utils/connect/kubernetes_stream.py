@@ -47,18 +47,19 @@ def run_in_pod(
         if stdin is not None:
             link.send_binary(bytes([STDIN]) + stdin)
         while sum(map(len, found.values())) < MOST_OUTPUT:
-            link.settimeout(max(0.01, until - time.monotonic()))
+            # The status may overtake the last of the output; the end of the connection does not.
+            link.settimeout(max(0.01, until - time.monotonic() if not found[STATUS] else min(1.0, until - time.monotonic())))
             code, data = link.recv_data()
             if code == websocket.ABNF.OPCODE_CLOSE:
                 break
             if data and data[0] in found:
                 found[data[0]] += data[1:]
-            if found[STATUS]:
-                break
     except (websocket.WebSocketTimeoutException, socket.timeout):
-        raise StackError("a command in the pod %s did not end within %g s" % (pod, timeout), kind="timeout") from None
+        if not found[STATUS]:
+            raise StackError("a command in the pod %s did not end within %g s" % (pod, timeout), kind="timeout") from None
     except (websocket.WebSocketException, OSError):
-        raise StackError("the connection into the pod %s broke" % pod, kind="reset") from None
+        if not found[STATUS]:
+            raise StackError("the connection into the pod %s broke" % pod, kind="reset") from None
     finally:
         _close(link)
     return _exit_code(bytes(found[STATUS]), pod), bytes(found[STDOUT]), bytes(found[STDERR])

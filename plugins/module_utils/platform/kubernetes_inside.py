@@ -47,6 +47,7 @@ echo; echo "$m end"
 # Name and connection of each place, in Python where there is one: it tells refused, timed out and unknown apart.
 REACH = r"""
 import socket,sys,threading,time
+o=[]
 def go(h,p):
     t=time.time();a=[];e=""
     try:
@@ -65,11 +66,12 @@ def go(h,p):
             e="refused"
         except OSError as x:
             e="os "+(x.strerror or str(x))
-    print("\t".join([h,str(p),",".join(a),e,"%%.4f"%%(time.time()-r)]),flush=True)
+    o.append("\t".join([h,str(p),",".join(a),e,"%%.4f"%%(time.time()-r)]))
 s=[threading.Thread(target=go,args=(w.rsplit(":",1)[0],int(w.rsplit(":",1)[1])),daemon=True) for w in sys.argv[1:]]
 [x.start() for x in s]
 u=time.time()+%(whole)s
 [x.join(max(0,u-time.time())) for x in s]
+print("\n".join(o))
 """
 
 # The same with what a small image may have; error "unknown" where it has nothing to connect with.
