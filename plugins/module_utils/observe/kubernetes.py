@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the API's objects say of a stack, as one small JSON document without a secret and without an opinion. Pure.
+
+{
+  "namespace", "unseen": {kind: why it could not be read},
+  "workloads": {component: {"kind", "name", "namespace", "managed_by", "wanted", "ready", "updated", "available", "conditions", "revisions",
+                            "containers", "pull_secrets", "refs", …, "pods": [equal pods as one], "events"}},
+  "services", "ingresses", "policies", "autoscalers", "budgets", "claims", "quotas", "ranges", "jobs", "schedules": [...],
+  "nodes": {name: {...}}, "config": [...], "secrets": [...], "metrics_api": {...},
+  "events": [{"kind", "name", "component", "reason", "count", "first", "last", "message"}]      (the latest last)
+}
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe import kubernetes_network as network
+from ansible_collections.aiops.runbook.plugins.module_utils.observe import kubernetes_scale as scale
+from ansible_collections.aiops.runbook.plugins.module_utils.observe import kubernetes_stores as stores
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_events import by_object, told_events
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import group_pods, template_fact
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed, owner_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, images_of, revision_of, template_of
+from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
+
+Text = Callable[[str], str]
+MOST_REVISIONS = 6
+# The kinds that Kubernetes itself owns; any other owner is an operator's.
+BUILT_IN = ("apps/", "batch/", "v1", "autoscaling/", "policy/")
+
+
+def compact(objects: Objects, namespace: str, now: float, components: Iterable[Any] = (), text: Text = str) -> dict[str, Any]:
+    """The document above, of the API's raw objects: {plural name: list of objects, or an unseen entry}.
+
+    namespace: the first one of the stack. now: UNIX time. components: those that the platform named of the same objects; nothing is asked of
+    them. text: hides secrets in what programs and kubelets said.
+    """
+    cast = Cast(objects)
+    events = by_object(listed(objects, "events"))
+    return {
+        "namespace": namespace,
+        "unseen": {kind: why for kind, why in ((kind, why_unseen(found)) for kind, found in sorted(objects.items())) if why},
+        "workloads": {name: workload_fact(objects, cast, name, workload, events, text) for name, workload in sorted(cast.workloads.items())},
+        "services": network.services(objects, cast),
+        "ingresses": network.ingresses(objects),
+        "policies": network.policies(objects),
+        "autoscalers": scale.autoscalers(objects, cast, events, text),
+        "budgets": scale.budgets(objects, cast),
+        "claims": stores.claims(objects, cast, events, text),
+        "quotas": stores.quotas(objects),
+        "ranges": stores.ranges(objects),
+        "jobs": stores.jobs(objects, cast, text),
+        "schedules": stores.schedules(objects, cast, events, text),
+        "nodes": stores.nodes(objects, cast, text),
+        "config": stores.config(objects, cast),
+        "secrets": listed(objects, "secretfacts"),
+        "usage": scale.usage(objects, cast),
+        "metrics_api": scale.metrics_api(objects, text),
+        "events": told_events(listed(objects, "events"), cast, text),
+    }
+
+
+def workload_fact(objects: Objects, cast: Cast, name: str, workload: Workload, events: dict[Any, dict[str, Any]], text: Text) -> dict[str, Any]:
+    """One workload: what it asks for, how far it has come, and its pods."""
+    found = workload.found or {}
+    spec, status = found.get("spec") or {}, found.get("status") or {}
+    pods = cast.pods.get(name, [])
+    template = workload.template or ({"metadata": pods[0]["metadata"], "spec": pods[0]["spec"]} if pods else {"spec": {}})
+    meta = {**(template.get("metadata") or {}), "namespace": workload.namespace, "name": workload.name}
+    told = {str(pod["metadata"].get("uid")): events.get(str(pod["metadata"].get("uid")), {}) for pod in pods}
+    children = [owned["metadata"] for owned in cast.owned(workload)]
+    own = [events.get(str(one.get("uid")), {}) for one in [found.get("metadata") or {}, *children]]
+    strategy = spec.get("strategy") or spec.get("updateStrategy") or {}
+    return {
+        "component": name,
+        "kind": workload.kind,
+        "name": workload.name,
+        "namespace": workload.namespace,
+        "created_at": read_time((found.get("metadata") or {}).get("creationTimestamp")),
+        "changed_at": read_time(changed_at(found)) if found else 0.0,
+        "managed_by": managers(found, pods, workload),
+        "finite": workload.finite,
+        "wanted": wanted(workload),
+        "ready": status.get("readyReplicas", status.get("numberReady", 0)) or 0,
+        "updated": status.get("updatedReplicas", status.get("updatedNumberScheduled", 0)) or 0,
+        "available": status.get("availableReplicas", status.get("numberAvailable", 0)) or 0,
+        "total": status.get("replicas", status.get("currentNumberScheduled", 0)) or 0,
+        "observed": status.get("observedGeneration", 0) >= (found.get("metadata") or {}).get("generation", 0) if found else None,
+        "paused": bool(spec.get("paused")),
+        "strategy": {
+            "type": strategy.get("type") or "",
+            "max_unavailable": (strategy.get("rollingUpdate") or {}).get("maxUnavailable"),
+            "max_surge": (strategy.get("rollingUpdate") or {}).get("maxSurge"),
+            "partition": (strategy.get("rollingUpdate") or {}).get("partition"),
+            "deadline": spec.get("progressDeadlineSeconds"),
+        },
+        "conditions": {
+            one["type"]: {
+                "status": one.get("status"),
+                "reason": one.get("reason") or "",
+                "message": text((one.get("message") or "")[:600]),
+                "since": read_time(one.get("lastTransitionTime")),
+                "updated": read_time(one.get("lastUpdateTime")),
+            }
+            for one in status.get("conditions") or []
+            if workload.kind != "CronJob"
+        },
+        "revisions": revisions(objects, workload),
+        "current_revision": status.get("currentRevision") or "",
+        "update_revision": status.get("updateRevision") or "",
+        "labels": {key: value for key, value in (meta.get("labels") or {}).items() if key not in ("pod-template-hash", "controller-revision-hash")},
+        **template_fact(template.get("spec") or {}, {"metadata": meta, "spec": template.get("spec") or {}}, workload.name),
+        "claim_templates": [one["metadata"]["name"] for one in spec.get("volumeClaimTemplates") or []],
+        "pods": group_pods(pods, workload.name, told, text),
+        "pod_count": len(pods),
+        "events": _merged(own, text),
+    }
+
+
+def wanted(workload: Workload) -> int | None:
+    """How many copies are asked for; None where nobody says."""
+    found = workload.found or {}
+    spec, status = found.get("spec") or {}, found.get("status") or {}
+    if workload.kind in ("Deployment", "StatefulSet"):
+        return int(spec.get("replicas", 1)) if found else None
+    if workload.kind == "DaemonSet":
+        return status.get("desiredNumberScheduled")
+    return 1 if workload.kind == "Pod" else None
+
+
+def revisions(objects: Objects, workload: Workload) -> list[dict[str, Any]]:
+    """The latest revisions, the newest first: [{"revision", "name", "hash", "created_at", "wanted", "ready", "images"}]."""
+    key = {"Deployment": "replicasets", "StatefulSet": "controllerrevisions", "DaemonSet": "controllerrevisions"}.get(workload.kind)
+    if key is None:
+        return []
+    found = []
+    for one in listed(objects, key):
+        owner = owner_of(one)
+        if one["metadata"]["namespace"] != workload.namespace or not owner or (owner["kind"], owner["name"]) != (workload.kind, workload.name):
+            continue
+        labels = one["metadata"].get("labels") or {}
+        found.append(
+            {
+                "revision": revision_of(one),
+                "name": one["metadata"]["name"],
+                "hash": labels.get("pod-template-hash") or labels.get("controller-revision-hash") or one["metadata"]["name"],
+                "created_at": read_time(one["metadata"].get("creationTimestamp")),
+                "wanted": (one.get("spec") or {}).get("replicas"),
+                "ready": (one.get("status") or {}).get("readyReplicas", 0),
+                "images": sorted(images_of(template_of(one))),
+            }
+        )
+    return sorted(found, key=lambda one: -one["revision"])[:MOST_REVISIONS]
+
+
+def managers(found: dict[str, Any], pods: list[dict[str, Any]], workload: Workload) -> list[dict[str, str]]:
+    """Who looks after an object, and would put back what somebody else changes: [{"tool", "name"}]; the nearest owner first."""
+    meta = found.get("metadata") or {}
+    labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
+    written = {one.get("manager") or "" for one in meta.get("managedFields") or []}
+    known: list[dict[str, str]] = []
+    for owner in meta.get("ownerReferences") or ([] if found or not pods else pods[0]["metadata"].get("ownerReferences") or []):
+        api = str(owner.get("apiVersion") or "")
+        if not api.startswith(BUILT_IN) or workload.kind not in ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet"):
+            if api.startswith("argoproj.io/"):
+                known.append({"tool": "Argo Rollouts", "name": "%s/%s" % (owner["kind"], owner["name"])})
+            elif api.startswith("keda.sh/"):
+                known.append({"tool": "KEDA", "name": "%s/%s" % (owner["kind"], owner["name"])})
+            else:
+                known.append({"tool": "operator", "name": "%s/%s" % (owner["kind"], owner["name"]), "api": api})
+    if workload.kind == "Rollout":
+        known.append({"tool": "Argo Rollouts", "name": "Rollout/%s" % workload.name})
+    tracked = str(notes.get("argocd.argoproj.io/tracking-id") or "").split(":")[0] or labels.get("argocd.argoproj.io/instance") or ""
+    if tracked or any(name.startswith("argocd") for name in written):
+        known.append({"tool": "Argo CD", "name": tracked or str(labels.get("app.kubernetes.io/instance") or "")})
+    for kind, prefix in (("Kustomization", "kustomize.toolkit.fluxcd.io"), ("HelmRelease", "helm.toolkit.fluxcd.io")):
+        if labels.get(prefix + "/name"):
+            known.append({"tool": "Flux", "name": "%s/%s/%s" % (kind, labels.get(prefix + "/namespace", ""), labels[prefix + "/name"])})
+    if notes.get("meta.helm.sh/release-name"):
+        known.append({"tool": "Helm", "name": str(notes["meta.helm.sh/release-name"])})
+    return known
+
+
+def _merged(found: list[dict[str, dict[str, Any]]], text: Text) -> dict[str, dict[str, Any]]:
+    """What events say of an object and of what it owns, by reason."""
+    merged: dict[str, dict[str, Any]] = {}
+    for told in found:
+        for reason, one in told.items():
+            seen = merged.get(reason)
+            if seen is None or one["last"] > seen["last"]:
+                merged[reason] = {**one, "message": text(one["message"]), "count": one["count"] + (seen["count"] if seen else 0)}
+    return merged
