@@ -10,15 +10,6 @@ import time
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen, why_unseen
-
-try:
-    from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes import compact
-except ImportError:
-
-    def compact(objects: Any, namespace: str, now: float, components: Any) -> dict[str, Any]:
-        return {}
-
-
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
@@ -63,7 +54,11 @@ class Document:
             if component.role == "api" and component.id not in document["http"]:
                 document["http"][component.id] = {"component": component.id, "answers": unseen("no instance of it runs", kind="not_running")}
         if self.scene.platform.objects:
-            document["kubernetes"] = compact(self.scene.platform.objects, self.scene.platform.namespace, self.scene.started, self.scene.components)
+            # What a Docker host need not have is imported where it is used.
+            from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes import compact
+
+            place = (self.scene.platform.namespace, self.scene.started, self.scene.components)
+            document["kubernetes"] = compact(self.scene.platform.objects, *place, text=self.scene.mask.text)
         for server in servers:
             facts = document[server.kind].setdefault(
                 server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")}
