@@ -30,6 +30,18 @@ def malformed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Clear("config.url_malformed", component["component"], {"setting": target["setting"], "host": target["host"], "port": target["port"]})
 
 
+@judges("config.url_malformed", domain="stack")
+def unread(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """Settings whose values could not be read (a Secret that the account may not see): where they lead was not looked at."""
+    for component in view.components(seen):
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for name, why in sorted((component.get("unread") or {}).items()):
+            if why["kind"] != "not_found":  # what is not there is judged as missing
+                by_reason.setdefault((why["reason"], why["fix"]), []).append(name)
+        for (reason, fix), names in by_reason.items():
+            yield Unseen("config.url_malformed", component["component"], "%s could not be read: %s" % (", ".join(names), reason), fix)
+
+
 @judges("celery.no_worker", "redis.not_answering", domain="stack")
 def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A server of a kind that is not looked at (another broker, a Sentinel, a socket file): nobody may think that it was."""

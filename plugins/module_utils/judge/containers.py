@@ -156,7 +156,7 @@ def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             why = why_unseen(one["memory"])
             if why:
                 if why["kind"] != "not_running":
-                    yield Unseen("container.memory_near_limit", name, why["reason"])
+                    yield Unseen("container.memory_near_limit", name, why["reason"], why["fix"])
                 continue
             used, limit = one["memory"]["used"], one["memory"]["limit"]
             if not limit:

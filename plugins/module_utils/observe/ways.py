@@ -114,7 +114,14 @@ class Ways:
             except StackError:
                 pass  # the engine may be out of reach from where this thread stands: then nothing more is known of the name
         if addresses:
-            fact.update(try_tcp(*self.scene.platform.address(one, addresses[0], target.port), min(2.0, self.scene.options.timeout)))
+            try:
+                where = self.scene.platform.address(one, addresses[0], target.port)
+            except StackError as error:
+                if error.kind != "refused":
+                    return {**fact, "resolves": unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))}
+                fact.update({"connects": False, "error": "refused", "seconds": 0.0})
+            else:
+                fact.update(try_tcp(*where, min(2.0, self.scene.options.timeout)))
         return fact
 
     def _http_probes(self) -> dict[str, Callable[[], Any]]:

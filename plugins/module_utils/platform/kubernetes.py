@@ -341,7 +341,15 @@ class Kubernetes:
     def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
         if instance is None:
             return address, port
-        seat = self._seats[instance.id]
+        try:
+            return self._address(self._seats[instance.id], instance, address, port)
+        except StackError as error:
+            if error.kind == "refused":
+                raise
+            # That there is no way for us says nothing of the server.
+            raise StackError(error.message, kind="hidden", fix=error.details.get("fix", "")) from None
+
+    def _address(self, seat: Seat, instance: Instance, address: str, port: int) -> tuple[str, int]:
         if address in ("127.0.0.1", "::1", "localhost"):
             return self.ways.into(seat.pod, port)
         own = (seat.pod.get("status") or {}).get("podIP")
