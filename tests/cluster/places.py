@@ -49,12 +49,15 @@ def run(command: Sequence[str | Path], timeout: float = 120, check: bool = True,
 
 
 def wait(what: str, problem: Callable[[], str], seconds: float) -> None:
-    """Ask until there is no problem left; a ClusterError with the last one when the time is over."""
-    end = time.monotonic() + seconds
+    """Ask until there is no problem left, saying every ten seconds what is awaited; a ClusterError with the last one when the time is over."""
+    started = told = time.monotonic()
     while True:
         left = problem()
         if not left:
             return
-        if time.monotonic() > end:
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            say("%s: %s (%.0f s)" % (what, left, told - started))
+        if time.monotonic() > started + seconds:
             raise ClusterError("%s is not ready after %.0f s: %s" % (what, seconds, left))
         time.sleep(0.3)

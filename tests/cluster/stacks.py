@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import node
 from places import HERE, ClusterError, say, wait
@@ -46,12 +47,19 @@ def up(stack: OnCluster) -> None:
     started = time.monotonic()
     ctl.build(stack)
     node.load_images(sorted("%s/%s:latest" % (stack.project, name) for name in stack.image_names if name != "base"))
-    folder = stack.folder / "kubernetes"
+    _apply(stack.folder / "kubernetes")
+    wait("the stack %s" % stack.name, lambda: ready(stack), READY_SECONDS)
+    say("%s is ready at %s after %.0f s" % (stack.name, stack.url, time.monotonic() - started))
+
+
+def _apply(folder: Path) -> None:
+    """Plain manifests, or a kustomization (its passwords are the files that Compose mounts, which lie outside of it)."""
+    if (folder / "kustomization.yml").exists():
+        node.kubectl("apply", "-f", "-", stdin=node.kubectl("kustomize", "--load-restrictor", "LoadRestrictionsNone", folder))
+        return
     # The namespaces first: what lies in them follows in whatever order.
     node.kubectl("apply", "-f", folder / "namespace.yml")
     node.kubectl("apply", "-f", folder)
-    wait("the stack %s" % stack.name, lambda: ready(stack), READY_SECONDS)
-    say("%s is ready at %s after %.0f s" % (stack.name, stack.url, time.monotonic() - started))
 
 
 def ready(stack: OnCluster) -> str:
