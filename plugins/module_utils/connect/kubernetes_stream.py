@@ -28,6 +28,8 @@ STDIN, STDOUT, STDERR, STATUS = 0, 1, 2, 3
 # A command's output is facts, not a download.
 MOST_OUTPUT = 4 << 20
 CHUNK = 1 << 16
+# So long a refused connection takes to be told.
+MOMENT = 0.15
 
 
 def run_in_pod(
@@ -90,13 +92,31 @@ class Forward:
 
     def __init__(self, cluster: Cluster, namespace: str, pod: str, port: int, timeout: float) -> None:
         self._where = (cluster, "/api/v1/namespaces/%s/pods/%s/portforward" % (namespace, pod), [("ports", str(port))], timeout)
-        # The first connection is opened at once: what is refused (a right, a pod that is gone) is told here, with its reason.
+        # The first connection is opened at once: what is refused (a right, a pod that is gone, a port) is told here, with its reason.
         self._spare: Any = _open(*self._where)
+        self._early = self._first_words(pod, port)
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(16)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, name="forward-%d" % self.port, daemon=True).start()
+
+    def _first_words(self, pod: str, port: int) -> list[tuple[int, bytes]]:
+        """What came on the first connection, for a moment; StackError(kind="refused") when nothing listens there."""
+        found: list[tuple[int, bytes]] = []
+        said: dict[int, bytes] = {}
+        self._spare.settimeout(MOMENT)
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            while len(found) < 8:
+                code, data = self._spare.recv_data()
+                found.append((code, data))
+                if data:
+                    # The first message of a channel names its port.
+                    said[data[0]] = said[data[0]] + data[1:] if data[0] in said else b""
+        if said.get(1):
+            _close(self._spare)
+            raise StackError("nothing listens on port %d of the pod %s" % (port, pod), kind="refused")
+        return found
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -112,6 +132,7 @@ class Forward:
 
     def _bridge(self, client: socket.socket) -> None:
         link, self._spare = self._spare, None
+        early, self._early = (self._early, []) if link else ([], self._early)
         try:
             link = link or _open(*self._where)
         except StackError:
@@ -122,7 +143,7 @@ class Forward:
         greeted = set()
         try:
             while True:
-                code, data = link.recv_data()
+                code, data = early.pop(0) if early else link.recv_data()
                 if code == websocket.ABNF.OPCODE_CLOSE or not data:
                     break
                 channel = data[0]
