@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import node
 from places import HERE, ClusterError, say, wait
@@ -26,8 +27,13 @@ class OnCluster(ctl.Stack):
     """A stack as ctl.py knows it, reached where the cluster publishes it."""
 
     @cached_property
-    def place(self) -> dict[str, object]:
-        """{"url", "namespaces"} of stack.yml."""
+    def spec(self) -> dict[str, Any]:
+        """As stack.yml says it, with the names that the workloads have on the cluster."""
+        return on_cluster(super().spec)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """{"url", "namespaces", perhaps "instance" and "services"} of stack.yml."""
         found = self.spec.get("kubernetes")
         if not isinstance(found, dict):
             raise ClusterError("the stack %s has no manifests for Kubernetes" % self.name)
@@ -36,6 +42,22 @@ class OnCluster(ctl.Stack):
     @property
     def url(self) -> str:
         return str(self.place["url"])
+
+
+def on_cluster(spec: dict[str, Any]) -> dict[str, Any]:
+    """stack.yml with the services that `kubernetes` calls otherwise under those names, wherever a service is named."""
+    called = (spec.get("kubernetes") or {}).get("services") or {}
+    names = {spec["services"][role]: name for role, name in called.items()}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(item) if key in ("service", "services") or isinstance(item, dict) else item for key, item in value.items()}
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        return names.get(value, value)
+
+    changed = {key: renamed(spec[key]) for key in ("optional", "settings", "llm_admin") if key in spec}
+    return {**spec, **changed, "services": {**spec["services"], **called}}
 
 
 def load(name: str) -> OnCluster:
@@ -64,7 +86,7 @@ def _apply(folder: Path) -> None:
 
 def ready(stack: OnCluster) -> str:
     """What keeps the stack from working, in words: pods first, then a request and a task."""
-    for namespace in stack.place["namespaces"]:  # type: ignore[attr-defined]
+    for namespace in stack.place["namespaces"]:
         pods = json.loads(node.kubectl("-n", namespace, "get", "pods", "-o", "json"))["items"]
         waiting = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") != "Succeeded" and not _is_ready(pod)]
         if waiting or not pods:
@@ -77,6 +99,6 @@ def _is_ready(pod: dict[str, dict[str, list[dict[str, str]]]]) -> bool:
 
 
 def down(stack: OnCluster) -> None:
-    for namespace in stack.place["namespaces"]:  # type: ignore[attr-defined]
+    for namespace in stack.place["namespaces"]:
         node.kubectl("delete", "namespace", namespace, "--ignore-not-found", timeout=180)
     say("%s is gone from the cluster" % stack.name)
