@@ -33,17 +33,15 @@ BUILD_SECONDS = 3600
 _GROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 
 
-def folder() -> Path:
-    """Where the programs of these modules lie; another one for other modules."""
-    digest = hashlib.sha256()
-    for name in sorted(PROGRAMS):
-        digest.update((HERE / "go" / name / "go.mod").read_bytes() + (HERE / "go" / name / "go.sum").read_bytes())
-    return CACHE / digest.hexdigest()[:16]
+def folder(module: str) -> Path:
+    """Where the programs of a module lie; another one for another version of it."""
+    digest = hashlib.sha256((HERE / "go" / module / "go.mod").read_bytes() + (HERE / "go" / module / "go.sum").read_bytes())
+    return CACHE / ("%s-%s" % (module, digest.hexdigest()[:16]))
 
 
 def missing() -> list[tuple[str, str]]:
     """(module, package) of the programs that are not built yet."""
-    return [(module, package) for module, packages in PROGRAMS.items() for package in packages if not (folder() / package.rpartition("/")[2]).exists()]
+    return [(module, package) for module, packages in PROGRAMS.items() for package in packages if not (folder(module) / package.rpartition("/")[2]).exists()]
 
 
 def install_packages() -> None:
@@ -87,13 +85,12 @@ def build() -> None:
     todo = missing()
     if not todo:
         return
-    target = folder()
-    target.mkdir(parents=True, exist_ok=True)
     say("building %d programs from their Go modules, once (about 20 minutes on 2 processors)" % len(todo))
     quiet_group()
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
     for number, (module, package) in enumerate(todo, 1):
-        name, started = package.rpartition("/")[2], time.monotonic()
+        name, started, target = package.rpartition("/")[2], time.monotonic(), folder(module)
+        target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target) as temporary:
             output = Path(temporary) / name
             command = ["nice", "-n", "19", go(), "build", "-trimpath", "-ldflags", "-s -w " + _FLAGS, "-o", str(output), package]

@@ -81,7 +81,7 @@ def main(words: list[str]) -> int:
         elif verb == "kubeconfig":
             print(given() or KUBECONFIG)
         elif verb == "kubectl":
-            return subprocess.run([binaries.folder() / "kubectl", "--kubeconfig", KUBECONFIG, *rest], check=False).returncode
+            return subprocess.run([binaries.folder("kubernetes") / "kubectl", "--kubeconfig", KUBECONFIG, *rest], check=False).returncode
         else:
             print(__doc__)
             return 0 if verb in ("help", "-h", "--help") else 2

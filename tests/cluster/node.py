@@ -39,7 +39,7 @@ def up() -> None:
     if not all(map(processes.running, _SERVICES)):
         down(keep_data=True)
         _prepare()
-    program = binaries.folder()
+    program = binaries.folder("kubernetes")
     address = _address()
     _etcd()
     _api_server(program, address)
@@ -94,7 +94,7 @@ def status() -> str:
 
 
 def kubectl(*words: str | Path, stdin: str | None = None, timeout: float = 60, check: bool = True) -> str:
-    return run([binaries.folder() / "kubectl", "--kubeconfig", KUBECONFIG, *words], timeout=timeout, stdin=stdin, check=check)
+    return run([binaries.folder("kubernetes") / "kubectl", "--kubeconfig", KUBECONFIG, *words], timeout=timeout, stdin=stdin, check=check)
 
 
 def load_images(tags: list[str]) -> None:

@@ -589,6 +589,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsers["load"].add_argument("--seconds", type=float, default=30)
     parsers["load"].add_argument("--rate", type=float, default=10, metavar="PER_SECOND")
     parsers["load"].add_argument("--concurrency", type=int, default=16)
+    parsers["load"].add_argument("--url", help="where the stack stands, when that is not its own project")
     parsers["seed"].add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args(arguments)
     try:
@@ -604,6 +605,8 @@ def main(arguments: list[str] | None = None) -> int:
             say(problem or f"{stack.project} is ready")
             return 1 if problem else 0
         elif options.verb == "load":
+            if options.url:
+                stack.__dict__["spec"] = {**stack.spec, "url": options.url}
             print(json.dumps(load(stack, options.seconds, options.rate, options.concurrency)))
         elif options.verb == "seed":
             seed(stack, options.rows)

@@ -21,7 +21,6 @@ import faultfile
 from faultfile import Fault, FaultError
 
 ROOT = Path(__file__).resolve().parents[2]
-INVENTORY = ROOT / "tests" / "stack" / "inventory.yml"
 REMEDIATE_SECONDS = 420  # on top of the hold: starting, waiting for health and for the finding to go
 UNDO_SECONDS = 300
 CALM_SECONDS = 30  # until a stack is as it was, after a cure or its undoing
@@ -235,13 +234,13 @@ class Played:
     folder: Path | None
 
 
-def play(name: str, stack: str, variables: Mapping[str, Any], folder: Path, timeout: float) -> Played:
+def play(name: str, bench: Any, variables: Mapping[str, Any], folder: Path, timeout: float) -> Played:
     """Run a playbook as a user does; it reports into the folder."""
     file = folder / ("%s.json" % name)
     file.write_text(json.dumps({**variables, "report_dir": str(folder / "reports"), "state_dir": str(folder / "state")}), encoding="utf-8")
     beside = Path(sys.executable).with_name("ansible-playbook")
     program = str(beside) if beside.exists() else shutil.which("ansible-playbook") or "ansible-playbook"
-    command = [program, str(ROOT / "playbooks" / ("%s.yml" % name)), "-i", str(INVENTORY), "--limit", stack, "-e", "@%s" % file]
+    command = [program, str(ROOT / "playbooks" / ("%s.yml" % name)), "-i", str(bench.inventory), "--limit", bench.host, "-e", "@%s" % file]
     earlier = set(folder.glob("reports/*/*/report.json"))
     started = time.monotonic()
     with open(folder / ("%s.log" % name), "w+", encoding="utf-8") as log:
@@ -283,12 +282,12 @@ class Probe(threading.Thread):
     def problem(self) -> str:
         """What does not work, in words."""
         import ctl
-        from symptoms import SYMPTOM
+        from symptoms import look
 
         try:
             found = ctl.ready(self.bench.stack, PATIENCE_SECONDS)
             for symptom in [] if found else self.symptoms:
-                there, seen = SYMPTOM[next(kind for kind in SYMPTOM if kind in symptom)](self.bench, symptom)
+                there, seen = look(self.bench, symptom)
                 if there:
                     return seen
             return found
@@ -350,7 +349,7 @@ class Cure:
             if not cured["stale"] or last:
                 break
             # The stack has gone on since it was diagnosed: as the refusal says, diagnose again, and approve the new plan.
-            diagnosed = play("diagnose", self.bench.stack.name, self._options(), self.folder, REMEDIATE_SECONDS)
+            diagnosed = play("diagnose", self.bench, self._options(), self.folder, REMEDIATE_SECONDS)
         after = self.bench.settings()
         other = unclean(self.healthy, broken, after, plan["steps"])
         result.update({key: cured[key] for key in ("cured", "held", "recovery_seconds")}, clean=not other)
@@ -367,7 +366,7 @@ class Cure:
         self.open = True
         self.made_anew = [step["component"] for step in plan["steps"] if step["remedy"] == "component_recreate"]
         orders = {"plan": plan["path"], "approve": plan["digest"], "remediate_hold_seconds": self.hold}
-        done = play("remediate", self.bench.stack.name, {**self._options(), **orders}, self.folder, REMEDIATE_SECONDS + self.hold)
+        done = play("remediate", self.bench, {**self._options(), **orders}, self.folder, REMEDIATE_SECONDS + self.hold)
         record = done.report.get("record") or {}
         recovered, ill = None, ""
         if probe:
@@ -398,7 +397,7 @@ class Cure:
         if not any(step.get("can_undo") for step in plan["steps"]):
             self.open = False
             return None, ""
-        done = play("undo", self.bench.stack.name, self._options(), self.folder, UNDO_SECONDS)
+        done = play("undo", self.bench, self._options(), self.folder, UNDO_SECONDS)
         self.parts["undo"] = done.seconds
         record = done.report.get("record") or {}
         failed = [step for step in record.get("steps") or [] if step["result"] == "failed"]
@@ -431,7 +430,7 @@ class Cure:
         """After a cure that was broken off: what it began must not outlive the case."""
         if not self.open:
             return ""
-        done = play("undo", self.bench.stack.name, self._options(), self.folder, UNDO_SECONDS)
+        done = play("undo", self.bench, self._options(), self.folder, UNDO_SECONDS)
         self.open = False
         result = (done.report.get("record") or {}).get("result")
         return "" if result in ("undone", "unchanged", "partly undone") else "the cure was not taken back: %s" % done.last_words

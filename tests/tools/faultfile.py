@@ -14,18 +14,19 @@ import yaml
 
 FAULTS = Path(__file__).resolve().parent.parent / "faults"
 
-PLATFORMS = ("compose",)
+PLATFORMS = ("compose", "kubernetes")
 VERDICTS = ("healthy", "degraded", "down", "unknown")
 
 # What may stand in a file. The step kinds must equal those that bench.py can do: a unit test compares them.
 STEPS = frozenset(
     "stop kill start pause restart recreate override setting unset unpublish add_memory_limit break_code exec "
     "sql seed sql_session open_sessions drop_app_sessions rotate_database_password "
-    "redis redis_password redis_fill redis_save_fails network_disconnect signal send enqueue traffic stray_container wait wait_ready".split()
+    "redis redis_password redis_fill redis_save_fails network_disconnect signal send enqueue traffic stray_container wait wait_ready "
+    "patch delete create cut".split()
 )
-SYMPTOMS = frozenset("request container event log sql redis task".split())
+SYMPTOMS = frozenset("request container event log sql redis task pod object".split())
 
-_KEYS = {"id", "title", "on", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "cure", "verdict", "heal", "options", "also"}
+_KEYS = {"id", "title", "platforms", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "cure", "verdict", "heal", "options", "also"}
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FINDING = re.compile(r"[a-z]+\.[a-z_]+")
 _REMEDY = re.compile(r"[a-z]+(_[a-z]+)*")
@@ -84,7 +85,7 @@ def parse(content: Any, name: str) -> Fault:
     return Fault(
         id=content["id"],
         title=content["title"],
-        on=tuple(content.get("on", PLATFORMS)),
+        on=tuple(content.get("platforms", PLATFORMS)),
         stacks=tuple(content.get("stacks", ())),
         load=content.get("load", {}),
         phases=((tuple(content.get("inject", ())), tuple(_listed(content.get("symptom", ())))),),
@@ -181,13 +182,13 @@ def _problems(content: Any, name: str) -> Iterable[str]:
         yield "title: is missing"
     if "expect" not in content and not content.get("also"):
         yield "expect: is missing ([] for a control)"
-    for key in ("on", "stacks", "inject", "expect", "heal", "also"):
+    for key in ("platforms", "stacks", "inject", "expect", "heal", "also"):
         if not isinstance(content.get(key, []), list):
             yield "%s: wanted a list" % key
             return
-    for place in content.get("on", ()):
+    for place in content.get("platforms", ()):
         if place not in PLATFORMS:
-            yield "on: unknown platform %r" % place
+            yield "platforms: unknown platform %r" % place
     for verdict in _listed(content.get("verdict", ())):
         if verdict not in VERDICTS:
             yield "verdict: %r is none of %s" % (verdict, ", ".join(VERDICTS))

@@ -38,7 +38,6 @@ import faultfile  # noqa: E402
 from faultfile import Fault, FaultError  # noqa: E402
 
 RESULTS = ROOT / "tests" / "output" / "gameday.json"
-PLATFORM = "compose"
 DIAGNOSE_TIMEOUT = 180  # seconds
 HOLD_SECONDS = 60  # for which a cure must hold
 
@@ -61,9 +60,9 @@ class Clock:
 # Pure parts -----------------------------------------------------------------------------------------------------------
 
 
-def cases(faults: Mapping[str, Fault], stacks: Sequence[str]) -> list[tuple[str, str]]:
+def cases(faults: Mapping[str, Fault], stacks: Sequence[str], platform: str = "compose") -> list[tuple[str, str]]:
     """Every (fault, stack) of this platform, stack by stack."""
-    return [(name, stack) for stack in stacks for name, fault in faults.items() if PLATFORM in fault.on and (not fault.stacks or stack in fault.stacks)]
+    return [(name, stack) for stack in stacks for name, fault in faults.items() if platform in fault.on and (not fault.stacks or stack in fault.stacks)]
 
 
 def shard(items: Sequence[Any], text: str) -> list[Any]:
@@ -105,9 +104,9 @@ def kept(results: Iterable[Result], commit: str, with_cure: bool = False) -> lis
 
 def latest(results: Iterable[Result]) -> list[Result]:
     """One result a case, the newest."""
-    newest: dict[tuple[str, str], Result] = {}
+    newest: dict[tuple[str, str, str], Result] = {}
     for result in sorted(results, key=lambda result: result["time"]):
-        newest[result["fault"], result["stack"]] = result
+        newest[result["fault"], result["stack"], result.get("platform", "")] = result
     return list(newest.values())
 
 
@@ -213,34 +212,29 @@ def commit() -> str:
 # One case -------------------------------------------------------------------------------------------------------------
 
 
-def diagnose(fault: Fault, stack: str, options: Mapping[str, Any], folder: Path) -> cure.Played:
+def diagnose(fault: Fault, bench: Any, options: Mapping[str, Any], folder: Path) -> cure.Played:
     """Run the playbook as a user does."""
-    done = cure.play("diagnose", stack, options, folder, DIAGNOSE_TIMEOUT)
+    done = cure.play("diagnose", bench, options, folder, DIAGNOSE_TIMEOUT)
     if not done.report or not done.folder:
         raise FaultError("no report (exit status %d): %s" % (done.status, done.last_words))
-    shutil.copyfile(done.folder / "report.json", RESULTS.parent / "gameday" / stack / ("%s.json" % fault.id))
+    shutil.copyfile(done.folder / "report.json", RESULTS.parent / "gameday" / ("%s.%s.json" % (bench.host, fault.id)))
     return done
 
 
 def prepare(bench: Any) -> None:
     """Heal what another run left, start what is not there, wait until the stack is healthy and quiet."""
-    import ctl
-
     for problem in bench.heal():
         say("left from before and not undone: %s" % problem)
     if bench.unwell(3):
-        ctl.up(bench.stack)
+        bench.up()
     problem = bench.wait_well(60)
     if problem:
         rebuild(bench, problem)
 
 
 def rebuild(bench: Any, reason: str) -> None:
-    import ctl
-
-    say("%s is made anew: %s" % (bench.stack.name, reason))
-    ctl.down(bench.stack)
-    ctl.up(bench.stack)
+    say("%s is made anew: %s" % (bench.host, reason))
+    bench.rebuild()
 
 
 def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any], made_anew: Iterable[str] = ()) -> str:
@@ -303,14 +297,33 @@ class How:
     cure: bool = True
     hold: float = HOLD_SECONDS
     keep: Path = RESULTS.parent / "gameday"
+    platform: str = "compose"
+
+
+def bench_of(stack: str, platform: str) -> Any:
+    if platform == "kubernetes":
+        from cluster_bench import ClusterBench
+
+        return ClusterBench(stack)
+    from injection import Bench
+
+    return Bench(stack)
 
 
 def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
     import ctl
-    from injection import Bench
 
-    bench, clock = Bench(stack), Clock()
-    result: Result = {"fault": fault.id, "stack": stack, "platform": PLATFORM, "detected": False, "exact": False, "expected": [], "named": [], "seconds": None}
+    bench, clock = bench_of(stack, how.platform), Clock()
+    result: Result = {
+        "fault": fault.id,
+        "stack": stack,
+        "platform": how.platform,
+        "detected": False,
+        "exact": False,
+        "expected": [],
+        "named": [],
+        "seconds": None,
+    }
     with bench.alone(), case_folder(bench) as temp:
         prepare(bench)
         names, before = bench.names(), bench.settings()
@@ -321,7 +334,7 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
         try:
             break_it(bench, fault, names, clock)
             if how.diagnose:
-                done = diagnose(fault, stack, faultfile.fill(fault.options, names), Path(temp))
+                done = diagnose(fault, bench, faultfile.fill(fault.options, names), Path(temp))
                 result["seconds"] = done.seconds
                 result.update(judged(fault, wanted, done.report))
                 clock.lap("diagnose")
@@ -341,7 +354,7 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
                     if not how.diagnose:
                         result["error"] = "; ".join(filter(None, [result.get("error"), "not healed: %s" % problem]))
             if not cure.good(result):
-                keep_papers(Path(temp), how.keep / stack / ("%s.failed" % fault.id))
+                keep_papers(Path(temp), how.keep / bench.host / ("%s.failed" % fault.id))
     result["parts"] = {**clock.parts, **curing.parts}
     return result
 
@@ -409,11 +422,11 @@ def run_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], earlie
     return 0 if good == len(here) else 1
 
 
-def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault]) -> int:
+def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], platform: str) -> int:
     """Break and heal only."""
     failed = 0
     for name, stack in chosen:
-        result = run_case(faults[name], stack, How(diagnose=False))
+        result = run_case(faults[name], stack, How(diagnose=False, platform=platform))
         failed += bool(result.get("error"))
         parts = "  ".join("%s %.1f" % part for part in result["parts"].items() if part[0] not in ("diagnose", "cure"))
         print("%-34s %-10s %-7s %s  %s" % (name, stack, "FAILED" if result.get("error") else "ok", parts, result.get("error", "")), flush=True)
@@ -421,10 +434,8 @@ def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault]) -> int
     return 1 if failed else 0
 
 
-def leave_broken(fault: Fault, stack: str) -> int:
-    from injection import Bench
-
-    bench = Bench(stack)
+def leave_broken(fault: Fault, stack: str, platform: str) -> int:
+    bench = bench_of(stack, platform)
     with bench.alone():
         prepare(bench)
         try:
@@ -437,12 +448,10 @@ def leave_broken(fault: Fault, stack: str) -> int:
     return 0
 
 
-def heal_all(stacks: Iterable[str]) -> int:
-    from injection import Bench
-
+def heal_all(stacks: Iterable[str], platform: str) -> int:
     failed = 0
     for stack in stacks:
-        bench = Bench(stack)
+        bench = bench_of(stack, platform)
         with bench.alone():
             problems = bench.heal()
             left = bench.wait_well(60)
@@ -457,6 +466,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", default="", metavar="ID,ID", help="only these")
     parser.add_argument("--fault-dir", default="", metavar="DIR", help="fault files of your own (default: tests/faults)")
     parser.add_argument("--stack", default="all", metavar="NAME", help="a folder below tests/stack, or all")
+    parser.add_argument("--platform", choices=faultfile.PLATFORMS, default="compose", help="where the stack stands (default: %(default)s)")
     parser.add_argument("--shard", default="", metavar="N/M", help="the n-th of m parts of the cases")
     parser.add_argument("--resume", action="store_true", help="keep the results of this commit and run what is left")
     parser.add_argument("--output", default=str(RESULTS), metavar="FILE", help="where the results go (default: tests/output/gameday.json)")
@@ -492,7 +502,7 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
         if stack not in known:
             raise FaultError("--stack: there is no stack %r; known: all, %s" % (stack, ", ".join(known)))
     if options.heal_all:
-        return heal_all(stacks)
+        return heal_all(stacks, options.platform)
     faults = faultfile.read_folder(Path(options.fault_dir).resolve() if options.fault_dir else faultfile.FAULTS)
     titles = {name: fault.title for name, fault in faults.items()}
     output = Path(options.output)
@@ -501,12 +511,12 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
     if options.inject:
         if len(stacks) != 1 or options.inject not in faults:
             raise FaultError("--inject wants the name of a fault and --stack the name of one stack")
-        return leave_broken(faults[options.inject], stacks[0])
+        return leave_broken(faults[options.inject], stacks[0], options.platform)
     wanted = [name.strip() for name in options.faults.split(",") if name.strip()]
     for name in wanted:
         if name not in faults:
             raise FaultError("--faults: there is no fault %r; --list shows them" % name)
-    chosen = cases({name: fault for name, fault in faults.items() if not wanted or name in wanted}, stacks)
+    chosen = cases({name: fault for name, fault in faults.items() if not wanted or name in wanted}, stacks, options.platform)
     if options.shard:
         chosen = shard(chosen, options.shard)
     if options.list:
@@ -516,8 +526,8 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
     if not chosen:
         raise FaultError("no case is left to run")
     if options.no_diagnose:
-        return try_cases(chosen, faults)
-    how = How(cure=options.cure, hold=options.hold)
+        return try_cases(chosen, faults, options.platform)
+    how = How(cure=options.cure, hold=options.hold, platform=options.platform)
     status = run_cases(chosen, faults, kept(read_results(output), commit(), options.cure) if options.resume else [], output, how)
     if options.record:
         write_record(Path(options.record), titles, [output, *map(Path, filter(None, options.merge.split(",")))])

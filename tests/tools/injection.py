@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,11 @@ def undo(function: Callable[..., None]) -> Callable[..., None]:
 class Bench:
     """One stack, with the means to hurt and heal it."""
 
+    platform = "compose"
+    # What is done or seen in another way on this platform than below.
+    steps: Mapping[str, Callable[..., None]] = {}
+    symptoms: Mapping[str, Callable[..., tuple[bool, str]]] = {}
+
     def __init__(self, name: str) -> None:
         self.stack = ctl.load_stack(name)
         self.spec = self.stack.spec
@@ -74,6 +79,22 @@ class Bench:
             yield
 
     # what the stack is called and how it is reached
+
+    @property
+    def host(self) -> str:
+        """What the inventory calls it."""
+        return self.stack.name
+
+    @property
+    def inventory(self) -> Path:
+        return HERE.parent / "stack" / "inventory.yml"
+
+    def up(self) -> None:
+        ctl.up(self.stack)
+
+    def rebuild(self) -> None:
+        ctl.down(self.stack)
+        ctl.up(self.stack)
 
     def names(self) -> dict[str, Any]:
         """The placeholders of fault files."""
@@ -189,7 +210,7 @@ class Bench:
     def inject(self, steps: Any) -> None:
         for item in steps:
             kind, arguments = next(iter(item.items()))
-            STEP[kind](self, arguments)
+            {**STEP, **self.steps}[kind](self, arguments)
 
     def heal(self) -> list[str]:
         """Undo everything in the journal, the last first, each whatever became of the others; what could not be undone, in words."""
@@ -204,6 +225,9 @@ class Bench:
                 problems.append("%s: %s" % (entry["undo"], error))
             self._write_journal(entries)
         return problems
+
+    def fill_table(self, rows: int) -> None:
+        ctl.seed(self.stack, rows)
 
     def start_fallen(self) -> None:
         """Start what gave up during the fault and has no restart policy that would."""
@@ -628,7 +652,7 @@ def seed(bench: Bench, rows: int) -> None:
     table = bench.spec["postgres"]["busiest_table"]
     highest = int(bench.psql("SELECT coalesce(max(id), 0) FROM %s" % table))
     bench.later("seed", table=table, after=highest, rows=rows)
-    ctl.seed(bench.stack, rows)
+    bench.fill_table(rows)
 
 
 @undo

@@ -126,13 +126,18 @@ def sees_task(bench: Bench, order: dict[str, Any]) -> tuple[bool, str]:
     return True, "a task is still %s" % state
 
 
+def look(bench: Bench, order: dict[str, Any]) -> tuple[bool, str]:
+    """Whether a symptom is there, and what was seen; by the means of its platform where those are others."""
+    found = {**SYMPTOM, **bench.symptoms}
+    return found[next(kind for kind in found if kind in order)](bench, order)
+
+
 def wait_for(bench: Bench, symptoms: Any) -> None:
     """Wait for every symptom in turn; each has its own within_seconds (30), and for_seconds (0) during which it must stay."""
     for order in symptoms:
-        kind = next(kind for kind in SYMPTOM if kind in order)
         end, since = time.monotonic() + order.get("within_seconds", 30), None
         while True:
-            there, seen = SYMPTOM[kind](bench, order)
+            there, seen = look(bench, order)
             since = (since or time.monotonic()) if there else None
             if since and time.monotonic() - since >= order.get("for_seconds", 0):
                 break

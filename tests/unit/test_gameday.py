@@ -14,6 +14,7 @@ import yaml
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 sys.path[:0] = [str(TOOLS), str(TOOLS.parent / "stack")]
 
+import cluster_bench  # noqa: E402
 import cure  # noqa: E402
 import faultfile  # noqa: E402
 import gameday  # noqa: E402
@@ -92,8 +93,9 @@ def test_a_fault_is_cured_by_what_the_catalogue_names() -> None:
 
 
 def test_what_files_may_say_is_what_the_tools_can_do() -> None:
-    assert set(injection.STEP) == set(faultfile.STEPS)
-    assert set(symptoms.SYMPTOM) == set(faultfile.SYMPTOMS)
+    there = cluster_bench.ClusterBench
+    assert set(injection.STEP) | set(there.steps) == set(faultfile.STEPS)
+    assert set(symptoms.SYMPTOM) | set(there.symptoms) == set(faultfile.SYMPTOMS)
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -128,7 +130,7 @@ def test_a_good_file_is_read() -> None:
         ({"symptom": []}, "symptom: is missing"),
         ({"expect": [{"finding": "lock", "component": "x"}]}, "domain.what"),
         ({"expect": [{"finding": "postgres.lock_held"}]}, "component"),
-        ({"on": ["swarm"]}, "unknown platform"),
+        ({"platforms": ["swarm"]}, "unknown platform"),
         ({"verdict": ["fine"]}, "none of"),
         ({"options": []}, "options: wanted a mapping"),
         ({"settle_seconds": "5"}, "wanted a number"),
