@@ -9,10 +9,10 @@ SETUP  := tests/tools/setup.sh
 STACK ?= reference
 FAULT ?= pg-lock-held
 
-.PHONY: help setup venv demo demo-break demo-fix demo-undo demo-down unit lint format docs test gameday bench clean
+.PHONY: help setup venv demo demo-break demo-fix demo-undo demo-down unit lint format docs test gameday bench cluster cluster-down clean
 
 help: ## this table
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  On a fresh Debian 12 machine, as root: make demo"
 
@@ -57,6 +57,12 @@ gameday: setup ## whole faults and their cures, full holds [FAULTS=a,b FAULT_DIR
 
 bench: setup ## the speed, side by side with the runbook's own commands
 	@$(PYTHON) tests/benchmarks/bench.py
+
+cluster: setup ## a real Kubernetes on this machine (the first time it builds one: 20 minutes), or check the one of KUBECONFIG
+	@$(PYTHON) tests/cluster/cluster.py up
+
+cluster-down: ## take that Kubernetes away; its programs stay in the cache
+	@$(or $(wildcard $(PYTHON)),python3) tests/cluster/cluster.py down
 
 clean: ## remove what the tools wrote into this checkout and the caches of its checks
 	@rm -rf .ansible .cache .mypy_cache .pytest_cache .ruff_cache reports tests/output aiops-runbook-*.tar.gz "$(CACHE)/lint"

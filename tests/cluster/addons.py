@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a cluster has besides its node: names (CoreDNS), usage (metrics-server), a class of volumes; and a registry with a password."""
+"""What a cluster has besides its node: names (CoreDNS), usage (metrics-server), a class of volumes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from shutil import copy2
 from typing import Any
 
 import binaries
-import processes
 from node import kubectl, load_images
-from places import DATA, DNS_SERVICE, HERE, ClusterError, run, wait
-
-REGISTRY = "127.0.0.1:15000"
+from places import DNS_SERVICE, HERE, run, wait
 
 
 def apply() -> None:
@@ -43,29 +40,3 @@ def _image(name: str) -> str:
             Path(context, "Dockerfile").write_text('FROM scratch\nCOPY %s /%s\nENTRYPOINT ["/%s"]\n' % (name, name, name), encoding="ascii")
             run(["docker", "build", "-q", "-t", tag, context])
     return tag
-
-
-def registry(user: str, password: str) -> str:
-    """Start a registry on loopback that asks for this password; its address."""
-    folder = DATA / "registry"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "htpasswd").write_text(run(["htpasswd", "-nbB", user, password]), encoding="ascii")
-    settings = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(folder / "images")}},
-        "http": {"addr": REGISTRY},
-        "auth": {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}},
-    }
-    (folder / "config.yml").write_text(json.dumps(settings), encoding="ascii")
-    processes.start("registry", ["docker-registry", "serve", folder / "config.yml"])
-    wait(
-        "the registry",
-        lambda: "" if run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://%s/v2/" % REGISTRY], check=False) == "401" else "no answer",
-        15,
-    )
-    return REGISTRY
-
-
-def check_registry() -> None:
-    if not processes.running("registry"):
-        raise ClusterError("the registry does not run: %s" % processes.last_words("registry"))

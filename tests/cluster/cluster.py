@@ -10,10 +10,15 @@ cluster.py status           exit 0 when it runs
 cluster.py kubeconfig       the path of its kubeconfig
 cluster.py kubectl WORDS…   its kubectl
 cluster.py stack up|down|ready NAME     a reference stack on it
+cluster.py load NAME [SECONDS] [RATE]   the stack's usual traffic (30 seconds, 10 requests a second)
+cluster.py registry up|down             a registry on loopback that asks for a password
+cluster.py registry push IMAGE NAME     an image of the Docker engine into it, under a name; prints the name to pull
+cluster.py scale up|down NAMESPACE [PODS]     a namespace of 2,000 pods that only seem to run
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import addons
 import binaries
 import node
+import registry
+import scale
 import stacks
 from places import KUBECONFIG, ClusterError, run, say
 
@@ -78,6 +85,17 @@ def main(words: list[str]) -> int:
             return 1 if problem else 0
         elif verb == "stack" and len(rest) == 2 and rest[0] in ("up", "down", "ready"):
             return stack(*rest)
+        elif verb == "load" and 1 <= len(rest) <= 3:
+            seconds, rate = float(rest[1]) if len(rest) > 1 else 30, float(rest[2]) if len(rest) > 2 else 10
+            print(json.dumps(stacks.ctl.load(stacks.load(rest[0]), seconds, rate)))
+        elif verb == "registry" and rest in (["up"], ["down"]):
+            (registry.up if rest == ["up"] else registry.down)()
+        elif verb == "registry" and rest[:1] == ["push"] and len(rest) == 3:
+            print(registry.push(*rest[1:]))
+        elif verb == "scale" and rest[:1] == ["up"] and 2 <= len(rest) <= 3:
+            scale.up(rest[1], int(rest[2]) if len(rest) == 3 else 2000)
+        elif verb == "scale" and rest[:1] == ["down"] and len(rest) == 2:
+            scale.down(rest[1])
         elif verb == "kubeconfig":
             print(given() or KUBECONFIG)
         elif verb == "kubectl":

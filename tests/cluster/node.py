@@ -28,6 +28,7 @@ PAUSE = "aiops.local/pause:1"
 BRIDGE = "aiops-cni0"
 IMAGES = "k8s.io"  # the namespace of containerd that the kubelet looks into
 _SERVICES = ("kube-proxy", "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "containerd", "etcd")
+_GUESTS = ("kwok", "registry")  # started by others, on demand
 _OURS = re.compile(r"KUBE-|CNI-")
 
 
@@ -70,14 +71,17 @@ def up() -> None:
 
 def down(keep_data: bool = False) -> None:
     """Stop everything and remove what it left on the machine; the data too unless it is kept."""
-    for name in _SERVICES:
+    for name in (*_GUESTS, *_SERVICES):
         if name == "containerd":
             _end_containers()
         processes.stop(name)
     _unmount(DATA, STATE)
     _unshape_network()
-    for path in (STATE, Path("/var/lib/cni/networks/aiops-runbook"), LOGS):
+    # Some lie where their programs know no other place.
+    for path in (STATE, Path("/var/lib/cni/networks/aiops-runbook"), Path("/var/lib/kubelet/device-plugins"), LOGS):
         shutil.rmtree(path, ignore_errors=True)
+    for path in Path("/var/lib/cni/results").glob("aiops-runbook-*"):
+        path.unlink(missing_ok=True)
     for link in Path("/var/log/containers").glob("*"):
         if os.path.islink(link) and os.readlink(link).startswith(str(LOGS)):
             link.unlink()
