@@ -170,8 +170,8 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
         if gone:
             seconds = round(max(0.0, seen["now"] - gone["finished_at"])) if gone["finished_at"] else None
             return Finding("container.not_running", fact["outer"], severity, {**gone, "seconds": seconds, "stopped_by": "", "named_by": [client]})
-        if not server:
-            return Finding("config.host_unresolved", client, severity, evidence)
+        if not server or seen.get("platform") == "kubernetes":  # there a name comes from a Service, not from a network
+            return Finding("config.host_unresolved", client, severity, evidence, about=about)
         if _lost_network(seen, client) or _lost_network(seen, server):
             return None  # told once, by partitioned()
         return Finding("network.partitioned", client, severity, {**evidence, "networks_missing": [], "shared": []}, about=about)

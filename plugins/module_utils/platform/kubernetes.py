@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
+import socket
 import threading
 import time
 from functools import partial
@@ -21,7 +23,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform import kube
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import probe_failures, read_events
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, by_name, listed, read_objects
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, split_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import (
     Given,
     Held,
@@ -329,14 +331,18 @@ class Kubernetes:
         found = self.services.resolve(host, namespace)
         if found is not None:
             return found
-        if self._is_local(host, namespace):
-            return []
-        seen = self.reach(instance, [(host, 0)], timeout) or {}
-        return next((list(fact["addresses"]) for fact in seen.values()), [])
-
-    def _is_local(self, host: str, namespace: str) -> bool:
-        """Whether a name could only be one of this namespace's, all of whose Services are known."""
-        return "." not in host and isinstance(self.objects.get("services"), list)
+        if "." not in host and not why_unseen(self.objects.get("services")):
+            return []  # it could only be a Service of this namespace
+        tried = (self.reach(instance, [(host, 0)], timeout) or {}).get((host, 0))
+        if tried is not None and tried["resolves"] is not None:
+            return list(tried["addresses"])
+        if split_name(host, namespace) is None:
+            # A name of the world means the same here, where it means anything.
+            with contextlib.suppress(OSError, UnicodeError):
+                return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
+        raise StackError(
+            "what %s means in the cluster cannot be seen from here" % host, kind="hidden", fix="grant get and list on services, or create on pods/exec"
+        )
 
     def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
         if instance is None:

@@ -61,12 +61,17 @@ def read_objects(cluster: Cluster, namespaces: Iterable[str], selector: str, tim
             probes["%s %s" % (kind, namespace)] = partial(cluster.every, path, query, trim)
     for kind, (group, resource) in CLUSTER_WIDE.items():
         probes[kind + " "] = partial(cluster.every, "%s/%s" % (group, resource), None, trim)
+    first = Probes().begin({name: probes.pop(name) for name in list(probes) if name.startswith("pods ")}, timeout=timeout)
+    rest = Probes().begin(probes, timeout=timeout)
+    answers = first.answers()
+    for answer in answers.values():
+        why = why_unseen(answer)
+        if why:  # without pods there is nothing to wait for
+            raise StackError(why["reason"], kind=why["kind"], fix=why["fix"])
     found: Objects = {}
-    for name, answer in Probes().gather(probes, timeout=timeout).items():
+    for name, answer in {**answers, **rest.answers()}.items():
         kind = name.split(" ")[0]
         why = why_unseen(answer)
-        if why and kind == "pods":
-            raise StackError(why["reason"], kind=why["kind"], fix=why["fix"])
         if why:
             found[kind] = answer  # of several namespaces, what one of them hides is not known of the whole
         elif kind not in found:
