@@ -61,8 +61,8 @@ bench: setup ## the speed, side by side with the runbook's own commands
 cluster: setup ## a real Kubernetes on this machine (the first time it builds one: 20 minutes), or check the one of KUBECONFIG
 	@$(PYTHON) tests/cluster/cluster.py up
 
-cluster-down: ## take that Kubernetes away; its programs stay in the cache
-	@$(or $(wildcard $(PYTHON)),python3) tests/cluster/cluster.py down
+cluster-down: venv ## take that Kubernetes away; its programs stay in the cache
+	@$(PYTHON) tests/cluster/cluster.py down
 
 clean: ## remove what the tools wrote into this checkout and the caches of its checks
 	@rm -rf .ansible .cache .mypy_cache .pytest_cache .ruff_cache reports tests/output aiops-runbook-*.tar.gz "$(CACHE)/lint"
