@@ -71,6 +71,7 @@ def up() -> None:
 
 def down(keep_data: bool = False) -> None:
     """Stop everything and remove what it left on the machine; the data too unless it is kept."""
+    _expect_no_other_kubelet()
     for name in (*_GUESTS, *_SERVICES):
         if name == "containerd":
             _end_containers()
@@ -352,6 +353,17 @@ def _let_pods_talk() -> None:
             continue
 
 
+def _expect_no_other_kubelet() -> None:
+    """Its pods' control groups and chains are called like ours: nothing of it may be touched."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if Path(words[0]).name == "kubelet" and str(DATA) not in " ".join(words):
+            raise ClusterError("another Kubernetes has its node here (kubelet, process %s): give its KUBECONFIG instead" % entry.name)
+
+
 def _end_containers() -> None:
     """The containers of this node: their shims live on without the runtime."""
     processes.kill_all_with(str(SOCKET))
@@ -396,21 +408,21 @@ def _unmount(*roots: Path) -> None:
 def _unshape_network() -> None:
     for name in (BRIDGE, "aiops-host0", "kube-ipvs0"):
         run(["ip", "link", "delete", name], check=False)
-    if not shutil.which("iptables-save"):
-        return
-    for table in ("nat", "filter", "mangle"):
-        lines = run(["iptables-save", "-t", table], check=False).splitlines()
-        chains = [line.split()[0][1:] for line in lines if line.startswith(":") and _OURS.match(line[1:])]
-        orders = [
-            line.replace("-A", "-D", 1)
-            for line in lines
-            if line.startswith("-A") and not _OURS.match(line.split()[1]) and (_OURS.search(line) or "aiops-runbook-cluster" in line)
-        ]
-        text = "*%s\n%s\n%s\n%s\nCOMMIT\n" % (
-            table,
-            "\n".join(orders),
-            "\n".join("-F %s" % chain for chain in chains),
-            "\n".join("-X %s" % chain for chain in chains),
-        )
-        if orders or chains:
-            run(["iptables-restore", "-w", "-n"], stdin=text, check=False)
+    for program in ("iptables", "ip6tables"):
+        for table in ("nat", "filter", "mangle"):
+            if shutil.which(program + "-save"):
+                orders = rules_away(run([program + "-save", "-t", table], check=False))
+                if orders:
+                    run([program + "-restore", "-w", "-n"], stdin="*%s\n%s\nCOMMIT\n" % (table, "\n".join(orders)), check=False)
+
+
+def rules_away(saved: str) -> list[str]:
+    """What takes the cluster's chains, and the rules that lead there, out of a table as iptables-save shows it; everything else stays."""
+    lines = saved.splitlines()
+    chains = [line.split()[0][1:] for line in lines if line.startswith(":") and _OURS.match(line[1:])]
+    rules = [
+        line.replace("-A", "-D", 1)
+        for line in lines
+        if line.startswith("-A") and not _OURS.match(line.split()[1]) and (re.search(r" -[jg] (KUBE-|CNI-)", line) or "aiops-runbook-cluster" in line)
+    ]
+    return [*rules, *("-F %s" % chain for chain in chains), *("-X %s" % chain for chain in chains)]

@@ -18,6 +18,7 @@ sys.path[:0] = [str(TESTS / "cluster"), str(TESTS / "stack")]
 
 import binaries  # noqa: E402
 import certificates  # noqa: E402
+import node  # noqa: E402
 import places  # noqa: E402
 import processes  # noqa: E402
 import scale  # noqa: E402
@@ -103,6 +104,29 @@ def test_every_module_that_is_built_says_exactly_what() -> None:
         assert binaries.folder(module).name.startswith(module + "-")
         if module == "kubernetes":
             assert "k8s.io/kubernetes v%s" % binaries.KUBERNETES in text
+
+
+def test_only_the_cluster_s_own_rules_go_away() -> None:
+    saved = """*nat
+:PREROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+:KUBE-SERVICES - [0:0]
+:CNI-abc - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A FORWARD -s 10.244.0.0/24 -m comment --comment aiops-runbook-cluster -j ACCEPT
+-A INPUT -m comment --comment "not KUBE-SERVICES" -j ACCEPT
+-A KUBE-SERVICES -d 10.96.0.1/32 -j KUBE-SVC-X
+COMMIT"""
+    assert node.rules_away(saved) == [
+        '-D PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+        "-D FORWARD -s 10.244.0.0/24 -m comment --comment aiops-runbook-cluster -j ACCEPT",
+        "-F KUBE-SERVICES",
+        "-F CNI-abc",
+        "-X KUBE-SERVICES",
+        "-X CNI-abc",
+    ]
+    assert node.rules_away("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT") == []
 
 
 def test_waiting_ends_with_what_was_awaited() -> None:
