@@ -14,7 +14,7 @@ OBJECTS = {
     "services": [
         service("api", {"app": "api"}, type="NodePort", ports=[{"port": 80, "targetPort": "http", "nodePort": 30080}]),
         service("db", {"app": "db"}, "None", ports=[{"port": 5432}]),
-        service("ledger", None, "", type="ExternalName", externalName="db.shop.svc.cluster.local"),
+        service("ledger", {"app": "api"}, "", type="ExternalName", externalName="db.shop.svc.cluster.local"),
         service("vault", None, "", type="ExternalName", externalName="vault.example.com"),
         service("lost", {"app": "nobody"}, "10.96.0.9"),
     ],

@@ -108,6 +108,7 @@ class Kubernetes:
         self.ways = Ways(self.cluster, self.services)
         self.usage = Usage(self.cluster, self.objects)
         self._seats = {}
+        self._met: set[tuple[str, str]] = set()
         workloads = workloads_of(self.objects)
         if not workloads:
             self._explain_nothing()
@@ -331,18 +332,36 @@ class Kubernetes:
         found = self.services.resolve(host, namespace)
         if found is not None:
             return found
-        if "." not in host and not why_unseen(self.objects.get("services")):
-            return []  # it could only be a Service of this namespace
+        end = self.services.led_to(host, namespace)
+        place = split_name(end, namespace)
+        if place and place[0] not in self.namespaces:
+            self._meet(*place)
+            found = self.services.resolve(end, namespace)
+            if found is not None:
+                return found
+        elif place and not why_unseen(self.objects.get("services")):
+            return []  # it could only be a Service of these namespaces
         tried = (self.reach(instance, [(host, 0)], timeout) or {}).get((host, 0))
         if tried is not None and tried["resolves"] is not None:
             return list(tried["addresses"])
-        if split_name(host, namespace) is None:
+        if place is None or len(end.split(".")) == 2:  # two words may be either
             # A name of the world means the same here, where it means anything.
             with contextlib.suppress(OSError, UnicodeError):
-                return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
+                return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(end, None, socket.AF_INET)})
         raise StackError(
             "what %s means in the cluster cannot be seen from here" % host, kind="hidden", fix="grant get and list on services, or create on pods/exec"
         )
+
+    def _meet(self, namespace: str, name: str) -> None:
+        """Take in a Service of a namespace that is not ours, where that may be read."""
+        if "." in name or not NAME.fullmatch(namespace) or (namespace, name) in self._met:
+            return
+        self._met.add((namespace, name))
+        with contextlib.suppress(StackError):
+            service = self.cluster.get("/api/v1/namespaces/%s/services/%s" % (namespace, name))
+            self.services.add([service], [])
+            query = {"labelSelector": "kubernetes.io/service-name=" + name}
+            self.services.add([], self.cluster.every("/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices" % namespace, query))
 
     def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
         if instance is None:
@@ -357,11 +376,11 @@ class Kubernetes:
 
     def _address(self, seat: Seat, instance: Instance, address: str, port: int) -> tuple[str, int]:
         if address in ("127.0.0.1", "::1", "localhost"):
-            return self.ways.into(seat.pod, port)
+            return self.ways.into(seat.namespace, seat.name, port)
         own = (seat.pod.get("status") or {}).get("podIP")
         if address == own and self._only_loopback(instance, port):
-            return self.ways.into(seat.pod, port)
-        return self.ways.to(address, port, seat.namespace)
+            return self.ways.into(seat.namespace, seat.name, port)
+        return self.ways.to(address, port)
 
     def _only_loopback(self, instance: Instance, port: int) -> bool:
         looked = self._seats[instance.id].looked

@@ -18,14 +18,21 @@ class Services:
     """The Services of a stack's namespaces, from objects that were read once."""
 
     def __init__(self, objects: Objects) -> None:
-        self._all = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed(objects, "services")}
+        self._all: dict[tuple[str, str], dict[str, Any]] = {}
         self._slices: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for one in listed(objects, "endpointslices"):
-            name = (one["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
-            self._slices.setdefault((one["metadata"]["namespace"], name), []).append(one)
-        self._by_address = {address: service for service in self._all.values() for address in cluster_addresses(service)}
+        self._by_address: dict[str, dict[str, Any]] = {}
+        self.add(listed(objects, "services"), listed(objects, "endpointslices"))
         self.pods: list[dict[str, Any]] = listed(objects, "pods")
         self._by_ip = {(pod.get("status") or {}).get("podIP"): pod for pod in self.pods if not gone(pod)}
+
+    def add(self, services: Iterable[dict[str, Any]], slices: Iterable[dict[str, Any]]) -> None:
+        """Take in what was read, also of a namespace that is not the stack's."""
+        for one in services:
+            self._all[(one["metadata"]["namespace"], one["metadata"]["name"])] = one
+            self._by_address.update(dict.fromkeys(cluster_addresses(one), one))
+        for one in slices:
+            name = (one["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
+            self._slices.setdefault((one["metadata"]["namespace"], name), []).append(one)
 
     def named(self, host: str, namespace: str) -> dict[str, Any] | None:
         """The Service that a host name means in a namespace; None where it is none of these namespaces."""
@@ -35,9 +42,6 @@ class Services:
     def at(self, address: str) -> dict[str, Any] | None:
         """The Service that has this cluster address."""
         return self._by_address.get(address)
-
-    def pod_at(self, address: str) -> dict[str, Any] | None:
-        return self._by_ip.get(address)
 
     def resolve(self, host: str, namespace: str, hops: int = 0) -> list[str] | None:
         """What the cluster's DNS answers for a name, as far as these objects tell: None where they do not tell."""
@@ -50,10 +54,27 @@ class Services:
             return self.resolve(target, namespace, hops + 1) if hops < MOST_HOPS else None
         return cluster_addresses(service) or [address for address, _port in self.ready(service, None)]
 
-    def external(self, host: str, namespace: str) -> str:
-        """Where an ExternalName Service leads; "" where the name is no such."""
-        service = self.named(host, namespace)
-        return str(service["spec"].get("externalName") or "") if service and service["spec"].get("type") == "ExternalName" else ""
+    def led_to(self, host: str, namespace: str) -> str:
+        """The name that a name leads to in the end through Services of the type ExternalName: itself where it is no such."""
+        for _hop in range(MOST_HOPS):
+            service = self.named(host, namespace)
+            if service is None or service["spec"].get("type") != "ExternalName":
+                break
+            host = str(service["spec"].get("externalName") or "").rstrip(".")
+        return host
+
+    def pod_behind(self, address: str) -> tuple[str, str] | None:
+        """(namespace, name) of the pod that has this address; None where no endpoint tells."""
+        pod = self._by_ip.get(address)
+        if pod is not None:
+            return pod["metadata"]["namespace"], pod["metadata"]["name"]
+        for slices in self._slices.values():
+            for slice_ in slices:
+                for end in slice_.get("endpoints") or []:
+                    target = end.get("targetRef") or {}
+                    if address in (end.get("addresses") or []) and target.get("kind") == "Pod":
+                        return slice_["metadata"]["namespace"], target["name"]
+        return None
 
     def _pod_name(self, host: str, namespace: str) -> list[str] | None:
         """pod-0.service: the pod of a headless Service by its host name."""
@@ -107,9 +128,7 @@ class Services:
         """The Services whose selector picks this pod, ready or not."""
         labels, namespace = (pod["metadata"].get("labels") or {}), pod["metadata"]["namespace"]
         return [
-            service
-            for (where, _name), service in self._all.items()
-            if where == namespace and service["spec"].get("selector") and matches(service["spec"]["selector"], labels)
+            service for (where, _name), service in self._all.items() if where == namespace and picks(service) and matches(service["spec"]["selector"], labels)
         ]
 
     def published(self, pod: dict[str, Any], container: dict[str, Any]) -> list[dict[str, Any]]:
@@ -152,6 +171,11 @@ def cluster_addresses(service: dict[str, Any]) -> list[str]:
 def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
     """Whether a plain selector picks these labels."""
     return all(labels.get(key) == value for key, value in selector.items())
+
+
+def picks(service: dict[str, Any]) -> bool:
+    """Whether a Service has pods by its selector: that of an ExternalName, which tools put there, means nothing."""
+    return bool(service["spec"].get("selector")) and service["spec"].get("type") != "ExternalName"
 
 
 def gone(pod: dict[str, Any]) -> bool:

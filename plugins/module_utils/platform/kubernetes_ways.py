@@ -15,7 +15,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, port_number
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services
 
-TRY_SECONDS = 0.5
+TRY_SECONDS = 1.5
 
 
 class Ways:
@@ -45,9 +45,13 @@ class Ways:
         reachable = [(pod["status"]["podIP"], port) for pod in here for port in _ports(pod) if pod["status"].get("podIP")]
         return any(_answers(address, port) for address, port in reachable[:3])
 
-    def to(self, address: str, port: int, namespace: str) -> tuple[str, int]:
-        """Where this machine reaches a port of a pod or a Service; what belongs to neither is where it says it is."""
-        service = self.services.at(address)
+    def to(self, address: str, port: int) -> tuple[str, int]:
+        """Where this machine reaches a port of a pod or a Service; what belongs to neither is where it says it is, if we get there."""
+        service, pod = self.services.at(address), self.services.pod_behind(address)
+        if service is None and pod is None:
+            if not _answers(address, port):
+                raise StackError("%s:%d cannot be reached from here" % (address, port), kind="hidden", fix="look from inside the cluster")
+            return address, port
         if self.direct:
             return address, port
         if service is not None:
@@ -57,12 +61,12 @@ class Ways:
                 known = any(one.get("port") == port for one in service["spec"].get("ports") or [])
                 raise StackError("the Service %s has no %s" % (name, "endpoint that is ready" if known else "port %d" % port), kind="refused")
             address, port = ends[0]
-        pod = self.services.pod_at(address)
-        return (address, port) if pod is None else self.into(pod, port)
+            pod = self.services.pod_behind(address)
+        return (address, port) if pod is None else self.into(*pod, port)
 
-    def into(self, pod: dict[str, Any], port: int) -> tuple[str, int]:
+    def into(self, namespace: str, pod: str, port: int) -> tuple[str, int]:
         """By a port-forward: also to what listens on the pod's own loopback."""
-        place = (pod["metadata"]["namespace"], pod["metadata"]["name"], port)
+        place = (namespace, pod, port)
         with self._lock:
             made = self._forwards.get(place)
             if made is None:
