@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any, Iterable
 
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_view import place_of, platform_edges
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, server_kind, why_unseen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, say, say_all
@@ -166,7 +167,7 @@ def find_causes(findings: list[Finding], graph: Graph) -> dict[int, list[int]]:
 def diagnose(seen: dict[str, Any], answers: Iterable[Answer], lang: str = "en") -> dict[str, Any]:
     """The report's model (shape: docs/report.md) of these observations and the judges' answers."""
     answers = list(answers)
-    graph = Graph(seen.get("edges", []))
+    graph = Graph(seen.get("edges", []) + platform_edges(seen))
     findings = distinct(one for one in answers if isinstance(one, Finding))
     causes = find_causes(findings, graph)
     keys = _keys(findings)
@@ -213,11 +214,11 @@ def _texts(finding: Finding | Clear | Unseen) -> dict[str, Any]:
 
 
 def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[str, Any]:
-    texts = _texts(finding)
-    entry = catalogue().get(finding.id, {})
-    do = say_all(finding.id, "do", texts, lang)
+    texts = {**place_of(seen, finding.component), **_texts(finding)}
+    entry, platform = catalogue().get(finding.id, {}), seen.get("platform", "")
+    do = say_all(finding.id, "do", texts, lang, platform)
     if ":" in finding.component and finding.component not in seen.get("components", {}):
-        do = [fill(OUTER, texts, lang)] + [line for line in do if "docker compose" not in line]
+        do = [fill(OUTER, texts, lang)] + [line for line in do if "docker compose" not in line and "kubectl" not in line]
     return {
         "key": key,
         "id": finding.id,
@@ -225,8 +226,8 @@ def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[s
         "severity": finding.severity,
         "confidence": finding.confidence,
         "about": finding.about,
-        "title": finding.evidence.get("text") or say(finding.id, "title", texts, lang) or finding.id,
-        "explanation": say(finding.id, "explanation", texts, lang),
+        "title": finding.evidence.get("text") or say(finding.id, "title", texts, lang, platform) or finding.id,
+        "explanation": say(finding.id, "explanation", texts, lang, platform),
         "evidence": finding.evidence,
         "rows": entry.get("rows", []),
         "do": do,

@@ -71,14 +71,20 @@ def remedy_words(name: str) -> dict[str, Any]:
     return _remedies().get(name, {})
 
 
-def say(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str) -> str:
+def texts_of(finding_id: str, what: str, platform: str = "") -> Any:
+    """The catalogue's own texts of a finding; those for this platform ("do_kubernetes") where it has such."""
+    entry = catalogue().get(finding_id, {})
+    return entry.get("%s_%s" % (what, platform)) or entry.get(what)
+
+
+def say(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str, platform: str = "") -> str:
     """One text of a finding ("title", "explanation", "clear"), filled from its evidence; "" when the catalogue has none."""
-    return fill(catalogue().get(finding_id, {}).get(what), evidence, lang)
+    return fill(texts_of(finding_id, what, platform), evidence, lang)
 
 
-def say_all(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str) -> list[str]:
+def say_all(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str, platform: str = "") -> list[str]:
     """A list of texts of a finding ("do")."""
-    texts = catalogue().get(finding_id, {}).get(what) or {}
+    texts = texts_of(finding_id, what, platform) or {}
     chosen = texts.get(lang) or texts.get("en") or []
     return [_Tolerant().vformat(text, (), evidence) for text in ([chosen] if isinstance(chosen, str) else chosen)]
 

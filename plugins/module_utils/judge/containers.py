@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
@@ -58,14 +59,23 @@ def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if not broken:
             continue
         answer = _why_ended(seen, name, component, broken[0], limits)
-        if alive and isinstance(answer, Finding):
+        if alive and isinstance(answer, Finding) and _is_newer(broken[0], alive) and answer.id != "container.not_running":
+            # No copy among others but the next revision, which cannot take their place.
+            evidence = {**answer.evidence, "revision": broken[0]["revision"], "running": len(alive), "of": len(copies)}
+            yield replace(answer, severity=WARNING, evidence=evidence)
+        elif alive and isinstance(answer, Finding):
             # The others go on serving: less capacity, and no outage; by choice where it was told to end and did.
-            told = answer.id == "container.not_running" and broken[0]["exit_code"] in TERMINATED
+            told = answer.id == "container.not_running" and broken[0]["exit_code"] in TERMINATED and broken[0]["state"] != "created"
             why = "stopped" if answer.id == "container.not_running" else answer.id.split(".")[1].replace("_", " ")
             evidence = {**answer.evidence, "why": why, "running": len(alive), "of": len(copies), "down": len(broken)}
             yield Finding("container.copy_down", name, INFO if told else WARNING, evidence, answer.confidence)
         elif answer:
             yield answer
+
+
+def _is_newer(one: dict[str, Any], alive: list[dict[str, Any]]) -> bool:
+    """Whether an instance is of another revision than all that run, where the platform counts revisions."""
+    return bool(one.get("revision")) and one["revision"] not in {other.get("revision") for other in alive}
 
 
 def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: dict[str, Any], limits: Limits) -> Answer | None:

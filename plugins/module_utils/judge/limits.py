@@ -45,6 +45,11 @@ LIMITS: dict[str, Limit] = {
     "container_memory_percent": Limit(90, 97, "cAdvisor alerts; working set of the limit"),
     "container_restarts": Limit(3, None, "restarts since the container was made, with the last start less than 10 minutes ago"),
     "startup_grace_seconds": Limit(30, None, "how long a component that has just been started may take"),
+    # Kubernetes
+    "pod_pending_seconds": Limit(15, None, "how long a pod may wait for a node, or be missing, after it was asked for"),
+    "pod_terminating_seconds": Limit(60, None, "how long a pod may outlive its own grace period"),
+    "init_seconds": Limit(120, None, "how long an init container may run"),
+    "rollout_seconds": Limit(600, None, "Kubernetes' own progressDeadlineSeconds; for what has none of its own"),
     # Logs
     "logs_errors_in_window": Limit(10, 50, "the runbook's alert: more than 10 errors; of one fingerprint"),
     "log_window_seconds": Limit(120, None, "how far back a log line still says something about now"),

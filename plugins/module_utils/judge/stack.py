@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import celery, config, containers, http, logs, network, pools, postgres, redis, view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes import awake, judge_kubernetes
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen, why_unseen
@@ -60,6 +61,7 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
             answers.append(Unseen("logs.error_burst", component["component"], why["reason"], why["fix"]))
     answers.extend(judge_domain(containers.DOMAIN, seen, limits))
     answers.extend(judge_domain("stack", {**seen, **pools_view(seen)}, limits))
+    answers = awake(seen, answers + judge_kubernetes(seen, limits))
     return [_not_yet(seen, answer, limits) for answer in answers]
 
 

@@ -141,6 +141,7 @@ def _key(fact: dict[str, Any]) -> Any:
             (
                 one["name"],
                 one["image"],
+                one["digest"],
                 one["state"],
                 one["reason"],
                 one["exit_code"],

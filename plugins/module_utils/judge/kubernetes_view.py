@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Questions that several judges ask of what a Kubernetes API said (observe/kubernetes.py). Pure.
+
+What a component's copies do is judged by judge/containers.py on both platforms. The judges of this domain say why: their findings
+explain those, and none of them tells once more that something does not run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Unseen
+
+DOMAIN = "kubernetes"
+# Events of a state that has been over for so long say nothing of now; a kubelet repeats itself every five minutes at least.
+RECENT_SECONDS = 900
+
+
+def facts(seen: dict[str, Any]) -> dict[str, Any]:
+    return seen["kubernetes"]
+
+
+def workloads(seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every workload, by the name of its component."""
+    for _name, work in sorted(facts(seen)["workloads"].items()):
+        yield work
+
+
+def hidden(seen: dict[str, Any], kind: str, *ids: str) -> Iterator[Unseen]:
+    """One Unseen for each of these findings when this kind of object could not be read."""
+    why = facts(seen)["unseen"].get(kind)
+    if why:
+        for finding_id in ids:
+            yield Unseen(finding_id, "stack", why["reason"], why["fix"])
+
+
+def is_hidden(seen: dict[str, Any], kind: str) -> bool:
+    return kind in facts(seen)["unseen"]
+
+
+def staying(work: dict[str, Any]) -> list[dict[str, Any]]:
+    """The groups of pods that count: not those on their way out, nor what has ended for good."""
+    return [group for group in work["pods"] if group["deleting"] is None and group["phase"] not in ("Succeeded", "Failed")]
+
+
+def count(groups: list[dict[str, Any]]) -> int:
+    return sum(group["count"] for group in groups)
+
+
+def own(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers of the application itself, without those that run first and those of a mesh or an agent."""
+    return [one for one in group["containers"] if not one["init"] and not one["beside"]]
+
+
+def age(seen: dict[str, Any], time: float) -> float:
+    """Seconds since a UNIX time."""
+    return max(0.0, seen["now"] - time)
+
+
+def told(seen: dict[str, Any], where: dict[str, Any], reason: str, seconds: float = RECENT_SECONDS) -> dict[str, Any] | None:
+    """What events said lately of a group, a workload or another object, for this reason."""
+    event = where["events"].get(reason)
+    return event if event and age(seen, event["last"]) <= seconds else None
+
+
+def gravity(seen: dict[str, Any], component: str) -> str:
+    """Critical where nothing of a component runs that is needed; a warning where others of it serve."""
+    return CRITICAL if view.is_needed(seen, component) and not view.runs(seen, component) else WARNING
+
+
+def base(work: dict[str, Any], group: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The evidence that every finding on a workload has: where it is, who looks after it, and one of its pods."""
+    evidence: dict[str, Any] = {"workload": "%s/%s" % (work["kind"].lower(), work["name"]), "namespace": work["namespace"]}
+    if work["managed_by"]:
+        evidence["managed_by"] = work["managed_by"][0]
+    if group:
+        evidence.update({"instance": group["names"][0], "pods": group["count"]})
+    return evidence
+
+
+def platform_edges(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    """Dependencies that only the platform knows: on a node that is not well, on the cluster's DNS, and on whom a broken Service was made for.
+
+    In the shape of the document's edges; [] on another platform.
+    """
+    if "kubernetes" not in seen or "workloads" not in seen["kubernetes"]:
+        return []
+    edges = []
+    for name, node in sorted(facts(seen)["nodes"].items()):
+        if not node["ready"] or node["pressures"]:
+            edges += [_edge(component, "node/" + name, "node") for component in sorted(node["components"])]
+    edges += [_edge(name, "cluster/dns", "dns") for name in sorted(seen.get("components", {}))]
+    return edges + _meant_edges(seen)
+
+
+def _meant_edges(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    """A name that leads to no pod still means somebody: the client uses the component that the Service was made for."""
+    edges = []
+    for edge in seen.get("edges", []):
+        if edge["to"] in seen["components"] or not edge["host"]:
+            continue
+        service = service_named(seen, edge["host"], namespace_of(seen, edge["from"]))
+        meant = (service["meant_for"] or next(iter(service["components"]), "")) if service else ""
+        if not service and first_word(edge["host"]) in seen["components"]:
+            meant = first_word(edge["host"])
+        if meant and meant != edge["from"]:
+            edges += [_edge(edge["from"], meant, edge["kind"]), _edge(edge["to"], meant, edge["kind"])]
+    return edges
+
+
+def _edge(user: str, used: str, kind: str) -> dict[str, Any]:
+    return {"from": user, "to": used, "kind": kind, "setting": "", "source": "platform", "host": "", "port": 0}
+
+
+def first_word(host: str) -> str:
+    return host.split(".")[0].lower()
+
+
+def namespace_of(seen: dict[str, Any], component: str) -> str:
+    work = facts(seen)["workloads"].get(component) or facts(seen)["workloads"].get(component.rsplit(".", 1)[0])
+    return work["namespace"] if work else facts(seen)["namespace"]
+
+
+def place_of(seen: dict[str, Any], component: str) -> dict[str, str]:
+    """What a command of kubectl needs to name a component: {"namespace", "workload"}; {} on another platform."""
+    works = (seen.get("kubernetes") or {}).get("workloads")
+    if works is None:
+        return {}
+    work = works.get(component) or works.get(component.rsplit(".", 1)[0])
+    return {"namespace": namespace_of(seen, component), "workload": "%s/%s" % (work["kind"].lower(), work["name"]) if work else component}
+
+
+def service_named(seen: dict[str, Any], host: str, namespace: str) -> dict[str, Any] | None:
+    """The Service that a host name means where a component of this namespace uses it; None where it is none of the stack's."""
+    words = host.rstrip(".").lower().split(".")
+    if len(words) > 2 and words[2:3] != ["svc"]:
+        return None
+    where = words[1] if len(words) > 1 else namespace
+    return next((one for one in facts(seen)["services"] if (one["name"], one["namespace"]) == (words[0], where)), None)
+
+
+def service_at(seen: dict[str, Any], host: str, namespace: str) -> dict[str, Any] | None:
+    """The Service behind a host name or a cluster address, ExternalName followed."""
+    for _hop in range(4):
+        service = service_named(seen, host, namespace) or next((one for one in facts(seen)["services"] if host in one["addresses"]), None)
+        if not service or service["type"] != "ExternalName":
+            return service
+        host, namespace = service["external_name"], service["namespace"]
+    return None
+
+
+def listening(seen: dict[str, Any], component: str) -> list[int] | None:
+    """The ports on which the running copies of a component listen; None where that could not be read of any."""
+    known = [one["listening"] for one in view.running(seen["components"].get(component, {"instances": []})) if one["listening"] is not None]
+    return sorted({port for ports in known for port in ports}) if known else None
