@@ -19,7 +19,6 @@ cluster.py scale up|down NAMESPACE [PODS]     a namespace of 2,000 pods that onl
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,34 +27,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import addons
 import binaries
+import foreign
 import node
 import registry
 import scale
 import stacks
-from places import KUBECONFIG, ClusterError, run, say
-
-
-def given() -> str:
-    """A cluster of the user's own, which is used instead: the path of its kubeconfig; "" without one."""
-    return os.environ.get("KUBECONFIG", "")
+from places import KIND, KUBECONFIG, ClusterError, given, say
+from places import foreign as is_foreign
 
 
 def up() -> None:
     if given():
-        run(["kubectl", "--request-timeout=10s", "get", "namespaces"])
-        say("the cluster of KUBECONFIG=%s answers" % given())
+        foreign.check()
         return
-    binaries.install_packages()
-    binaries.build()
-    node.up()
-    addons.apply()
+    if foreign.kind_is_at_hand():
+        foreign.kind_up()
+    else:
+        binaries.install_packages()
+        binaries.build()
+        node.up()
+        addons.apply()
     say("the cluster is up; export KUBECONFIG=%s" % KUBECONFIG)
 
 
 def down() -> None:
     if given():
         raise ClusterError("KUBECONFIG is set: a cluster of yours is not taken down here")
-    node.down()
+    (foreign.kind_down if KIND.exists() else node.down)()
     say("the cluster is gone")
 
 
@@ -80,7 +78,7 @@ def main(words: list[str]) -> int:
         elif verb == "down":
             down()
         elif verb == "status":
-            problem = node.status()
+            problem = "" if is_foreign() and foreign.address() else node.status()
             say(problem or "the cluster runs")
             return 1 if problem else 0
         elif verb == "stack" and len(rest) == 2 and rest[0] in ("up", "down", "ready"):
@@ -99,7 +97,8 @@ def main(words: list[str]) -> int:
         elif verb == "kubeconfig":
             print(given() or KUBECONFIG)
         elif verb == "kubectl":
-            return subprocess.run([binaries.folder("kubernetes") / "kubectl", "--kubeconfig", KUBECONFIG, *rest], check=False).returncode
+            own = binaries.folder("kubernetes") / "kubectl"
+            return subprocess.run([own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, *rest], check=False).returncode
         else:
             print(__doc__)
             return 0 if verb in ("help", "-h", "--help") else 2

@@ -17,7 +17,7 @@ from typing import Any
 import binaries
 import processes
 from certificates import Authority
-from places import DATA, DNS_SERVICE, FIRST_SERVICE, KUBECONFIG, POD_NETWORK, SERVICE_NETWORK, STATE, ClusterError, run, say, wait
+from places import DATA, DNS_SERVICE, FIRST_SERVICE, KUBECONFIG, POD_NETWORK, SERVICE_NETWORK, STATE, ClusterError, given, run, say, wait
 
 API_PORT = 16443
 ETCD_PORT = 12379
@@ -99,7 +99,8 @@ def status() -> str:
 
 
 def kubectl(*words: str | Path, stdin: str | None = None, timeout: float = 60, check: bool = True) -> str:
-    return run([binaries.folder("kubernetes") / "kubectl", "--kubeconfig", KUBECONFIG, *words], timeout=timeout, stdin=stdin, check=check)
+    own = binaries.folder("kubernetes") / "kubectl"
+    return run([own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, *words], timeout=timeout, stdin=stdin, check=check)
 
 
 def load_images(tags: list[str]) -> None:

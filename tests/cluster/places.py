@@ -17,6 +17,7 @@ CACHE = Path(os.environ.get("AIOPS_RUNBOOK_CACHE") or Path.home() / ".cache" / "
 DATA = CACHE / "node"  # certificates, settings, logs, etcd, containers, volumes
 STATE = Path("/run/aiops-runbook-cluster")  # sockets and pids: short paths, gone with a reboot
 KUBECONFIG = DATA / "kubeconfig" / "admin"
+KIND = DATA / "kind"  # there while the cluster is kind's
 
 POD_NETWORK = "10.244.0.0/24"
 SERVICE_NETWORK = "10.96.0.0/16"
@@ -26,6 +27,17 @@ DNS_SERVICE = "10.96.0.10"
 
 class ClusterError(Exception):
     """One line for a person: what is wrong and what to do."""
+
+
+def given() -> str:
+    """A cluster of the user's own, which is used instead: the path of its kubeconfig; "" without one, or when it is ours."""
+    path = os.environ.get("KUBECONFIG", "")
+    return "" if path and os.path.realpath(path) == os.path.realpath(KUBECONFIG) else path
+
+
+def foreign() -> bool:
+    """Whether the cluster is made of other programs than ours."""
+    return bool(given()) or KIND.exists()
 
 
 def say(text: str) -> None:

@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import foreign as outside
 import node
-from places import HERE, ClusterError, say, wait
+from places import HERE, ClusterError, foreign, say, wait
 
 sys.path.insert(0, str(HERE.parent / "stack"))
 
@@ -41,7 +42,9 @@ class OnCluster(ctl.Stack):
 
     @property
     def url(self) -> str:
-        return str(self.place["url"])
+        """The cluster's own node is this machine; another's answers at its node's address."""
+        url = str(self.place["url"])
+        return url.replace("127.0.0.1", outside.address()) if foreign() else url
 
 
 def on_cluster(spec: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +71,8 @@ def up(stack: OnCluster) -> None:
     """Bring its images, apply its manifests, wait until it truly works."""
     started = time.monotonic()
     ctl.build(stack)
-    node.load_images(sorted("%s/%s:latest" % (stack.project, name) for name in stack.image_names if name != "base"))
+    bring = outside.load_images if foreign() else node.load_images
+    bring(sorted("%s/%s:latest" % (stack.project, name) for name in stack.image_names if name != "base"))
     _apply(stack.folder / "kubernetes")
     wait("the stack %s" % stack.name, lambda: ready(stack), READY_SECONDS)
     say("%s is ready at %s after %.0f s" % (stack.name, stack.url, time.monotonic() - started))
