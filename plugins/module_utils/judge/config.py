@@ -288,7 +288,7 @@ def _stale_since(seen: dict[str, Any], client: str, account: dict[str, Any], com
     """Whether the client runs with an older value than the one that stands where it is kept now."""
     drift = seen.get("drift")
     if not why_unseen(drift) and drift and account["setting"] in drift.get(client, {}).get("accepted_after_restart", []):
-        return {"kept_in": "the project's files"}
+        return {"kept_in": "its ConfigMaps and Secrets" if seen.get("platform") == "kubernetes" else "the project's files"}
     changed = account.get("password_changed_at") or 0
     started = [one["started_at"] for one in view.running(seen["components"].get(client, {"instances": []}))]
     if changed and started and changed > max(started) and complaint and complaint["last"] > changed:
@@ -302,5 +302,5 @@ def files(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     why = why_unseen(seen.get("drift"))
     if why and why["kind"] == "compose_invalid":
         yield Finding("config.files_invalid", "stack", WARNING, {"reason": why["reason"]})
-    elif not why:
+    elif not why and seen.get("platform") != "kubernetes":
         yield Clear("config.files_invalid", "stack", {})
