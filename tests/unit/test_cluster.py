@@ -129,6 +129,19 @@ COMMIT"""
     assert node.rules_away("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("go version go1.26.8 linux/amd64", (1, 26, 8)),
+        ("go version go1.19 linux/amd64", (1, 19, 0)),
+        ("module example.org/go1.2/x\n\ngo 1.25.0\n", (1, 25, 0)),
+        ("no version at all", (0, 0, 0)),
+    ],
+)
+def test_versions_of_go(text: str, version: tuple[int, int, int]) -> None:
+    assert binaries.go_version(text) == version
+
+
 def test_waiting_ends_with_what_was_awaited() -> None:
     with pytest.raises(places.ClusterError, match="the node is not ready after 0 s: no network"):
         places.wait("the node", lambda: "no network", 0)
