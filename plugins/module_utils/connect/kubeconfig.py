@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
@@ -147,7 +148,7 @@ def _in_cluster() -> Access:
         namespace = ""
     server = "https://%s:%s" % ("[%s]" % host if ":" in host else host, port)
     found = Access(server, namespace, in_cluster=True, authority=authority, user={"tokenFile": ACCOUNT + "/token"})
-    found.context = _tls(authority, False)
+    found.context = _tls(found, False)
     return found
 
 
@@ -189,7 +190,7 @@ def _from_files(paths: list[str], wanted: str) -> Access:
         folder=user_folder,
     )
     if server.startswith("https://"):
-        found_access.context = _tls(found_access.authority, bool(cluster.get("insecure-skip-tls-verify")))
+        found_access.context = _tls(found_access, bool(cluster.get("insecure-skip-tls-verify")))
         found_access._load_certificate()
     return found_access
 
@@ -225,9 +226,24 @@ def _content(entry: dict[str, Any], what: str, folder: str) -> bytes:
         raise StackError("kubeconfig: %s cannot be read: %s" % (entry[what], error.strerror), kind="bad_option", option="kubeconfig") from None
 
 
-def _tls(authority: bytes, insecure: bool) -> ssl.SSLContext:
+class _Context(ssl.SSLContext):
+    """A TLS context that knows whom it talks to: urllib3 before its version 2 does not say so where that is an address."""
+
+    server = ""
+
+    def wrap_socket(self, *words: Any, **more: Any) -> ssl.SSLSocket:
+        more["server_hostname"] = more.get("server_hostname") or self.server
+        return super().wrap_socket(*words, **more)
+
+
+def _tls(access: Access, insecure: bool) -> ssl.SSLContext:
+    made = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    made.server = access.tls_name or urlsplit(access.server).hostname or ""
     try:
-        made = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+        if access.authority:
+            made.load_verify_locations(cadata=access.authority.decode("ascii"))
+        else:
+            made.load_default_certs()
     except (ssl.SSLError, UnicodeError, ValueError):
         raise StackError("kubeconfig: the certificate authority cannot be used", kind="bad_option", option="kubeconfig") from None
     if insecure:
