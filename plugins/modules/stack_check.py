@@ -16,7 +16,8 @@ description:
     root causes, which are their consequences, what was ruled out and what could not be checked.
   - It never writes to the stack. Its own traffic is recognisable (C(aiops.runbook)) and left out of what it counts.
   - Runs on the controller where that reaches the Docker engine; a remote Docker host is sent this module over Ansible's own
-    connection. A stack that cannot be reached gets a report that says so, not a failure.
+    connection. A Kubernetes cluster is always asked from the controller (or the pod that it runs in), through its API server; what
+    the account may not see is told with the rule that is missing. A stack that cannot be reached gets a report that says so, not a failure.
 options:
   observations:
     description:
@@ -109,6 +110,18 @@ EXAMPLES = r"""
 - name: Report
   aiops.runbook.stack_report:
     report_file: "{{ check.report_file }}"
+
+- name: Look at a namespace of a Kubernetes cluster
+  aiops.runbook.stack_check:
+    stack_platform: kubernetes
+    namespace: shop
+
+- name: Look at one of two applications that share a namespace, with its database in another one
+  aiops.runbook.stack_check:
+    stack_platform: kubernetes
+    namespace: [shop, shop-data]
+    selector: app.kubernetes.io/instance=orders
+    context: production
 
 - name: A slower application, and a check of our own
   aiops.runbook.stack_check:

@@ -33,6 +33,12 @@ EXAMPLES = r"""
   aiops.runbook.stack_info:
     compose_project: shop
   register: shop
+
+- name: What is in that namespace?
+  aiops.runbook.stack_info:
+    stack_platform: kubernetes
+    namespace: shop
+  register: shop
 """
 
 RETURN = r"""
@@ -55,7 +61,7 @@ edges:
   elements: dict
   sample: [{from: api, to: db, kind: postgres, setting: DATABASE_URL, source: process, host: db, port: 5432}]
 identity:
-  description: The engine and the project.
+  description: The engine and the project, or the cluster and its namespaces.
   returned: success
   type: dict
 """

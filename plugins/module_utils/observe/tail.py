@@ -29,9 +29,16 @@ def read_tail(platform: Platform, mask: Mask, names: Iterable[str], minutes: flo
             for name, value in one.environment.items():
                 if is_secret_name(name):
                     mask.learn(value)
+            for value in one.secret_values:
+                mask.learn(value)
+    unread: list[dict[str, Any]] = []
     instances = [(component.id, one) for component in components for one in component.instances if not wanted or component.id in wanted]
+    for name in sorted({name for name, one in instances if not one.asked}):
+        count = sum(1 for other, one in instances if other == name and not one.asked)
+        unread.append({"component": name, "instance": "", "reason": "%d more copies, alike, were not read" % count})
+    instances = [(name, one) for name, one in instances if one.asked]
     answers = Probes(timeout).gather({one.id: partial(platform.logs, one, time.time() - minutes * 60, tail) for _name, one in instances})
-    lines, unread = [], []
+    lines = []
     for name, one in instances:
         why = why_unseen(answers[one.id])
         if why:
