@@ -32,6 +32,8 @@ NOT_SERVED = (
     "container.killed",
     "container.paused",
     "config.setting_missing",
+    "service.selects_nothing",
+    "service.no_endpoints",
 )
 # Findings on an api that keep it from the server that they are about.
 CUT_OFF = (

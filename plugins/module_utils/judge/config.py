@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_ways import service_ports
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding, Unseen, server_kind, why_unseen
@@ -180,15 +181,17 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
     outer = seen.get(server_kind(fact["kind"]), {}).get(fact.get("outer") or "") if not server else None
     if outer and (why_unseen(outer.get("answers")) or {}).get("kind") in SILENT:
         return None  # the server elsewhere was asked, too, and is judged itself
-    if fact.get("error") != "refused":
+    offered = service_ports(seen, client, fact["host"])
+    # A port that a Service does not offer may be refused, or lead nowhere at all.
+    if fact.get("error") != "refused" and (offered is None or fact["port"] in offered):
         if server and (_lost_network(seen, client) or _lost_network(seen, server)):
             return None
         return Finding("network.unreachable", client, severity, evidence, about=about)
-    return _judge_refusal(seen, fact, evidence, severity)
+    return _judge_refusal(seen, fact, evidence, severity, offered)
 
 
-def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str) -> Answer:
-    """Somebody is there and nothing listens at that port: whose mistake is it?"""
+def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str, offered: list[int] | None) -> Answer:
+    """Somebody is there and nothing listens at that port: whose mistake is it? offered: the ports of the Service between them, where there is one."""
     client, server, wanted = fact["from"], fact["to"], server_kind(fact["kind"])
     if server == client:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": "itself", "role": view.role(seen, client)})
@@ -196,8 +199,9 @@ def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[st
     if server and expected and view.role(seen, server) not in expected:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": server, "role": view.role(seen, server)}, about=server)
     listening = sorted({port for one in view.running(seen["components"][server]) for port in one["listening"] or []}) if server else []
-    if server and listening and fact["port"] not in listening:
-        return Finding("config.wrong_port", client, severity, {**evidence, "listening": listening}, about=server)
+    listening = listening if offered is None else offered
+    if listening and fact["port"] not in listening and (server or offered):
+        return Finding("config.wrong_port", client, severity, {**evidence, "listening": listening}, about=server or None)
     return Finding("network.refused", client, severity, evidence, about=server or None)
 
 

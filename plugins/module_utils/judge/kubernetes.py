@@ -7,9 +7,16 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import (
+    kubernetes_autoscaling,
+    kubernetes_config,
     kubernetes_images,
+    kubernetes_jobs,
+    kubernetes_network,
     kubernetes_pods,
     kubernetes_probes,
+    kubernetes_resources,
+    kubernetes_services,
+    kubernetes_storage,
     kubernetes_view,
     kubernetes_workloads,
     view,
@@ -19,7 +26,19 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding
 
 # Importing them is what registers their judges.
-SUBJECTS = (kubernetes_images, kubernetes_pods, kubernetes_probes, kubernetes_workloads)
+SUBJECTS = (
+    kubernetes_autoscaling,
+    kubernetes_config,
+    kubernetes_images,
+    kubernetes_jobs,
+    kubernetes_network,
+    kubernetes_pods,
+    kubernetes_probes,
+    kubernetes_resources,
+    kubernetes_services,
+    kubernetes_storage,
+    kubernetes_workloads,
+)
 # What a worker that sleeps for want of work is not to be blamed for.
 ASLEEP = ("celery.no_worker", "celery.worker_not_responding")
 

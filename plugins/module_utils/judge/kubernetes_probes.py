@@ -21,6 +21,8 @@ KINDS = ("liveness", "startup", "readiness")
 WRONG_STATUS = re.compile(r"statuscode: (40[13456]|301|302|307|308)\b")
 WRONG_SCHEME = re.compile(r"HTTP response to HTTPS client|malformed HTTP response|first record does not look like a TLS handshake|tls: ", re.IGNORECASE)
 REFUSED = re.compile(r"connection refused|dial tcp.* refused|timeout: failed to connect service", re.IGNORECASE)
+# Nobody answers yet; an answer of any kind comes from a program that is up.
+SILENT = re.compile(r"connection refused|refused|timeout|deadline exceeded|EOF|connection reset", re.IGNORECASE)
 UNNAMED = re.compile(r"couldn't find port|invalid port|strconv", re.IGNORECASE)
 # How long a container is given to end once it has been told to, and how late a kubelet may be.
 SLACK_SECONDS = 15.0
@@ -122,13 +124,15 @@ def _killed(seen: dict[str, Any], work: dict[str, Any], group: dict[str, Any], o
     patience = probe["initial"] + probe["period"] * probe["failures"]
     lived = one["last"]["lived"][1] if one["last"] else 0.0
     needs = [other["ready_after"][1] for other in work["pods"] if other["ready_after"]]
-    never = not group["ready"] and group["ready_since"] <= group["created"][1] + SLACK_SECONDS
+    # Without a readiness probe the kubelet calls everything ready that runs.
+    never = "readiness" not in asked or not group["ready"] and group["ready_since"] <= group["created"][1] + SLACK_SECONDS
+    mute = SILENT.search(evidence["output"]) or probe["kind"] == "exec"
     words = _last_words(seen, work["component"], group["names"][0])
     evidence.update({"seconds": round(lived, 1), "patience": round(patience, 1), "needs": round(max(needs), 1) if needs else None, **words})
     early = bool(lived) and lived <= patience + probe["timeout"] + probe["period"] + min(float(work["grace_seconds"] or 30), 30.0) + SLACK_SECONDS
     startup = evidence["killer"] == "startup" or "startup" not in asked
     severity = kube.gravity(seen, work["component"]) if not group["ready"] else WARNING
-    if never and early and startup and not words["failure_about"] and words["failure_kind"] not in view.FATAL_AT_START:
+    if never and mute and early and startup and not words["failure_about"] and words["failure_kind"] not in view.FATAL_AT_START:
         confidence = HIGH if needs and max(needs) > patience else MEDIUM
         return Finding("container.probe_too_eager", work["component"], severity, evidence, confidence)
     return Finding("container.liveness_kills", work["component"], severity, evidence)

@@ -50,6 +50,11 @@ LIMITS: dict[str, Limit] = {
     "pod_terminating_seconds": Limit(60, None, "how long a pod may outlive its own grace period"),
     "init_seconds": Limit(120, None, "how long an init container may run"),
     "rollout_seconds": Limit(600, None, "Kubernetes' own progressDeadlineSeconds; for what has none of its own"),
+    "autoscaling_turns": Limit(4, None, "changes of an autoscaler's direction within a quarter of an hour"),
+    "cpu_percent": Limit(95, None, "of a container's CPU limit; the kernel throttles what wants more"),
+    "storage_percent": Limit(85, 95, "kubernetes-mixin; of a volume's capacity"),
+    "quota_percent": Limit(90, None, "kubernetes-mixin; of what a ResourceQuota allows"),
+    "tls_certificate_days": Limit(14, None, "days that a certificate is still good for; below it is a warning"),
     # Logs
     "logs_errors_in_window": Limit(10, 50, "the runbook's alert: more than 10 errors; of one fingerprint"),
     "log_window_seconds": Limit(120, None, "how far back a log line still says something about now"),

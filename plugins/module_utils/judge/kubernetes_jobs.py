@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Judgements on Jobs and CronJobs. A completed Job is well, and so is a failed attempt that a later one made good."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.cron import Schedule, read_schedule
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen
+
+# How late a schedule's controller may be without having missed a start.
+LATE_SECONDS = 120
+
+
+@judges("job.failed", "job.suspended", domain=kube.DOMAIN)
+def jobs(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """The latest Job of each kind: given up (all attempts failed, or its time was over), or suspended."""
+    yield from kube.hidden(seen, "jobs", "job.failed")
+    latest: dict[str, dict[str, Any]] = {}
+    for job in kube.facts(seen)["jobs"]:
+        latest[job["component"] or job["name"]] = job
+    for component, job in sorted(latest.items()):
+        failed, done = job["conditions"].get("Failed") or {}, job["conditions"].get("Complete") or {}
+        evidence = {"job": job["name"], "namespace": job["namespace"], "schedule": job["schedule"], "failed": job["failed"], "succeeded": job["succeeded"]}
+        evidence.update({"attempts": job["backoff_limit"] + 1, "deadline": job["deadline"]})
+        if failed.get("status") == "True":
+            # One that ran by its schedule runs again; a Job of its own does not.
+            severity = WARNING if job["schedule"] else CRITICAL
+            told = {"reason": failed["reason"], "message": failed["message"], "seconds": round(kube.age(seen, failed["since"]))}
+            yield Finding("job.failed", component, severity, {**evidence, **told})
+        elif job["suspended"] and done.get("status") != "True":
+            yield Finding("job.suspended", component, INFO, evidence)
+        else:
+            yield Clear("job.failed", component, evidence)
+
+
+@judges("schedule.suspended", "schedule.missed", "schedule.invalid", domain=kube.DOMAIN)
+def schedules(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A CronJob that is suspended (a note), or that did not start when its time had come."""
+    yield from kube.hidden(seen, "cronjobs", "schedule.missed")
+    for one in kube.facts(seen)["schedules"]:
+        evidence: dict[str, Any] = {"name": one["name"], "namespace": one["namespace"], "schedule": one["schedule"], "time_zone": one["time_zone"] or "UTC"}
+        evidence["last_seconds_ago"] = round(kube.age(seen, one["last_at"])) if one["last_at"] else None
+        if one["suspended"]:
+            yield Finding("schedule.suspended", one["component"], INFO, evidence)
+            continue
+        read = read_schedule(one["schedule"], one["time_zone"])
+        if not isinstance(read, Schedule):
+            known = one["events"].get("UnparseableSchedule") or one["events"].get("InvalidSchedule") or one["events"].get("UnknownTimeZone")
+            if known:
+                yield Finding("schedule.invalid", one["component"], WARNING, {**evidence, "message": known["message"]})
+            else:
+                yield Unseen("schedule.missed", one["component"], "its schedule %s was not understood: %s" % (one["schedule"], read))
+            continue
+        yield _judge_schedule(seen, one, read, evidence)
+
+
+def _judge_schedule(seen: dict[str, Any], one: dict[str, Any], read: Schedule, evidence: dict[str, Any]) -> Answer:
+    since = max(one["created_at"], one["changed_at"])
+    due = read.last_before(seen["now"] - LATE_SECONDS)
+    # A run that is not over holds the next one back where the policy says so.
+    held = one["active"] and one["policy"] == "Forbid"
+    if due is None or due <= since or one["last_at"] >= due - 1 or held:
+        return Clear("schedule.missed", one["component"], evidence)
+    told = next(
+        (one["events"][reason] for reason in ("FailedNeedsStart", "TooManyMissedTimes", "MissSchedule", "FailedCreate") if reason in one["events"]), None
+    )
+    more = {"seconds": round(kube.age(seen, due)), "message": told["message"] if told else "", "starting_deadline": one["starting_deadline"]}
+    return Finding("schedule.missed", one["component"], WARNING, {**evidence, **more})
