@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import string
 from pathlib import Path
 from typing import Any, Mapping
@@ -13,7 +14,7 @@ import yaml
 
 FOLDER = Path(__file__).parent / "catalog"
 # Files of that folder that hold no findings.
-NOT_FINDINGS = frozenset(["words.yml", "remedies.yml"])
+NOT_FINDINGS = frozenset(["words.yml", "remedies.yml", "platforms.yml"])
 
 
 class _Tolerant(string.Formatter):
@@ -59,11 +60,20 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return entries
 
 
+def _read(name: str) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with (FOLDER / name).open(encoding="utf-8") as text:
+        return yaml.load(text, Loader=loader) or {}  # a safe loader, in C where there is one
+
+
 @functools.lru_cache(maxsize=1)
 def _remedies() -> dict[str, dict[str, Any]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with (FOLDER / "remedies.yml").open(encoding="utf-8") as text:
-        return yaml.load(text, Loader=loader) or {}  # a safe loader, in C where there is one
+    return _read("remedies.yml")
+
+
+@functools.lru_cache(maxsize=1)
+def _platforms() -> dict[str, list[list[str]]]:
+    return _read("platforms.yml")
 
 
 def remedy_words(name: str) -> dict[str, Any]:
@@ -74,7 +84,24 @@ def remedy_words(name: str) -> dict[str, Any]:
 def texts_of(finding_id: str, what: str, platform: str = "") -> Any:
     """The catalogue's own texts of a finding; those for this platform ("do_kubernetes") where it has such."""
     entry = catalogue().get(finding_id, {})
-    return entry.get("%s_%s" % (what, platform)) or entry.get(what)
+    own = entry.get("%s_%s" % (what, platform))
+    return own or (_translated(finding_id, platform) if what == "do" else entry.get(what))
+
+
+@functools.lru_cache(maxsize=1024)
+def _translated(finding_id: str, platform: str) -> dict[str, Any]:
+    """What to do, its commands written as platforms.yml says."""
+    texts = catalogue().get(finding_id, {}).get("do") or {}
+    rules = _platforms().get(platform) or []
+    if not rules:
+        return texts
+    found = {}
+    for lang, lines in texts.items():
+        lines = [lines] if isinstance(lines, str) else lines
+        for pattern, other in rules:
+            lines = [re.sub(pattern, other, line) for line in lines]
+        found[lang] = lines
+    return found
 
 
 def say(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str, platform: str = "") -> str:

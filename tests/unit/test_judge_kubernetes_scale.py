@@ -1,0 +1,304 @@
+"""Autoscalers, resources, volumes, Jobs and changed settings: what is found, and what must not be. One row a case."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from samples import NOW
+from samples_cluster import RUNS, ago, answers, deployment, event, judged, meta, node, pod, replicaset, seen
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.cron import Schedule, read_schedule
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_autoscaling import turning_points
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
+
+ASKS = {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}}
+API = [deployment(container=ASKS), replicaset(), pod(container=ASKS)]
+BARE = [deployment(), replicaset(), pod()]
+NO_API = "failed to get cpu utilization: unable to fetch metrics from resource metrics API: the server could not find the requested resource"
+NO_REQUEST = "failed to get cpu utilization: missing request for cpu in container api of Pod api-abc123-1"
+ABSENT = unseen("the API server answered 404 to GET /apis/metrics.k8s.io", kind="not_found")
+SERVER = {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "status": {"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints"}]}}
+
+
+def scaler(current=50, replicas=1, **more):
+    """more: message (why it cannot see), able, limited, min, max, name, target, created."""
+    conditions = [{"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale"}]
+    if "able" in more:
+        conditions = [{"type": "AbleToScale", "status": "False", "reason": "FailedGetScale", "message": more["able"]}]
+    reason = more.get("reason", "FailedGetResourceMetric")
+    seeing = {"status": "False", "reason": reason, "message": more["message"]} if "message" in more else {"status": "True", "reason": "ValidMetricFound"}
+    conditions.append({"type": "ScalingActive", **seeing})
+    conditions.append(
+        {"type": "ScalingLimited", "status": "True" if more.get("limited") else "False", "reason": more.get("limited", ""), "lastTransitionTime": ago(90)}
+    )
+    now = [] if "message" in more else [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": current}}}]
+    return {
+        "metadata": meta("grow", more.get("created", 3600)),
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": more.get("target", "api")},
+            "minReplicas": more.get("min", 1),
+            "maxReplicas": more.get("max", 3),
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+        },
+        "status": {"currentReplicas": replicas, "desiredReplicas": replicas, "conditions": conditions, "currentMetrics": now},
+    }
+
+
+SCALERS = [
+    ("well", API, scaler(), {}, []),
+    ("at its minimum", API, scaler(1, limited="TooFewReplicas"), {}, []),
+    ("no metrics-server", API, scaler(message=NO_API), {"podmetrics": ABSENT}, ["autoscaling.no_metrics"]),
+    ("metrics-server not ready", API, scaler(message=NO_API), {"podmetrics": ABSENT, "apiservices": [SERVER]}, ["autoscaling.no_metrics"]),
+    ("no requests", BARE, scaler(message=NO_REQUEST), {}, ["autoscaling.no_requests"]),
+    ("no requests and no metrics-server", BARE, scaler(message=NO_API), {"podmetrics": ABSENT}, ["autoscaling.no_metrics"]),
+    ("a metric that nobody offers", API, scaler(message="unable to get external metric"), {}, ["autoscaling.metric_unknown"]),
+    ("scaled to nothing by hand", API, scaler(message="scaling is disabled", reason="ScalingDisabled"), {}, []),
+    ("made just now", API, scaler(message=NO_API, created=10), {"podmetrics": ABSENT}, []),
+    ("nothing to scale", API, scaler(able='deployments.apps "apo" not found', target="apo"), {}, ["autoscaling.target_missing"]),
+    ("at its maximum, and it would have more", API, scaler(95, 3, limited="TooManyReplicas"), {}, ["autoscaling.at_maximum"]),
+    ("at its maximum, and that is enough", API, scaler(60, 3), {}, []),
+]
+
+
+@pytest.mark.parametrize(("what", "things", "one", "kinds", "expected"), SCALERS, ids=[case[0] for case in SCALERS])
+def test_autoscalers(what, things, one, kinds, expected):
+    found = judged(seen(*things, horizontalpodautoscalers=[one], **kinds))
+    assert [name for name, _where in found if name.startswith("autoscaling.")] == expected
+
+
+def test_pods_that_have_just_become_ready_have_no_figure_yet():
+    young = pod(container=ASKS, ready_since=10, seconds=20, status={**RUNS, "state": {"running": {"startedAt": ago(15)}}})
+    document = seen(API[0], API[1], young, horizontalpodautoscalers=[scaler(message="no metrics returned from resource metrics API")])
+    assert "autoscaling.metric_unknown" in answers(document, Unseen)
+
+
+def test_whether_a_metrics_server_is_missing_or_ill_is_told_apart():
+    for services, state in (([], "missing"), ([SERVER], "not ready")):
+        document = seen(*API, horizontalpodautoscalers=[scaler(message=NO_API)], podmetrics=ABSENT, apiservices=services)
+        assert answers(document)["autoscaling.no_metrics"].evidence["state"] == state
+
+
+@pytest.mark.parametrize(("sizes", "turns"), [([1, 2, 3, 4], 0), ([1, 3, 1, 3, 1], 3), ([2, 2, 2], 0), ([3, 1, 1, 3], 1)])
+def test_turning_points(sizes, turns):
+    assert turning_points(sizes) == turns
+
+
+def test_flapping():
+    steps = [
+        event("HorizontalPodAutoscaler", "grow", "SuccessfulRescale", "New size: %d; reason: x" % size, seconds=700 - 90 * place, type="Normal")
+        for place, size in enumerate([1, 3, 1, 3, 1, 3])
+    ]
+    assert "autoscaling.flapping" in answers(seen(*API, horizontalpodautoscalers=[scaler()], events=steps))
+    assert "autoscaling.flapping" not in answers(seen(*API, horizontalpodautoscalers=[scaler()], events=steps[:3]))
+
+
+# resources
+
+
+def usage(cpu):
+    return [{"metadata": meta("api-abc123-1"), "containers": [{"name": "api", "usage": {"cpu": cpu, "memory": "50Mi"}}]}]
+
+
+LIMITED = {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}}}
+RESOURCES = [
+    ("well", API, {}, []),
+    ("nothing set", BARE, {}, [("resources.unset", "api")]),
+    ("at its CPU limit", [deployment(container=LIMITED), pod()], {"podmetrics": usage("499m")}, [("container.cpu_at_limit", "api")]),
+    ("below its CPU limit", [deployment(container=LIMITED), pod()], {"podmetrics": usage("300m")}, []),
+    ("more is promised than there is", API, {"nodes": [node(memory="100Mi")]}, [("node.overcommitted", "node/n1")]),
+]
+
+
+@pytest.mark.parametrize(("what", "things", "kinds", "expected"), RESOURCES, ids=[case[0] for case in RESOURCES])
+def test_resources(what, things, kinds, expected):
+    assert judged(seen(*things, replicaset(), **kinds)) == expected
+
+
+@pytest.mark.parametrize(("used", "severity"), [("5", None), ("9", "info"), ("10", "warning")])
+def test_quotas(used, severity):
+    quota = {"metadata": meta("small"), "status": {"hard": {"pods": "10"}, "used": {"pods": used}}}
+    found = answers(seen(*API, resourcequotas=[quota])).get("quota.nearly_used_up")
+    assert (found.severity if found else None) == severity
+
+
+# volumes
+
+
+def claim(phase="Bound", name="standard", seconds=300, **more):
+    spec = {"storageClassName": name, "resources": {"requests": {"storage": "1Gi"}}, "accessModes": ["ReadWriteOnce"], **more}
+    return {"metadata": meta("data", seconds), "spec": {key: value for key, value in spec.items() if value is not None}, "status": {"phase": phase}}
+
+
+def storageclass(name="standard", default=True, binding="Immediate"):
+    notes = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return {"metadata": {"name": name, "annotations": notes}, "provisioner": "example/disk", "volumeBindingMode": binding}
+
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+VOLUME = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}
+CLASS_GONE = event("PersistentVolumeClaim", "data", "ProvisioningFailed", 'storageclass.storage.k8s.io "nosuch" not found')
+FULL = event("PersistentVolumeClaim", "data", "ProvisioningFailed", "failed to provision volume: no space")
+CLAIMS = [
+    ("bound", claim(), [storageclass()], [], []),
+    ("no such class", claim("Pending", "nosuch"), [storageclass()], [CLASS_GONE], [("storage.claim_pending", "class")]),
+    ("no class and no default", claim("Pending", None), [storageclass(default=False)], [], [("storage.claim_pending", "no_class")]),
+    ("its provisioner fails", claim("Pending"), [storageclass()], [FULL], [("storage.claim_pending", "provisioner")]),
+    ("nobody answers", claim("Pending"), [storageclass()], [], [("storage.claim_pending", "no_answer")]),
+    ("made just now", claim("Pending", seconds=5), [storageclass()], [], []),
+    ("lost", claim("Lost"), [storageclass()], [], [("storage.claim_lost", None)]),
+    ("not there", None, [storageclass()], [], [("storage.claim_missing", None)]),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "classes", "events", "expected"), CLAIMS, ids=[case[0] for case in CLAIMS])
+def test_claims(what, one, classes, events, expected):
+    waiting = pod(unscheduled=UNBOUND, seconds=300, spec=VOLUME, container=ASKS) if expected else pod(spec=VOLUME, container=ASKS)
+    things = [deployment(container=ASKS, pod_spec=VOLUME), replicaset(), waiting]
+    document = seen(*things, persistentvolumeclaims=[one] if one else [], storageclasses=classes, events=events)
+    # The claim is the cause; that its pod has no node is not told once more.
+    assert [(name, found.evidence.get("why")) for name, found in answers(document).items() if name.startswith(("storage.", "pod."))] == expected
+
+
+def test_a_class_that_waits_for_its_first_pod():
+    things = [deployment(container=ASKS), replicaset(), pod(container=ASKS)]
+    document = seen(*things, persistentvolumeclaims=[claim("Pending")], storageclasses=[storageclass(binding="WaitForFirstConsumer")])
+    assert "storage.claim_pending" not in answers(document)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ('Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) db-0', ["storage.mount_failed"]),
+        ('MountVolume.SetUp failed for volume "kube-api-access-x" : object "shop"/"kube-root-ca.crt" not registered', []),
+        ('MountVolume.SetUp failed for volume "v" : configmap "files" not found', []),
+    ],
+)
+def test_mounts(message, expected):
+    one = pod(status={"state": {"waiting": {"reason": "ContainerCreating"}}, "ready": False}, container=ASKS)
+    told = event("Pod", one["metadata"]["name"], "FailedAttachVolume" if "Multi" in message else "FailedMount", message)
+    found = judged(seen(deployment(container=ASKS), replicaset(), one, events=[told]))
+    assert [name for name, _where in found if name.startswith("storage.")] == expected
+
+
+# Jobs
+
+
+def job(name="load", condition=None, owner=None, seconds=600, **spec):
+    conditions = [
+        {"type": condition, "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the limit", "lastTransitionTime": ago(60)}
+    ]
+    template = {"spec": {"containers": [{"name": "load", "image": "x", **ASKS}]}}
+    return {
+        "metadata": meta(name, seconds, owner),
+        "spec": {"template": template, "backoffLimit": 2, **spec},
+        "status": {"failed": 3 if condition == "Failed" else 0, "succeeded": int(condition == "Complete"), "conditions": conditions if condition else []},
+    }
+
+
+JOBS = [
+    ("done", [job(condition="Complete")], []),
+    ("runs", [job()], []),
+    ("given up", [job(condition="Failed")], [("job.failed", "load", "critical")]),
+    ("suspended", [job(suspend=True)], [("job.suspended", "load", "info")]),
+    (
+        "a schedule's last one",
+        [job("load-2", "Failed", ("CronJob", "load"), 100), job("load-1", "Complete", ("CronJob", "load"), 900)],
+        [("job.failed", "load", "warning")],
+    ),
+    ("made good by a later one", [job("load-2", "Complete", ("CronJob", "load"), 100), job("load-1", "Failed", ("CronJob", "load"), 900)], []),
+]
+
+
+def cronjob(schedule="*/5 * * * *", last=100.0, seconds=90000, events=(), **spec):
+    template = {"spec": {"template": {"spec": {"containers": [{"name": "load", "image": "x", **ASKS}]}}}}
+    status = {"lastScheduleTime": ago(last)} if last is not None else {}
+    return {"metadata": meta("load", seconds), "spec": {"schedule": schedule, "jobTemplate": template, **spec}, "status": status}
+
+
+@pytest.mark.parametrize(("what", "found", "expected"), JOBS, ids=[case[0] for case in JOBS])
+def test_jobs(what, found, expected):
+    schedules = [cronjob()] if any(one["metadata"].get("ownerReferences") for one in found) else []
+    document = seen(jobs=found, cronjobs=schedules, roles={"load": "job"})
+    given = answers(document)
+    assert [(name, one.component, one.severity) for name, one in given.items() if name.startswith("job.")] == expected
+
+
+SCHEDULES = [
+    ("in time", cronjob(), []),
+    ("missed", cronjob(last=4000), ["schedule.missed"]),
+    ("never yet, and not due either", cronjob("0 0 1 1 *", last=None, seconds=100), []),
+    ("never, and long due", cronjob(last=None), ["schedule.missed"]),
+    ("suspended", cronjob(last=4000, suspend=True), ["schedule.suspended"]),
+    ("the one before is not over", cronjob(last=4000, concurrencyPolicy="Forbid") | {"status": {"active": [{}], "lastScheduleTime": ago(4000)}}, []),
+    ("in another time zone", cronjob("0 22 * * *", last=4 * 3600 - 200, timeZone="Asia/Taipei"), []),
+    ("not to be understood", cronjob("often"), []),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "expected"), SCHEDULES, ids=[case[0] for case in SCHEDULES])
+def test_schedules(what, one, expected):
+    found = judged(seen(cronjobs=[one], roles={"load": "job"}))
+    assert [name for name, _where in found if name.startswith("schedule.")] == expected
+
+
+def at(text):
+    return datetime.datetime.fromisoformat(text + "+00:00").timestamp()
+
+
+CRON = [
+    ("*/15 * * * *", "", "2026-03-04T10:14:00", "2026-03-04T10:00:00"),
+    ("0 3 * * *", "", "2026-03-04T02:59:00", "2026-03-03T03:00:00"),
+    ("30 6 1 * *", "", "2026-03-04T10:00:00", "2026-03-01T06:30:00"),
+    ("0 0 * * sun", "", "2026-03-04T10:00:00", "2026-03-01T00:00:00"),
+    ("0 0 * * 7", "", "2026-03-04T10:00:00", "2026-03-01T00:00:00"),
+    ("0 9-17/4 * * mon-fri", "", "2026-03-07T10:00:00", "2026-03-06T17:00:00"),
+    ("0 0 13 * fri", "", "2026-03-12T00:00:00", "2026-03-06T00:00:00"),
+    ("0 0 29 feb *", "", "2026-03-04T10:00:00", "2024-02-29T00:00:00"),
+    ("@daily", "", "2026-03-04T10:00:00", "2026-03-04T00:00:00"),
+    ("0 8 * * *", "Asia/Taipei", "2026-03-04T10:00:00", "2026-03-04T00:00:00"),
+    ("TZ=Asia/Taipei 0 8 * * *", "", "2026-03-04T10:00:00", "2026-03-04T00:00:00"),
+]
+
+
+@pytest.mark.parametrize(("text", "zone", "now", "expected"), CRON)
+def test_cron(text, zone, now, expected):
+    found = read_schedule(text, zone)
+    assert isinstance(found, Schedule)
+    assert found.last_before(at(now)) == at(expected)
+
+
+@pytest.mark.parametrize("text", ["", "* * * *", "61 * * * *", "*/0 * * * *", "a * * * *", "5-1 * * * *", "0 0 * * * *"])
+def test_no_schedule(text):
+    assert isinstance(read_schedule(text), str)
+
+
+def test_a_day_that_never_comes():
+    found = read_schedule("0 0 31 2 *")
+    assert isinstance(found, Schedule) and found.last_before(NOW) is None
+
+
+# changed settings
+
+
+ENV = {**ASKS, "envFrom": [{"configMapRef": {"name": "settings"}}]}
+
+
+def configmap(seconds):
+    return {"metadata": {**meta("settings", 9999), "managedFields": [{"manager": "kubectl", "operation": "Update", "time": ago(seconds)}]}, "data": {"A": "1"}}
+
+
+CHANGED = [
+    ("older than the pod", 9000, {}, []),
+    ("changed, with other values", 60, {"api": {"settings": ["A"], "accepted_after_restart": []}}, ["high"]),
+    ("written anew with the same values", 60, {}, []),
+    ("changed, and the values are not known", 60, unseen("not allowed", kind="denied"), ["medium"]),
+]
+
+
+@pytest.mark.parametrize(("what", "seconds", "drift", "expected"), CHANGED, ids=[case[0] for case in CHANGED])
+def test_changed_settings(what, seconds, drift, expected):
+    document = seen(deployment(container=ENV), replicaset(), pod(container=ENV), configmaps=[configmap(seconds)], parts={"drift": drift})
+    assert [one.confidence for name, one in answers(document).items() if name == "config.restart_pending"] == expected
+    assert ("config.restart_pending" in answers(document, Clear)) is not bool(expected)
+    assert all(one.severity == "info" for name, one in answers(document, Finding).items() if name == "config.restart_pending")

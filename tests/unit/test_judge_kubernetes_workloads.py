@@ -1,0 +1,274 @@
+"""Workloads, rollouts and probes: what is found, and what must not be. One row a case."""
+
+from __future__ import annotations
+
+import pytest
+from samples import NOW, component, edge, instance, stack
+from samples_cluster import RUNS, ago, answers, deployment, ended, event, judged, meta, objects, pod, replicaset, seen, waits
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import containers
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes import awake, judge_kubernetes
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen
+
+SET = [deployment(), replicaset()]
+OVER = 'pods "api-abc123-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2'
+RANGE = 'pods "api-abc123-x" is forbidden: maximum memory usage per Container is 128Mi, but limit is 512Mi'
+SECURITY = 'pods "api-abc123-x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'
+
+
+def test_nobody_is_asked_on_another_platform():
+    assert judge_kubernetes(stack(component("api", "api")), Limits()) == []
+
+
+def keda(name="api", **more):
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": name}, "minReplicas": 1, "maxReplicas": 5, "metrics": []}
+    return {"metadata": meta("keda-hpa-" + name), "spec": {**spec, **more}, "status": {"conditions": []}}
+
+
+ABSENT = [
+    ("runs", deployment(), pod(), {}, []),
+    ("scaled to nothing", deployment(replicas=0), None, {}, [("container.not_running", "api")]),
+    ("scaled to nothing, and nobody misses it", deployment("beat", replicas=0), None, {"roles": {"beat": "beat"}}, []),
+    ("scaled to nothing by KEDA", deployment(replicas=0), None, {"horizontalpodautoscalers": [keda()]}, []),
+    ("no pod is made", deployment(status={"updatedReplicas": 1}), None, {}, [("container.not_running", "api")]),
+    ("made just now", deployment(meta={"creationTimestamp": ago(3)}), None, {}, []),
+]
+
+
+@pytest.mark.parametrize(("what", "work", "one", "more", "expected"), ABSENT, ids=[case[0] for case in ABSENT])
+def test_absent(what, work, one, more, expected):
+    found = judged(seen(work, *([one] if one else []), **more))
+    assert [answer for answer in found if answer[0] == "container.not_running"] == expected
+
+
+def test_workers_that_sleep_are_not_missed_as_long_as_nothing_waits():
+    document = seen(deployment("worker", replicas=0), roles={"worker": "worker"}, horizontalpodautoscalers=[keda("worker")])
+    idle, busy = (Finding("celery.no_worker", "redis", "critical", {"waiting": waiting}) for waiting in (0, 7))
+    assert [type(one) for one in awake(document, [idle, busy])] == [Clear, Finding]
+    up = seen(deployment("worker"), replicaset("worker"), pod("worker"), roles={"worker": "worker"})
+    assert awake(up, [idle]) == [idle]
+
+
+def failing(message, **more):
+    return deployment(conditions={"ReplicaFailure": ["True", "FailedCreate", message, 60]}, **more)
+
+
+REFUSED = [
+    ("quota", failing(OVER), [], ["container.not_running", "quota.exceeded"]),
+    ("quota, while the others run", failing(OVER, replicas=2), [pod()], ["quota.exceeded"]),
+    ("LimitRange", failing(RANGE), [], ["container.not_running", "quota.limit_range"]),
+    ("security", failing(SECURITY), [], ["container.not_running", "workload.pods_refused"]),
+    ("not any more", deployment(), [pod()], []),
+]
+
+
+@pytest.mark.parametrize(("what", "work", "pods", "expected"), REFUSED, ids=[case[0] for case in REFUSED])
+def test_refused(what, work, pods, expected):
+    assert [name for name, _where in judged(seen(work, replicaset(), *pods)) if name != "resources.unset"] == expected
+
+
+def test_a_quota_is_told_with_its_figures():
+    evidence = answers(seen(failing(OVER, replicas=3), replicaset(), pod()))["quota.exceeded"].evidence
+    assert {key: evidence[key] for key in ("quota", "requested", "used", "limited", "made", "wanted")} == {
+        "quota": "small",
+        "requested": "pods=1",
+        "used": "pods=2",
+        "limited": "pods=2",
+        "made": 1,
+        "wanted": 3,
+    }
+
+
+@pytest.mark.parametrize(("seconds", "made", "expected"), [(60, None, ["quota.exceeded"]), (5000, None, []), (60, 30, [])])
+def test_a_controller_without_conditions_tells_by_events(seconds, made, expected):
+    work = {**deployment("db", replicas=1), "spec": {**deployment("db")["spec"], "replicas": 2}}
+    told = event("StatefulSet", "db", "FailedCreate", OVER, seconds=seconds)
+    pods = []
+    if made:
+        pods = [pod("db", seconds=made)]
+        pods[0]["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "db", "controller": True}]
+    given = objects(*pods, events=[told], statefulsets=[work])
+    document = seen(**{**given, "deployments": []})
+    assert [name for name, _where in judged(document) if name.startswith("quota")] == expected
+
+
+STUCK = ["False", "ProgressDeadlineExceeded", 'ReplicaSet "api-def456" has timed out progressing.', 30]
+ROLLOUTS = [
+    ("done", deployment(), [pod()], []),
+    ("goes on", deployment(status={"updatedReplicas": 0}), [pod(), pod(status=waits("ContainerCreating"), digest="def456", seconds=5)], []),
+    ("stuck", deployment(conditions={"Progressing": STUCK}), [pod(), pod(status=waits("X"), digest="def456")], ["workload.rollout_stuck"]),
+    ("paused in the middle", deployment(spec={"paused": True}, status={"updatedReplicas": 0}), [pod()], ["workload.rollout_paused"]),
+]
+
+
+@pytest.mark.parametrize(("what", "work", "pods", "expected"), ROLLOUTS, ids=[case[0] for case in ROLLOUTS])
+def test_rollouts(what, work, pods, expected):
+    found = judged(seen(work, replicaset(), replicaset(digest="def456", revision=2, seconds=90), *pods))
+    assert [name for name, _where in found if name.startswith("workload.")] == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(700, ["workload.rollout_stuck"]), (60, [])])
+def test_a_statefulset_has_no_deadline_of_its_own(seconds, expected):
+    work = deployment("db", replicas=2)
+    work["spec"]["strategy"], work["spec"]["updateStrategy"] = {}, {"type": "RollingUpdate"}
+    work["status"] = {"replicas": 2, "readyReplicas": 1, "updatedReplicas": 1, "conditions": []}
+    one = pod("db", status=waits("CrashLoopBackOff"), seconds=seconds)
+    one["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "db", "controller": True}]
+    given = objects(one, statefulsets=[work])
+    assert [name for name, _where in judged(seen(**{**given, "deployments": []})) if name.startswith("workload.")] == expected
+
+
+def test_the_next_revision_is_not_a_copy_among_others():
+    """While the old revision serves, what the new one meets is told as that, and is no outage."""
+    old, new = instance("old", revision="a"), instance("new", revision="b", state="restarting", exit_code=1, restarts=3)
+    (answer,) = [one for one in judge_domain(containers.DOMAIN, stack(component("api", "api", old, new)), Limits()) if isinstance(one, Finding)]
+    assert (answer.id, answer.severity, answer.evidence["running"]) == ("container.crashed", "warning", 1)
+    same = instance("new", revision="a", state="restarting", exit_code=1, restarts=3)
+    (answer,) = [one for one in judge_domain(containers.DOMAIN, stack(component("api", "api", old, same)), Limits()) if isinstance(one, Finding)]
+    assert answer.id == "container.copy_down"
+
+
+def test_a_copy_that_waits_for_a_node_is_not_there_by_choice():
+    waiting = instance("new", revision="a", state="created", started_at=0.0, created_at=NOW - 300)
+    (answer,) = [
+        one
+        for one in judge_domain(containers.DOMAIN, stack(component("api", "api", instance("old", revision="a"), waiting)), Limits())
+        if isinstance(one, Finding)
+    ]
+    assert (answer.id, answer.severity) == ("container.copy_down", "warning")
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(300, ["pod.terminating"]), (5, [])])
+def test_terminating_for_ever(seconds, expected):
+    leaving = pod(number=2, deleting=seconds, finalizers=["example/hold"])
+    found = seen(*SET, pod(), leaving)
+    assert [name for name, _where in judged(found) if name.startswith("pod.")] == expected
+    if expected:
+        assert answers(found)["pod.terminating"].evidence["finalizers"] == ["example/hold"]
+
+
+@pytest.mark.parametrize(("seconds", "severity"), [(60, "warning"), (5000, "info")])
+def test_evicted(seconds, severity):
+    gone = pod(
+        number=2, status=waits("X"), phase="Failed", ready_since=seconds, seconds=6000, pod_status={"reason": "Evicted", "message": "low on resource: memory"}
+    )
+    assert answers(seen(*SET, pod(), gone))["pod.evicted"].severity == severity
+
+
+def budget(**status):
+    return {"metadata": meta("hold"), "spec": {"selector": {"matchLabels": {"app": "api"}}, "minAvailable": 1}, "status": {"expectedPods": 1, **status}}
+
+
+BUDGETS = [
+    ("allows", budget(disruptionsAllowed=1, currentHealthy=2, desiredHealthy=1), []),
+    ("blocks", budget(disruptionsAllowed=0, currentHealthy=1, desiredHealthy=1), ["workload.budget_blocks"]),
+    ("blocks because one is ill just now", budget(disruptionsAllowed=0, currentHealthy=0, desiredHealthy=1), []),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "expected"), BUDGETS, ids=[case[0] for case in BUDGETS])
+def test_budgets(what, one, expected):
+    assert [name for name, _where in judged(seen(*SET, pod(), poddisruptionbudgets=[one])) if name.startswith("workload.")] == expected
+
+
+# probes
+
+
+def http(port=8000, path="/health", **more):
+    return {"httpGet": {"port": port, "path": path}, "periodSeconds": 5, "failureThreshold": 3, **more}
+
+
+def killed(lived=17.0, restarts=3, ready=False):
+    """A container that the kubelet ended, and that runs again."""
+    return {**RUNS, "state": {"running": {"startedAt": ago(4)}}, "ready": ready, "restartCount": restarts, "lastState": {"terminated": ended(137, lived, 5)}}
+
+
+def told(kind, message, one):
+    name = one["metadata"]["name"]
+    kubelet = "Container api failed %s probe, will be restarted" % kind
+    return [event("Pod", name, "Unhealthy", "%s probe failed: %s" % (kind.capitalize(), message)), event("Pod", name, "Killing", kubelet, type="Normal")]
+
+
+REFUSES = 'Get "http://10.244.0.2:8001/health": dial tcp 10.244.0.2:8001: connect: connection refused'
+NOT_FOUND = "HTTP probe failed with statuscode: 404"
+ILL = "HTTP probe failed with statuscode: 503"
+SLOW = 'Get "http://10.244.0.2:8000/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+RECOVERED = {**RUNS, "state": {"running": {"startedAt": ago(600)}}, "restartCount": 1, "lastState": {"terminated": ended(137, 17, 605)}}
+LIVENESS = [
+    ("another port", {"livenessProbe": http(8001)}, REFUSES, killed(), ["container.probe_wrong"]),
+    ("another path", {"livenessProbe": http(path="/nope")}, NOT_FOUND, killed(), ["container.probe_wrong"]),
+    ("a port without that name", {"livenessProbe": http("web")}, "couldn't find port: web", killed(), ["container.probe_wrong"]),
+    ("too eager", {"livenessProbe": http(initialDelaySeconds=1)}, REFUSES.replace("8001", "8000"), killed(), ["container.probe_too_eager"]),
+    ("too eager at its start", {"startupProbe": http()}, REFUSES.replace("8001", "8000"), killed(), ["container.probe_too_eager"]),
+    ("it hangs after a while", {"livenessProbe": http()}, SLOW, killed(lived=900), ["container.liveness_kills"]),
+    ("it calls itself ill", {"livenessProbe": http()}, ILL, killed(), ["container.liveness_kills"]),
+    ("killed once, and well again", {"livenessProbe": http()}, SLOW, RECOVERED, []),
+]
+
+
+@pytest.mark.parametrize(("what", "wish", "message", "status", "expected"), LIVENESS, ids=[case[0] for case in LIVENESS])
+def test_liveness(what, wish, message, status, expected):
+    one = pod(status=status, seconds=300)
+    kind = next(iter(wish))[: -len("Probe")]
+    document = seen(deployment(container=wish), replicaset(), one, events=told(kind, message, one))
+    # The program listens on 8000 where it is up; what comes too late listens on nothing yet.
+    for copy in document["components"]["api"]["instances"]:
+        copy["listening"] = [] if "eager" in what else [8000]
+    assert [name for name, _where in judged(document) if name.startswith("container.")] == expected
+
+
+def test_what_a_killed_program_said_is_worth_more_than_its_time():
+    one = pod(status=killed(), seconds=300)
+    document = seen(deployment(container={"livenessProbe": http()}), replicaset(), one, events=told("liveness", REFUSES, one))
+    copy = document["components"]["api"]["instances"][0]
+    copy["listening"] = []
+    copy["last_words"] = {"kind": "postgres_refused", "about": "postgres", "sample": "connection refused"}
+    found = answers(document)
+    assert found["container.liveness_kills"].evidence["failure_about"] == "postgres"
+    assert "container.probe_too_eager" not in found
+
+
+def test_a_start_that_was_seen_to_take_longer_makes_it_certain():
+    slow = pod(number=2, ready_since=100, status={**RUNS, "state": {"running": {"startedAt": ago(140)}}}, seconds=150)
+    one = pod(status=killed(), seconds=300)
+    document = seen(deployment(container={"livenessProbe": http()}), replicaset(), one, slow, events=told("liveness", REFUSES.replace("8001", "8000"), one))
+    for copy in document["components"]["api"]["instances"]:
+        copy["listening"] = []
+    found = answers(document)["container.probe_too_eager"]
+    assert (found.confidence, found.evidence["needs"]) == ("high", 40.0)
+
+
+UNREADY = {**RUNS, "ready": False}
+READINESS = [
+    ("another port", http(8001), REFUSES, UNREADY, ["container.probe_wrong"]),
+    ("another path", http(path="/nope"), NOT_FOUND, UNREADY, ["container.probe_wrong"]),
+    ("another scheme", http(), "http: server gave HTTP response to HTTPS client", UNREADY, ["container.probe_wrong"]),
+    ("it calls itself not ready", http(), ILL, UNREADY, []),
+    ("it is slow", http(), SLOW, UNREADY, []),
+    ("just started", http(8001), REFUSES, {**UNREADY, "state": {"running": {"startedAt": ago(5)}}}, []),
+    ("passes", http(), "", RUNS, []),
+]
+
+
+@pytest.mark.parametrize(("what", "probe", "message", "status", "expected"), READINESS, ids=[case[0] for case in READINESS])
+def test_readiness(what, probe, message, status, expected):
+    one = pod(status=status)
+    events = [event("Pod", one["metadata"]["name"], "Unhealthy", "Readiness probe failed: " + message)] if message else []
+    document = seen(deployment(container={"readinessProbe": probe}), replicaset(), one, events=events)
+    assert [name for name, _where in judged(document) if name.startswith("container.")] == expected
+
+
+def test_what_the_api_server_was_not_asked_for_is_unseen_once():
+    document = seen(*SET, pod(), poddisruptionbudgets={"unseen": {"reason": "may not list", "kind": "denied", "fix": "grant it"}})
+    assert answers(document, Unseen)["workload.budget_blocks"].fix == "grant it"
+
+
+def test_a_finished_job_and_what_uses_it_are_well():
+    job = {"metadata": meta("migrate"), "spec": {"template": {"spec": {"containers": [{"name": "migrate", "image": "x"}]}}}, "status": {"succeeded": 1}}
+    job["status"]["conditions"] = [{"type": "Complete", "status": "True", "lastTransitionTime": ago(100)}]
+    one = pod("migrate", status={"state": {"terminated": ended(0, reason="Completed")}, "ready": False}, phase="Succeeded")
+    one["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "migrate", "controller": True}]
+    document = seen(one, jobs=[job], roles={"migrate": "migration"}, parts={"edges": [edge("api", "migrate")]})
+    assert judged(document) == []
