@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import remedies_on
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.containers import gave_up
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import Graph, matches
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, remedy_words
@@ -28,7 +29,7 @@ def propose(model: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[s
     steps: list[dict[str, Any]] = []
     by_hand: list[dict[str, Any]] = []
     for root in _in_order(model):
-        chosen = _step(root)
+        chosen = _step(root, model["platform"])
         if chosen is None:
             by_hand.append(_hand(root))
         elif not any(_same(chosen, other) for other in steps):
@@ -60,10 +61,12 @@ def _in_order(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(roots, key=lambda root: -sum(graph.reaches(user, root["component"]) for user in graph.uses))
 
 
-def _step(root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first remedy of the catalogue that fits what was found."""
+def _step(root: Mapping[str, Any], platform: str) -> dict[str, Any] | None:
+    """The first remedy of the catalogue that this platform has and that fits what was found."""
     facts = {"component": root["component"], "about": root.get("about"), **root["evidence"]}
     for rule in catalogue().get(root["id"], {}).get("remedies") or []:
+        if rule["remedy"] not in remedies_on(platform) or rule.get("platform", platform) != platform:
+            continue
         if not all(matches(facts.get(key), wanted) for key, wanted in (rule.get("where") or {}).items()):
             continue
         try:
@@ -117,7 +120,8 @@ def make_plan(
     lang = model.get("lang") or "en"
     found = preview([{key: step[key] for key in ("number", "remedy", "component", "params", "finding")} for step in wanted]) if wanted else {}
     now = time.time()
-    steps, refused = [], []
+    steps: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
     answers = {answer["number"]: answer for answer in found.get("steps") or []}
     for step in wanted:
         answer = answers.get(step["number"], {"refused": "it could not be previewed", "fix": ""})

@@ -24,9 +24,7 @@ def start(name: str, command: Sequence[str | Path]) -> None:
     logs = DATA / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with open(logs / name, "wb") as log:
-        process = subprocess.Popen(
-            [str(word) for word in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd=DATA
-        )
+        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd=DATA)
     (PIDS / name).write_text("%d %s" % (process.pid, _birth(process.pid)), encoding="ascii")
 
 

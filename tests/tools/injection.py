@@ -32,7 +32,7 @@ from faultfile import FaultError  # noqa: E402
 
 HOLDER = "nightly-export"  # the application name of the sessions that faults hold open
 FLOOD = "export:chunk:"  # the keys with which a fault floods Redis
-STRAY = "gameday-stray-"  # containers that belong to no stack
+STRAY = "gameday-stray-%s-"  # containers that belong to no stack, beside this one
 CURES = "*aiops-runbook*"  # files that a cure may leave beside the project's own
 UNREAD = "unread"  # what stands for the settings of a server that does not tell them
 # Of one container only, or of the way in which it came about (up --no-deps leaves the dependencies out of both).
@@ -298,7 +298,7 @@ class Bench:
         ours = "label=com.docker.compose.project=%s" % self.stack.project
         seen["networks"] = sorted(self.docker("network", "ls", "--filter", ours, "--format", "{{.Name}}").split())
         seen["volumes"] = sorted(self.docker("volume", "ls", "--filter", ours, "--format", "{{.Name}}").split())
-        seen["strays"] = self.docker("ps", "-aq", "--filter", "name=%s" % STRAY)
+        seen["strays"] = self.docker("ps", "-aq", "--filter", "name=" + STRAY % self.stack.name)
         return seen
 
     def _redis_settings(self) -> dict[str, str]:
@@ -625,7 +625,7 @@ def undo_network_connect(bench: Bench, container: str, network: str, aliases: li
 @step
 def stray_container(bench: Bench, order: dict[str, Any]) -> None:
     """A container that has nothing to do with the stack; {name, command, project: label of another project (optional)}."""
-    name = STRAY + order["name"]
+    name = STRAY % bench.stack.name + order["name"]
     bench.later("remove_container", name=name)
     labels = []
     if "project" in order:

@@ -72,7 +72,7 @@ class FakeStage:
     def __init__(self, folder, findings=()) -> None:
         self.world, self.findings, self.unseen, self.looks, self.identity = {}, list(findings), [], [], "one"
         self.records, self.mask, self.params = Records(str(folder), "shop"), Mask(), {}
-        self.platform = SimpleNamespace(project="shop")
+        self.platform = SimpleNamespace(name="compose", project="shop")
 
     def renew(self):
         return None
@@ -106,7 +106,7 @@ def use(monkeypatch, stage):
 
     def choose(**options):
         remedy = Pretender(stage, **options)
-        monkeypatch.setattr(engine, "remedy_of", lambda _name: remedy)
+        monkeypatch.setattr(engine, "remedy_of", lambda _name, _platform: remedy)
         return remedy
 
     return choose

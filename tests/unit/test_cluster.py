@@ -51,7 +51,8 @@ def test_a_stack_without_a_cluster_keeps_its_names() -> None:
 def test_what_stack_yml_names_stands_in_the_manifests(name: str) -> None:
     stack = stacks.load(name)
     folder = stack.folder / "kubernetes"
-    objects = [one for path in folder.rglob("*.yml") for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
+    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.rglob("*.yml")]
+    objects = [one for document in documents for one in (document["items"] if document["kind"] == "List" else [document])]
     workloads = {one["metadata"]["name"] for one in objects if one["kind"] in ("Deployment", "StatefulSet")}
     prefixes = {"", *(one["namePrefix"] for one in objects if "namePrefix" in one)}
     assert {one["metadata"]["name"] for one in objects if one["kind"] == "Namespace"} == set(stack.place["namespaces"])

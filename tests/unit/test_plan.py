@@ -9,7 +9,7 @@ import datetime
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import REMEDIES
+from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import ON_KUBERNETES, REMEDIES
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils import approve, knowledge, plan
 
@@ -103,7 +103,10 @@ def test_what_a_cause_has_ended_is_started_after_it(fallen, causes, role, starts
     assert [(step["remedy"], step["component"], step["finding"]) for step in steps if step["component"] == "worker"] == wanted
     if starts:
         assert [step["number"] for step in steps] == [1, 2]
-        refusing = lambda steps: {"steps": [{"number": 1, "refused": "no", "fix": ""}, *previewed(steps[1:])["steps"]]}  # noqa: E731
+
+        def refusing(steps):
+            return {"steps": [{"number": 1, "refused": "no", "fix": ""}, *previewed(steps[1:])["steps"]]}
+
         assert plan.make_plan(diagnosed, refusing, "kim")["steps"] == [], "not started where its cause stays"
         assert len(plan.make_plan(diagnosed, previewed, "kim")["steps"]) == 2
 
@@ -238,10 +241,10 @@ RULES = [(name, rule) for name, entry in sorted(knowledge.catalogue().items()) f
 @pytest.mark.parametrize(("finding", "rule"), RULES, ids=[name for name, _rule in RULES])
 def test_every_remedy_of_the_catalogue_exists(finding, rule) -> None:
     assert set(rule) <= {"remedy", "on", "with", "where"}
-    assert rule["remedy"] in REMEDIES, "%s names a remedy that does not exist" % finding
+    assert rule["remedy"] in {**REMEDIES, **ON_KUBERNETES}, "%s names a remedy that does not exist" % finding
 
 
-@pytest.mark.parametrize("name", sorted(REMEDIES))
+@pytest.mark.parametrize("name", sorted({**REMEDIES, **ON_KUBERNETES}))
 def test_every_remedy_has_its_words(name) -> None:
     words = knowledge.remedy_words(name)
     assert set(words) == {"title", "interrupts", "undo"}

@@ -38,7 +38,7 @@ def preview_steps(stage: Stage, steps: Iterable[dict[str, Any]]) -> list[dict[st
     for entry in steps:
         step = Step.of(entry)
         try:
-            preview = remedy_of(step.remedy).preview(stage, step)
+            preview = remedy_of(step.remedy, stage.platform.name).preview(stage, step)
             found.append({"number": step.number, "preview": _masked(stage, preview), "token": _token(stage, preview)})
         except StackError as error:
             found.append({"number": step.number, "refused": stage.mask.text(error.message), "fix": stage.mask.text(error.details.get("fix", ""))})
@@ -147,7 +147,7 @@ class Run:
         previews: dict[int, Preview] = {}
         for step, token in steps:
             try:
-                preview = remedy_of(step.remedy).preview(self.stage, step)
+                preview = remedy_of(step.remedy, self.stage.platform.name).preview(self.stage, step)
             except Refused as error:
                 raise Refused("step %d (%s on %s): %s" % (step.number, step.remedy, step.component, error.message), fix=error.details.get("fix", "")) from error
             if token and preview.changed and token != _token(self.stage, preview):
@@ -163,7 +163,7 @@ class Run:
         done: list[dict[str, Any]] = []
         touched: set[str] = set()
         for step in steps:
-            remedy = remedy_of(step.remedy)
+            remedy = remedy_of(step.remedy, self.stage.platform.name)
             entry = _entry(step)
             done.append(entry)
             later = {other.finding.split("#")[0] for other in steps if other.number > step.number}
@@ -267,7 +267,7 @@ class Run:
     def _start(self, done: list[dict[str, Any]], finding: Finding) -> str:
         """Start, as one step more, a component that gave up for want of what was cured; why that failed, in words."""
         step = Step(START, finding.component, finding=key_of(finding), number=max(entry["number"] for entry in done) + 1)
-        entry, remedy, began = _entry(step), remedy_of(START), time.monotonic()
+        entry, remedy, began = _entry(step), remedy_of(START, self.stage.platform.name), time.monotonic()
         done.append(entry)
         try:
             self.stage.renew()
@@ -372,7 +372,7 @@ def undo_step(stage: Stage, journal: Journal, number: int) -> None:
         raise StackError("step %d (%s on %s) cannot be taken back" % (number, acting["remedy"], acting["component"]), kind="not_undone")
     with journal.taking_back(number):
         stage.renew()
-        remedy_of(acting["remedy"]).undo(stage, acting["undo"])
+        remedy_of(acting["remedy"], stage.platform.name).undo(stage, acting["undo"])
 
 
 def _entry(step: Step) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Every remedy by its name."""
+"""Every remedy by its name, on each platform: the same name means the same cure."""
 
 from __future__ import annotations
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Remedy
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Remedy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import ConnectionSetting
@@ -16,14 +16,17 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.recreate 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import ComponentResources
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload import StackRollback, WorkloadRestart, WorkloadStart
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+_TERMINATE = PostgresTerminate()
 
 REMEDIES: dict[str, Remedy] = {
     remedy.name: remedy
     for remedy in (
         ComponentStart(),
         ComponentRestart(),
-        PostgresTerminate(),
+        _TERMINATE,
         ComponentResources(),
         NetworkConnect(),
         LogLevel(),
@@ -41,7 +44,19 @@ REMEDIES: dict[str, Remedy] = {
 }
 
 
-def remedy_of(name: str) -> Remedy:
-    if name not in REMEDIES:
-        raise StackError("there is no remedy %s: there are %s" % (name, ", ".join(sorted(REMEDIES))), kind="bad_option", option="remedy")
-    return REMEDIES[name]
+ON_KUBERNETES: dict[str, Remedy] = {remedy.name: remedy for remedy in (WorkloadStart(), WorkloadRestart(), StackRollback(), _TERMINATE)}
+
+
+def remedies_on(platform: str) -> dict[str, Remedy]:
+    """The remedies that this platform has."""
+    return ON_KUBERNETES if platform == "kubernetes" else REMEDIES
+
+
+def remedy_of(name: str, platform: str) -> Remedy:
+    """A remedy by its name; a StackError where there is none on this platform."""
+    here = remedies_on(platform)
+    if name in here:
+        return here[name]
+    if name in {**REMEDIES, **ON_KUBERNETES}:
+        raise Refused("%s is not done on %s yet" % (name, platform), fix="do what the finding says by hand")
+    raise StackError("there is no remedy %s: there are %s" % (name, ", ".join(sorted(here))), kind="bad_option", option="remedy")

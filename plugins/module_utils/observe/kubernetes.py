@@ -174,7 +174,7 @@ def managers(found: dict[str, Any], pods: list[dict[str, Any]], workload: Worklo
                 known.append({"tool": "operator", "name": "%s/%s" % (owner["kind"], owner["name"]), "api": api})
     if workload.kind == "Rollout":
         known.append({"tool": "Argo Rollouts", "name": "Rollout/%s" % workload.name})
-    tracked = str(notes.get("argocd.argoproj.io/tracking-id") or "").split(":")[0] or labels.get("argocd.argoproj.io/instance") or ""
+    tracked = str(notes.get("argocd.argoproj.io/tracking-id") or "").split(":", maxsplit=1)[0] or labels.get("argocd.argoproj.io/instance") or ""
     if tracked or any(name.startswith("argocd") for name in written):
         known.append({"tool": "Argo CD", "name": tracked or str(labels.get("app.kubernetes.io/instance") or "")})
     for kind, prefix in (("Kustomization", "kustomize.toolkit.fluxcd.io"), ("HelmRelease", "helm.toolkit.fluxcd.io")):

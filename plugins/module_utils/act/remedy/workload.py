@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Remedies on a workload of a cluster: run it again, restart its rollout, roll it back to a version that worked."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, seconds_since
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED
+
+# A version that has run for so long is not what broke it.
+PROVEN_SECONDS = 7 * 86400
+
+
+class _OnWorkload:
+    """What the remedies on a workload have in common: the evidence, and that a change has come about when its rollout is done."""
+
+    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
+        return {"logs": {step.component: last_lines(stage, step.component)}, "object": {key: preview.target[key] for key in ("object", "uid", "generation")}}
+
+    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
+        return Target(stage, step.component).wait_rolled_out(stage)
+
+
+class WorkloadStart(_OnWorkload):
+    """Run a workload again that was scaled to zero. params: replicas (1)."""
+
+    name = "component_start"
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        target = Target(stage, step.component)
+        wanted = int(step.params.get("replicas") or 1)
+        changed = target.replicas == 0
+        if changed:
+            target.refuse_owned()
+            target.tried(_scale(wanted))
+        return Preview(
+            risk=SAFE,
+            target=_identity(target),
+            state=target.replicas,
+            diff=[{"what": "replicas of %s" % target, "before": str(target.replicas), "after": str(wanted)}] if changed else [],
+            undo={"component": step.component, "replicas": target.replicas},
+            texts={"instances": [str(target)]},
+            touches=[step.component] if changed else [],
+            lasting=target.lasting(),
+            changed=changed,
+        )
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        Target(stage, step.component).change(_scale(int(step.params.get("replicas") or 1)), preview.target["generation"])
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        target = Target(stage, record["component"])
+        if target.replicas != record["replicas"]:
+            target.change(_scale(record["replicas"]), target.generation)
+
+
+class WorkloadRestart(_OnWorkload):
+    """New pods of the same version, one after another, as kubectl rollout restart makes them."""
+
+    name = "component_restart"
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        target = Target(stage, step.component)
+        target.refuse_owned()
+        if not target.replicas:
+            raise Refused("%s is scaled to zero: there is nothing to restart" % target, fix="start it: component_start")
+        return Preview(
+            # A worker's tasks in flight cannot be put back; who else is restarted serves again.
+            risk=TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE,
+            target=_identity(target),
+            state=target.generation,
+            diff=[{"what": "pods of %s" % target, "before": "running", "after": "restarted"}],
+            undo={},
+            texts={"instances": [str(target)]},
+            touches=[step.component],
+        )
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        target = Target(stage, step.component)
+        marks = {**(target.template["metadata"].get("annotations") or {}), RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        target.change([{"op": "add", "path": "/spec/template/metadata/annotations", "value": marks}], preview.target["generation"])
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        """Nothing was changed that could be put back."""
+
+
+class StackRollback(_OnWorkload):
+    """Give a workload the pod template of an earlier version. params: revision (the one before the present one)."""
+
+    name = "stack_rollback"
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        target = Target(stage, step.component)
+        target.refuse_owned()
+        now, wanted = self._versions(target, step.params.get("revision"))
+        diff = differences(target.template, wanted.template)
+        if diff:
+            target.tried(_template(wanted.template))
+        return Preview(
+            risk=TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE,
+            target=_identity(target),
+            state=[target.generation, wanted.number],
+            diff=diff,
+            undo={"component": step.component, "template": bare(target.template)},
+            texts={"revision": wanted.number, "present": now.number if now else "?", "workload": str(target)},
+            touches=[step.component] if diff else [],
+            lasting=target.lasting() + (["the source from which %s was deployed still has the version that was rolled back" % target] if diff else []),
+            changed=bool(diff),
+        )
+
+    @staticmethod
+    def _versions(target: Target, asked: Any) -> tuple[Revision | None, Revision]:
+        """(the present version, the one to go back to); Refused where none is known or going back is pointless."""
+        known = target.revisions()
+        now = next((one for one in known if not differences(one.template, target.template)), None)
+        if asked:
+            named = next((one for one in known if one.number == int(asked)), None)
+            if named is None:
+                raise Refused("%s has no revision %s: there are %s" % (target, asked, ", ".join(str(one.number) for one in known) or "none"), kind="bad_option")
+            return now, named
+        earlier = [one for one in known if now is None or one.number < now.number]
+        if not earlier:
+            raise Refused("the cluster knows no earlier version of %s" % target, fix="mend what the finding names")
+        if now is not None and now.made_at and seconds_since(now.made_at) > PROVEN_SECONDS:
+            raise Refused("%s has had this version for more than a week: its rollout is not what broke it" % target, fix="mend what the finding names")
+        return now, earlier[0]
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        target = Target(stage, step.component)
+        _now, wanted = self._versions(target, preview.texts["revision"])
+        target.change(_template(wanted.template), preview.target["generation"])
+        target.drop_stuck()
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        target = Target(stage, record["component"])
+        if differences(target.template, record["template"]):
+            target.change(_template(record["template"]), target.generation)
+
+
+def _identity(target: Target) -> dict[str, Any]:
+    return {"object": str(target), "namespace": target.namespace, "uid": target.uid, "generation": target.generation}
+
+
+def _scale(replicas: int) -> list[dict[str, Any]]:
+    return [{"op": "add", "path": "/spec/replicas", "value": replicas}]
+
+
+def _template(template: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"op": "replace", "path": "/spec/template", "value": template}]

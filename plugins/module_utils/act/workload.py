@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A workload of a cluster that a remedy changes: read anew, tried by the server itself, changed only when nobody else did meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import REVISION, WORKLOADS
+from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
+
+FIELD_MANAGER = "aiops-runbook"
+# Pods are made, images are there, programs start; a rollout's own deadline comes first where it is shorter.
+ROLLOUT_SECONDS = 180.0
+# How often the status of an object may change under our hands before we give up; its status is written all the time.
+ATTEMPTS = 5
+SCALABLE = ("Deployment", "StatefulSet")
+# Who writes an object from a source of its own, and would undo what is done here: (label or annotation, its name, what to do there).
+_OWNERS = (
+    ("argocd.argoproj.io/tracking-id", "Argo CD", "change it in the application's source, or pause its automated sync"),
+    ("argocd.argoproj.io/instance", "Argo CD", "change it in the application's source, or pause its automated sync"),
+    ("kustomize.toolkit.fluxcd.io/name", "Flux", "change it in the Kustomization's source, or suspend it: flux suspend kustomization"),
+    ("helm.toolkit.fluxcd.io/name", "Flux", "change the HelmRelease, or suspend it: flux suspend helmrelease"),
+)
+HASH = "pod-template-hash"
+
+
+@dataclass
+class Revision:
+    """A version of a workload that the cluster still knows. made_at: UNIX seconds."""
+
+    number: int
+    name: str
+    template: dict[str, Any]
+    made_at: str
+
+
+class Target:
+    """The workload of a component, as it is now."""
+
+    def __init__(self, stage: Stage, component: str) -> None:
+        stage.component(component)  # an unknown one is told with the names there are
+        workload = stage.platform.workloads.get(component)
+        if workload is None or workload.kind not in SCALABLE:
+            kind = workload.kind if workload is not None else "nothing that can be changed as one"
+            raise Refused("%s is made by %s: only a Deployment or a StatefulSet can be changed here" % (component, kind), fix="change it by kubectl")
+        self.cluster = stage.platform.cluster
+        self.component, self.kind, self.namespace, self.name = component, workload.kind, workload.namespace, workload.name
+        self.path = "/apis/apps/v1/namespaces/%s/%s/%s" % (self.namespace, WORKLOADS[self.kind], self.name)
+        self.object = self.read()
+
+    def __str__(self) -> str:
+        return "%s/%s" % (self.kind.lower(), self.name)
+
+    def read(self) -> dict[str, Any]:
+        self.object = self.cluster.get(self.path)
+        return self.object
+
+    @property
+    def uid(self) -> str:
+        return str(self.object["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        return int(self.object["metadata"].get("generation") or 0)
+
+    @property
+    def replicas(self) -> int:
+        wanted = self.object["spec"].get("replicas")
+        return 1 if wanted is None else int(wanted)
+
+    @property
+    def template(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.object["spec"]["template"]
+        return found
+
+    def refuse_owned(self) -> None:
+        """Refused where somebody's source of truth would take a change back, with what to do there."""
+        metadata = self.object["metadata"]
+        marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+        for mark, who, advice in _OWNERS:
+            if mark in marks:
+                raise Refused("%s is kept by %s, which would take the change back" % (self, who), fix=advice, kind="owned")
+        for owner in metadata.get("ownerReferences") or []:
+            if owner.get("controller"):
+                raise Refused("%s is kept by %s %s, which would take the change back" % (self, owner["kind"], owner["name"]), fix="change that", kind="owned")
+
+    def lasting(self) -> list[str]:
+        """What somebody has to write down elsewhere for a change to last."""
+        metadata = self.object["metadata"]
+        if (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm":
+            release = (metadata.get("annotations") or {}).get("meta.helm.sh/release-name") or "its release"
+            return ["%s belongs to the Helm release %s: change its values too, or its next upgrade brings back what is there now" % (self, release)]
+        return []
+
+    def tried(self, changes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """What the server would make of these changes (a JSON patch): it does everything but keep them."""
+        return self._patch(changes, {"dryRun": "All"})
+
+    def change(self, changes: Iterable[dict[str, Any]], generation: int) -> None:
+        """Make these changes, if what is wanted of the object is still what it was in this generation."""
+        changes = list(changes)
+        for _attempt in range(ATTEMPTS):
+            if self.read()["metadata"].get("generation") != generation:
+                raise StackError("%s was changed by somebody else meanwhile" % self, kind="stale", fix="diagnose again")
+            guard = {"op": "test", "path": "/metadata/resourceVersion", "value": self.object["metadata"]["resourceVersion"]}
+            try:
+                self.object = self._patch([guard, *changes], {})
+                return
+            except StackError as error:
+                if error.kind not in ("conflict", "invalid"):
+                    raise
+                problem = error
+        raise problem
+
+    def _patch(self, changes: Iterable[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.cluster.change("PATCH", self.path, list(changes), {"fieldManager": FIELD_MANAGER, **query}, "application/json-patch+json")
+        return answer
+
+    # its rollout
+
+    def rolled_out(self) -> str:
+        """What is left of its rollout, in words; "" when every pod is of the present version and serves."""
+        found = self.read()
+        status, wanted = found.get("status") or {}, self.replicas
+        if int(status.get("observedGeneration") or 0) < self.generation:
+            return "%s: its controller has not seen the change yet" % self
+        updated = int(status.get("updatedReplicas") or 0)
+        if self.kind == "StatefulSet" and not status.get("updateRevision", "") == status.get("currentRevision", "") and updated < wanted:
+            return "%s: %d of %d pods are of this version" % (self, updated, wanted)
+        if self.kind == "Deployment" and (updated < wanted or int(status.get("replicas") or 0) > updated):
+            return "%s: %d of %d pods are of this version, %d in all" % (self, updated, wanted, int(status.get("replicas") or 0))
+        serving = int(status.get("availableReplicas") or 0) if self.kind == "Deployment" else int(status.get("readyReplicas") or 0)
+        return "" if serving >= wanted else "%s: %d of %d pods serve" % (self, serving, wanted)
+
+    def wait_rolled_out(self, stage: Stage, seconds: float = ROLLOUT_SECONDS) -> str:
+        return stage.wait(self.rolled_out, seconds, 1.0)
+
+    def drop_stuck(self) -> None:
+        """A StatefulSet waits for ever for a pod of a broken version: it is made anew only when that is gone."""
+        if self.kind != "StatefulSet":
+            return
+        wanted = (self.read().get("status") or {}).get("updateRevision")
+        labels = ",".join("%s=%s" % pair for pair in sorted((self.object["spec"]["selector"].get("matchLabels") or {}).items()))
+        for pod in self.cluster.every("/api/v1/namespaces/%s/pods" % self.namespace, {"labelSelector": labels}):
+            ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
+            owned = any(owner.get("uid") == self.uid for owner in pod["metadata"].get("ownerReferences") or [])
+            if owned and not ready and (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != wanted:
+                self.cluster.change("DELETE", "/api/v1/namespaces/%s/pods/%s" % (self.namespace, pod["metadata"]["name"]))
+
+    # its versions
+
+    def revisions(self) -> list[Revision]:
+        """The versions that the cluster still knows, the newest first."""
+        found = []
+        kind = "replicasets" if self.kind == "Deployment" else "controllerrevisions"
+        for one in self.cluster.every("/apis/apps/v1/namespaces/%s/%s" % (self.namespace, kind)):
+            if not any(owner.get("uid") == self.uid for owner in one["metadata"].get("ownerReferences") or []):
+                continue
+            if kind == "replicasets":
+                number, template = (one["metadata"].get("annotations") or {}).get(REVISION), one["spec"]["template"]
+            else:
+                number, template = one.get("revision"), ((one.get("data") or {}).get("spec") or {}).get("template") or {}
+            if number is not None and template:
+                found.append(Revision(int(number), one["metadata"]["name"], bare(template), one["metadata"].get("creationTimestamp") or ""))
+        return sorted(found, key=lambda one: -one.number)
+
+
+def bare(template: dict[str, Any]) -> dict[str, Any]:
+    """A pod template without what its controller adds."""
+    copied: dict[str, Any] = json.loads(json.dumps(template))
+    copied.pop("$patch", None)
+    metadata = copied.get("metadata") or {}
+    metadata.pop("creationTimestamp", None)
+    (metadata.get("labels") or {}).pop(HASH, None)
+    copied["metadata"] = metadata
+    return copied
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
+    """Where two pod templates differ, as lines of a difference; values of settings are not told: secrets may be among them."""
+    old, new = dict(_leaves(bare(before))), dict(_leaves(bare(after)))
+    lines = []
+    for place in sorted({*old, *new}):
+        if old.get(place) == new.get(place):
+            continue
+        if place.startswith("environment "):
+            told = [("as it is" if place in old else "(not set)"), ("another" if place in new else "(not set)")]
+        else:
+            told = [json.dumps(side[place]) if place in side else "(none)" for side in (old, new)]
+        lines.append({"what": place, "before": told[0], "after": told[1]})
+    return lines
+
+
+def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, Any]]:
+    """(place in words, value) of everything in a template; containers and settings go by their names."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, "%s.%s" % (place, key) if place else str(key))
+    elif isinstance(value, list) and value and all(isinstance(one, dict) and "name" in one for one in value):
+        for one in value:
+            if place.rpartition(".")[2] == "env":
+                yield "environment %s of %s" % (one["name"], place.rpartition(".")[0]), one
+            else:
+                yield from _leaves({key: inner for key, inner in one.items() if key != "name"}, "%s[%s]" % (place, one["name"]))
+    else:
+        yield place.replace("spec.containers", "container"), value
+
+
+def seconds_since(moment: str) -> float:
+    """Seconds since a time of the API."""
+    return time.time() - read_time(moment)
