@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A workload of a cluster that a remedy changes: read anew, tried by the server itself, changed only when nobody else did meanwhile."""
+"""The workload of a component: its rollout, its versions, its pod template."""
 
 from __future__ import annotations
 
@@ -10,24 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import REVISION, WORKLOADS
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
-FIELD_MANAGER = "aiops-runbook"
 # Pods are made, images are there, programs start; a rollout's own deadline comes first where it is shorter.
 ROLLOUT_SECONDS = 180.0
-# How often the status of an object may change under our hands before we give up; its status is written all the time.
-ATTEMPTS = 5
 SCALABLE = ("Deployment", "StatefulSet")
-# Who writes an object from a source of its own, and would undo what is done here: (label or annotation, its name, what to do there).
-_OWNERS = (
-    ("argocd.argoproj.io/tracking-id", "Argo CD", "change it in the application's source, or pause its automated sync"),
-    ("argocd.argoproj.io/instance", "Argo CD", "change it in the application's source, or pause its automated sync"),
-    ("kustomize.toolkit.fluxcd.io/name", "Flux", "change it in the Kustomization's source, or suspend it: flux suspend kustomization"),
-    ("helm.toolkit.fluxcd.io/name", "Flux", "change the HelmRelease, or suspend it: flux suspend helmrelease"),
-)
 HASH = "pod-template-hash"
 
 
@@ -41,7 +31,7 @@ class Revision:
     made_at: str
 
 
-class Target:
+class Target(ClusterObject):
     """The workload of a component, as it is now."""
 
     def __init__(self, stage: Stage, component: str) -> None:
@@ -50,21 +40,9 @@ class Target:
         if workload is None or workload.kind not in SCALABLE:
             kind = workload.kind if workload is not None else "nothing that can be changed as one"
             raise Refused("%s is made by %s: only a Deployment or a StatefulSet can be changed here" % (component, kind), fix="change it by kubectl")
-        self.cluster = stage.platform.cluster
-        self.component, self.kind, self.namespace, self.name = component, workload.kind, workload.namespace, workload.name
-        self.path = "/apis/apps/v1/namespaces/%s/%s/%s" % (self.namespace, WORKLOADS[self.kind], self.name)
-        self.object = self.read()
-
-    def __str__(self) -> str:
-        return "%s/%s" % (self.kind.lower(), self.name)
-
-    def read(self) -> dict[str, Any]:
-        self.object = self.cluster.get(self.path)
-        return self.object
-
-    @property
-    def uid(self) -> str:
-        return str(self.object["metadata"]["uid"])
+        self.component = component
+        path = "/apis/apps/v1/namespaces/%s/%s/%s" % (workload.namespace, WORKLOADS[workload.kind], workload.name)
+        super().__init__(stage.platform.cluster, workload.kind, path)
 
     @property
     def generation(self) -> int:
@@ -79,49 +57,6 @@ class Target:
     def template(self) -> dict[str, Any]:
         found: dict[str, Any] = self.object["spec"]["template"]
         return found
-
-    def refuse_owned(self) -> None:
-        """Refused where somebody's source of truth would take a change back, with what to do there."""
-        metadata = self.object["metadata"]
-        marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
-        for mark, who, advice in _OWNERS:
-            if mark in marks:
-                raise Refused("%s is kept by %s, which would take the change back" % (self, who), fix=advice, kind="owned")
-        for owner in metadata.get("ownerReferences") or []:
-            if owner.get("controller"):
-                raise Refused("%s is kept by %s %s, which would take the change back" % (self, owner["kind"], owner["name"]), fix="change that", kind="owned")
-
-    def lasting(self) -> list[str]:
-        """What somebody has to write down elsewhere for a change to last."""
-        metadata = self.object["metadata"]
-        if (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm":
-            release = (metadata.get("annotations") or {}).get("meta.helm.sh/release-name") or "its release"
-            return ["%s belongs to the Helm release %s: change its values too, or its next upgrade brings back what is there now" % (self, release)]
-        return []
-
-    def tried(self, changes: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """What the server would make of these changes (a JSON patch): it does everything but keep them."""
-        return self._patch(changes, {"dryRun": "All"})
-
-    def change(self, changes: Iterable[dict[str, Any]], generation: int) -> None:
-        """Make these changes, if what is wanted of the object is still what it was in this generation."""
-        changes = list(changes)
-        for _attempt in range(ATTEMPTS):
-            if self.read()["metadata"].get("generation") != generation:
-                raise StackError("%s was changed by somebody else meanwhile" % self, kind="stale", fix="diagnose again")
-            guard = {"op": "test", "path": "/metadata/resourceVersion", "value": self.object["metadata"]["resourceVersion"]}
-            try:
-                self.object = self._patch([guard, *changes], {})
-                return
-            except StackError as error:
-                if error.kind not in ("conflict", "invalid"):
-                    raise
-                problem = error
-        raise problem
-
-    def _patch(self, changes: Iterable[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
-        answer: dict[str, Any] = self.cluster.change("PATCH", self.path, list(changes), {"fieldManager": FIELD_MANAGER, **query}, "application/json-patch+json")
-        return answer
 
     # its rollout
 

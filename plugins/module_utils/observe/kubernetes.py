@@ -24,13 +24,12 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_c
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_events import by_object, told_events
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import group_pods, template_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed, owner_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_owners import managers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, images_of, revision_of, template_of
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 Text = Callable[[str], str]
 MOST_REVISIONS = 6
-# The kinds that Kubernetes itself owns; any other owner is an operator's.
-BUILT_IN = ("apps/", "batch/", "v1", "autoscaling/", "policy/")
 
 
 def compact(objects: Objects, namespace: str, now: float, components: Iterable[Any] = (), text: Text = str) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def workload_fact(objects: Objects, cast: Cast, name: str, workload: Workload, e
         "namespace": workload.namespace,
         "created_at": read_time((found.get("metadata") or {}).get("creationTimestamp")),
         "changed_at": read_time(changed_at(found)) if found else 0.0,
-        "managed_by": managers(found, pods, workload),
+        "managed_by": managed_by(found, pods, workload),
         "finite": workload.finite,
         "wanted": wanted(workload),
         "ready": status.get("readyReplicas", status.get("numberReady", 0)) or 0,
@@ -157,32 +156,10 @@ def revisions(objects: Objects, workload: Workload) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: -one["revision"])[:MOST_REVISIONS]
 
 
-def managers(found: dict[str, Any], pods: list[dict[str, Any]], workload: Workload) -> list[dict[str, str]]:
-    """Who looks after an object, and would put back what somebody else changes: [{"tool", "name"}]; the nearest owner first."""
-    meta = found.get("metadata") or {}
-    labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
-    written = {one.get("manager") or "" for one in meta.get("managedFields") or []}
-    known: list[dict[str, str]] = []
-    for owner in meta.get("ownerReferences") or ([] if found or not pods else pods[0]["metadata"].get("ownerReferences") or []):
-        api = str(owner.get("apiVersion") or "")
-        if not api.startswith(BUILT_IN) or workload.kind not in ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet"):
-            if api.startswith("argoproj.io/"):
-                known.append({"tool": "Argo Rollouts", "name": "%s/%s" % (owner["kind"], owner["name"])})
-            elif api.startswith("keda.sh/"):
-                known.append({"tool": "KEDA", "name": "%s/%s" % (owner["kind"], owner["name"])})
-            else:
-                known.append({"tool": "operator", "name": "%s/%s" % (owner["kind"], owner["name"]), "api": api})
-    if workload.kind == "Rollout":
-        known.append({"tool": "Argo Rollouts", "name": "Rollout/%s" % workload.name})
-    tracked = str(notes.get("argocd.argoproj.io/tracking-id") or "").split(":", maxsplit=1)[0] or labels.get("argocd.argoproj.io/instance") or ""
-    if tracked or any(name.startswith("argocd") for name in written):
-        known.append({"tool": "Argo CD", "name": tracked or str(labels.get("app.kubernetes.io/instance") or "")})
-    for kind, prefix in (("Kustomization", "kustomize.toolkit.fluxcd.io"), ("HelmRelease", "helm.toolkit.fluxcd.io")):
-        if labels.get(prefix + "/name"):
-            known.append({"tool": "Flux", "name": "%s/%s/%s" % (kind, labels.get(prefix + "/namespace", ""), labels[prefix + "/name"])})
-    if notes.get("meta.helm.sh/release-name"):
-        known.append({"tool": "Helm", "name": str(notes["meta.helm.sh/release-name"])})
-    return known
+def managed_by(found: dict[str, Any], pods: list[dict[str, Any]], workload: Workload) -> list[dict[str, str]]:
+    """Who looks after a workload; of one that only its pods tell of, who owns those."""
+    owners = None if found or not pods else pods[0]["metadata"].get("ownerReferences")
+    return managers(found.get("metadata") or {}, workload.kind, workload.name, owners)
 
 
 def _merged(found: list[dict[str, dict[str, Any]]], text: Text) -> dict[str, dict[str, Any]]:

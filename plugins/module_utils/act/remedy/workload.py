@@ -21,7 +21,7 @@ class _OnWorkload:
     """What the remedies on a workload have in common: the evidence, and that a change has come about when its rollout is done."""
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {step.component: last_lines(stage, step.component)}, "object": {key: preview.target[key] for key in ("object", "uid", "generation")}}
+        return {"logs": {step.component: last_lines(stage, step.component)}, "object": {key: preview.target[key] for key in ("object", "uid", "version")}}
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         return Target(stage, step.component).wait_rolled_out(stage)
@@ -41,7 +41,7 @@ class WorkloadStart(_OnWorkload):
             target.tried(_scale(wanted))
         return Preview(
             risk=SAFE,
-            target=_identity(target),
+            target=target.identity(),
             state=target.replicas,
             diff=[{"what": "replicas of %s" % target, "before": str(target.replicas), "after": str(wanted)}] if changed else [],
             undo={"component": step.component, "replicas": target.replicas},
@@ -52,12 +52,12 @@ class WorkloadStart(_OnWorkload):
         )
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        Target(stage, step.component).change(_scale(int(step.params.get("replicas") or 1)), preview.target["generation"])
+        Target(stage, step.component).change(_scale(int(step.params.get("replicas") or 1)), preview.target["version"])
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         target = Target(stage, record["component"])
         if target.replicas != record["replicas"]:
-            target.change(_scale(record["replicas"]), target.generation)
+            target.change(_scale(record["replicas"]), target.version)
 
 
 class WorkloadRestart(_OnWorkload):
@@ -73,8 +73,8 @@ class WorkloadRestart(_OnWorkload):
         return Preview(
             # A worker's tasks in flight cannot be put back; who else is restarted serves again.
             risk=TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE,
-            target=_identity(target),
-            state=target.generation,
+            target=target.identity(),
+            state=target.version,
             diff=[{"what": "pods of %s" % target, "before": "running", "after": "restarted"}],
             undo={},
             texts={"instances": [str(target)]},
@@ -84,7 +84,7 @@ class WorkloadRestart(_OnWorkload):
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         target = Target(stage, step.component)
         marks = {**(target.template["metadata"].get("annotations") or {}), RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        target.change([{"op": "add", "path": "/spec/template/metadata/annotations", "value": marks}], preview.target["generation"])
+        target.change([{"op": "add", "path": "/spec/template/metadata/annotations", "value": marks}], preview.target["version"])
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         """Nothing was changed that could be put back."""
@@ -104,8 +104,8 @@ class StackRollback(_OnWorkload):
             target.tried(_template(wanted.template))
         return Preview(
             risk=TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE,
-            target=_identity(target),
-            state=[target.generation, wanted.number],
+            target=target.identity(),
+            state=[target.version, wanted.number],
             diff=diff,
             undo={"component": step.component, "template": bare(target.template)},
             texts={"revision": wanted.number, "present": now.number if now else "?", "workload": str(target)},
@@ -134,17 +134,13 @@ class StackRollback(_OnWorkload):
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         target = Target(stage, step.component)
         _now, wanted = self._versions(target, preview.texts["revision"])
-        target.change(_template(wanted.template), preview.target["generation"])
+        target.change(_template(wanted.template), preview.target["version"])
         target.drop_stuck()
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         target = Target(stage, record["component"])
         if differences(target.template, record["template"]):
-            target.change(_template(record["template"]), target.generation)
-
-
-def _identity(target: Target) -> dict[str, Any]:
-    return {"object": str(target), "namespace": target.namespace, "uid": target.uid, "generation": target.generation}
+            target.change(_template(record["template"]), target.version)
 
 
 def _scale(replicas: int) -> list[dict[str, Any]]:
