@@ -17,6 +17,7 @@ cluster.py scale up|down NAMESPACE [PODS]     a namespace of 2,000 pods that onl
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -31,7 +32,7 @@ import node
 import registry
 import scale
 import stacks
-from places import KIND, KUBECONFIG, ClusterError, given, say
+from places import CACHE, KIND, KUBECONFIG, ClusterError, given, say
 from places import foreign as is_foreign
 
 
@@ -39,13 +40,17 @@ def up() -> None:
     if given():
         foreign.check()
         return
-    if foreign.kind_is_at_hand():
-        foreign.kind_up()
-    else:
-        binaries.install_packages()
-        binaries.build()
-        node.up()
-        addons.apply()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "up.lock", "w", encoding="ascii") as lock:
+        # Two at once would take each other's first processes for leftovers.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if foreign.kind_is_at_hand():
+            foreign.kind_up()
+        else:
+            binaries.install_packages()
+            binaries.build()
+            node.up()
+            addons.apply()
     say("the cluster is up; export KUBECONFIG=%s" % KUBECONFIG)
 
 

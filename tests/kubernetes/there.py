@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A stack on the cluster as a test meets it: played on by playbooks as a user would, acted on by modules as Ansible runs them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from brokers import run_module
+from playing import ROOT, Played, play, run
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, undo_run
+
+CLUSTER = ROOT / "tests" / "cluster" / "cluster.py"
+INVENTORY = ROOT / "tests" / "cluster" / "inventory.yml"
+# The images that are on the node as soon as a reference stack is there.
+IMAGES = {name: "aiops-ref/%s:latest" % name for name in ("app", "llm", "nginx", "postgres", "redis")}
+
+
+@dataclass(frozen=True)
+class There:
+    """A stack: host is its name in reports; where: the variables of the inventory that say where it is; state: the folder of its records."""
+
+    host: str
+    namespaces: tuple[str, ...]
+    kubeconfig: str
+    state: Path
+    selector: str = ""
+
+    def with_kubeconfig(self, path: Path | str) -> There:
+        """The same stack, asked as somebody else."""
+        return replace(self, kubeconfig=str(path))
+
+    @property
+    def where(self) -> dict[str, Any]:
+        return {
+            "stack_platform": "kubernetes",
+            "stack_namespace": list(self.namespaces),
+            "stack_selector": self.selector,
+            "kubeconfig": self.kubeconfig,
+            "state_dir": str(self.state),
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        }
+
+    def play(self, playbook: str, folder: Path, *arguments: str, timeout: float = 180, **environment: str) -> Played:
+        """A playbook of the collection on this stack alone; its reports in a folder of the test's own."""
+        inventory = folder / ("inventory-%s.json" % self.host)
+        inventory.write_text(json.dumps({"all": {"hosts": {self.host: self.where}}}), encoding="utf-8")
+        return play(playbook, folder, *arguments, inventory=inventory, timeout=timeout, **environment)
+
+    def diagnose(self, folder: Path, *arguments: str, **options: Any) -> dict[str, Any]:
+        """The report of a diagnosis that is allowed to find something."""
+        played = self.play("diagnose", folder, "-e", "fail_on=never", *arguments, **options)
+        assert played.status == 0, played.output
+        return played.report(self.host)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of a module that acts on this stack."""
+        where = {"stack_platform": "kubernetes", "namespace": list(self.namespaces), "selector": self.selector, "kubeconfig": self.kubeconfig}
+        return {**where, "state_dir": str(self.state), "hold_seconds": 0}
+
+    def act(self, module: str, check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        """What a module of the collection answers."""
+        return run_module(module, check_mode, _ansible_diff=True, **{**self.options, **options})
+
+    def undo(self) -> dict[str, Any]:
+        """Take back the last run on this stack."""
+        params = {name: option.get("default") for name, option in ACT_SPEC.items()}
+        return undo_run({**params, **self.options, "by": "a test"}, None)
+
+
+def cluster_py(*words: str) -> str:
+    """What a command of the test cluster prints."""
+    return run("python3", str(CLUSTER), *words)
+
+
+def findings(report: dict[str, Any]) -> dict[str, str]:
+    """{id: component} of what a report found, notes left out."""
+    return {one["id"]: one["component"] for one in report["findings"] if one["severity"] != "info"}
+
+
+def causes(report: dict[str, Any]) -> list[tuple[str, str]]:
+    return sorted((root["id"], root["component"]) for root in report["root_causes"])
