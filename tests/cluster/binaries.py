@@ -54,19 +54,23 @@ def install_packages() -> None:
         return
     if os.geteuid() != 0:
         raise ClusterError("it needs Debian's packages %s: run it as root, or install them" % " ".join(wanted))
-    say("installing %s" % " ".join(wanted))
     policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
-        policy.chmod(0o755)
-    try:
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "-q", "update"], 300, env=quiet)
-        run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *wanted], 600, env=quiet)
-    finally:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE.parent / "setup.lock", "w", encoding="ascii") as lock:
+        # Debian's package lists have one reader at a time, and tests/tools/setup.sh may be at them.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        say("installing %s" % " ".join(wanted))
+        ours = not policy.exists()
         if ours:
-            policy.unlink()
+            policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+            policy.chmod(0o755)
+        try:
+            quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            run(["apt-get", "-q", "-o", "Acquire::Retries=2", "update"], 300, env=quiet)
+            run(["apt-get", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "install", *wanted], 600, env=quiet)
+        finally:
+            if ours:
+                policy.unlink()
 
 
 def go() -> str:
@@ -98,7 +102,6 @@ def build() -> None:
         _take(lock)
         todo = missing()
         say("building %d programs from their Go modules, once (about 20 minutes on 2 processors)" % len(todo))
-        quiet_group()
         for number, (module, package) in enumerate(todo, 1):
             _build_one(module, package, "%d of %d" % (number, len(todo)))
 
@@ -119,7 +122,10 @@ def _build_one(module: str, package: str, place: str) -> None:
         output, log = Path(temporary, name), Path(temporary, "log")
         command = ["nice", "-n", "19", go(), "build", "-trimpath", "-ldflags", "-s -w " + _FLAGS, "-o", str(output), package]
         with open(log, "wb") as said:
-            process = subprocess.Popen(command, cwd=HERE / "go" / module, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+            # Only what builds: the cluster that this process starts afterwards is not to be slow for ever.
+            process = subprocess.Popen(
+                command, cwd=HERE / "go" / module, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL, preexec_fn=quiet_group
+            )
         try:
             told = 60.0
             while process.poll() is None:
@@ -141,7 +147,7 @@ def _build_one(module: str, package: str, place: str) -> None:
 
 
 def quiet_group() -> None:
-    """Put this process where it gets what others leave of the processors; where that is not possible nothing is lost but time."""
+    """Put the process that calls it where it gets what others leave of the processors; where that is not possible nothing is lost but time."""
     for root in _GROUPS:
         try:
             group = root / "aiops-runbook-build"

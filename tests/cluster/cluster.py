@@ -3,7 +3,8 @@
 """A real Kubernetes for the tests, from package registries alone.
 
 cluster.py build            the programs, once (kept in the user's cache)
-cluster.py up               a running cluster with its node ready; idempotent, also over the leftovers of a killed one
+cluster.py up [--fresh]     a running cluster with its node ready; idempotent, also over the leftovers of a killed one
+                            --fresh: of which it keeps nothing but images
 cluster.py down             everything away but the programs
 cluster.py status           exit 0 when it runs
 cluster.py kubeconfig       the path of its kubeconfig
@@ -36,7 +37,14 @@ from places import CACHE, KIND, KUBECONFIG, ClusterError, given, say
 from places import foreign as is_foreign
 
 
-def up() -> None:
+def build() -> None:
+    """The programs, where this machine makes the cluster itself."""
+    if not given() and not foreign.kind_is_at_hand():
+        binaries.install_packages()
+        binaries.build()
+
+
+def up(fresh: bool = False) -> None:
     if given():
         foreign.check()
         return
@@ -47,9 +55,8 @@ def up() -> None:
         if foreign.kind_is_at_hand():
             foreign.kind_up()
         else:
-            binaries.install_packages()
-            binaries.build()
-            node.up()
+            build()
+            node.up(fresh)
             addons.apply()
     say("the cluster is up; export KUBECONFIG=%s" % KUBECONFIG)
 
@@ -75,10 +82,9 @@ def main(words: list[str]) -> int:
     verb, rest = (words[0] if words else "help"), words[1:]
     try:
         if verb == "build":
-            binaries.install_packages()
-            binaries.build()
-        elif verb == "up":
-            up()
+            build()
+        elif verb == "up" and rest in ([], ["--fresh"]):
+            up(fresh=bool(rest))
         elif verb == "down":
             down()
         elif verb == "status":

@@ -32,13 +32,18 @@ _GUESTS = ("kwok", "registry")  # started by others, on demand
 _OURS = re.compile(r"KUBE-|CNI-")
 
 
-def up() -> None:
-    """Start what does not run, over whatever an earlier one left, and wait until the node is ready."""
+def up(fresh: bool = False) -> None:
+    """Start what does not run, over whatever an earlier one left, and wait until the node is ready.
+
+    fresh: one that has to be started forgets what was on the earlier one, but not its images.
+    """
     started = time.monotonic()
     if os.geteuid() != 0:
         raise ClusterError("a node needs root: run it as root (sudo make cluster), or give a KUBECONFIG of your own")
     if not all(map(processes.running, _SERVICES)):
         down(keep_data=True)
+        if fresh:
+            _forget()
         _prepare()
     program = binaries.folder("kubernetes")
     address = _address()
@@ -87,9 +92,15 @@ def down(keep_data: bool = False) -> None:
         if os.path.islink(link) and os.readlink(link).startswith(str(LOGS)):
             link.unlink()
     if not keep_data:
+        _forget()
         shutil.rmtree(DATA, ignore_errors=True)
-        shutil.rmtree("/tmp/hostpath_pv", ignore_errors=True)
     _remove_groups()
+
+
+def _forget() -> None:
+    """All objects, and what volumes held."""
+    for path in (DATA / "etcd", Path("/tmp/hostpath_pv")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def status() -> str:
@@ -149,7 +160,9 @@ def _prepare() -> None:
     server = "https://%s:%d" % (address, API_PORT)
     for path in (DATA, STATE, CERTS):
         path.mkdir(parents=True, exist_ok=True)
-    if not (CERTS / ("for-" + address)).exists():
+    # Another address or name, as on a machine that was copied: certificates say both, and the old node would stay for ever.
+    made_for = CERTS / ("for-%s-%s" % (address, node_name()))
+    if not made_for.exists():
         authority = Authority(CERTS)
         names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost", node_name())
         authority.issue("apiserver", "kube-apiserver", hosts=("127.0.0.1", FIRST_SERVICE, address, *names))
@@ -163,8 +176,10 @@ def _prepare() -> None:
         for name in ("admin", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"):
             authority.kubeconfig(KUBECONFIG.parent / name, name, server)
         # Data of another authority is of no use: its service accounts' tokens are not believed any more.
-        shutil.rmtree(DATA / "etcd", ignore_errors=True)
-        (CERTS / ("for-" + address)).touch()
+        _forget()
+        for path in CERTS.glob("for-*"):
+            path.unlink()
+        made_for.touch()
 
 
 def _etcd() -> None:

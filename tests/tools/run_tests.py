@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What `make test` and `make lint` run: parts one after another, each with its time and its count.
+"""What `make test` and `make lint` run: parts beside each other, as far as they do not disturb each other, each with its time and its count.
 
-run_tests.py [PART…]      parts: setup unit lint artifact integration molecule gameday; without any: all of them
+run_tests.py [PART…]      without any part: all of them; `integration` is integration-servers and integration-stacks
 
-A part that fails does not stop the others, and a part that runs nothing has failed. The last line is "N passed, N failed".
+A part that fails stops only those that need it, and a part that runs nothing has failed. The last line is "N passed, N failed".
 Needs the environment that tests/tools/setup.sh makes.
 """
 
@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,8 @@ CACHE = Path(os.environ.get("AIOPS_RUNBOOK_CACHE") or Path.home() / ".cache" / "
 BIN = Path(sys.executable).parent
 STACKS = ("reference", "second")
 OBSERVATIONS = ROOT / "tests" / "unit" / "data" / "observations-healthy.json"
+# Those of tests/integration that take the reference stacks, or the project of one that does.
+ON_STACKS = ("test_findings.py", "test_remote.py", "test_stack.py", "test_without_root.py")
 SAMPLE = 4  # whole faults in one run; which ones goes round with the day
 SHORT_HOLD = "5"  # seconds for which their cures are watched
 
@@ -243,80 +244,216 @@ def part_build() -> Result:
     return result
 
 
-def part_integration() -> Result:
-    return pytest("tests/integration", "--durations=12", "--durations-min=20", minutes=45)
+def part_cluster() -> Result:
+    """A Kubernetes, with both stacks on it. What is built is built at the lowest priority. One that runs is used, of others only images."""
+    result = Result()
+    for words, minutes in (("build", 60), ("up --fresh", 10), *(("stack up %s" % stack, 10) for stack in STACKS)):
+        good = run([sys.executable, ROOT / "tests/cluster/cluster.py", *words.split()], minutes=minutes) == 0
+        result.count("cluster " + words, good)
+        if not good:
+            break
+    return result
+
+
+def part_servers() -> Result:
+    on_stacks = ["--ignore=tests/integration/" + name for name in ON_STACKS]
+    return pytest("tests/integration", *on_stacks, "--durations=8", "--durations-min=20", minutes=45)
+
+
+def part_stacks() -> Result:
+    others = ["--ignore=%s" % path.relative_to(ROOT) for path in (ROOT / "tests" / "integration").glob("test_*.py") if path.name not in ON_STACKS]
+    return pytest("tests/integration", *others, "--durations=8", "--durations-min=20", minutes=45)
+
+
+def part_kubernetes() -> Result:
+    return pytest("tests/kubernetes", "--durations=8", "--durations-min=20", minutes=30)
 
 
 def part_molecule() -> Result:
+    return _molecule(sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml") if path.parent.name != "kubernetes"))
+
+
+def part_kubernetes_molecule() -> Result:
+    return _molecule(["kubernetes"])
+
+
+def _molecule(scenarios: Iterable[str]) -> Result:
     result = Result()
-    for scenario in sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")):
-        status = run([BIN / "molecule", "test", "--scenario-name", scenario], minutes=10, ANSIBLE_HOME=str(CACHE / "molecule"))
+    for scenario in scenarios:
+        status = run([BIN / "molecule", "test", "--scenario-name", scenario], minutes=10, ANSIBLE_HOME=str(CACHE / "molecule" / scenario))
         result.count("molecule " + scenario, status == 0)
     return result
 
 
 def part_gameday() -> Result:
-    """All controls, and some whole faults: which ones goes round with the day."""
+    return _gameday("compose", SAMPLE)
+
+
+def part_kubernetes_gameday() -> Result:
+    return _gameday("kubernetes", SAMPLE - 1)
+
+
+def _gameday(platform: str, most: int) -> Result:
+    """All controls of a platform, and some whole faults: which ones, and on which stack, goes round with the day."""
     result = Result()
-    folder = ROOT / "tests" / "faults"
-    if not any(folder.glob("*.yml")):
-        return result
     import gameday
     from faultfile import read_folder
 
-    faults = read_folder(folder)
+    day = datetime.now(UTC).timetuple().tm_yday
+    # The other stack than on the other platform on that day.
+    stack = STACKS[(day + (platform == "kubernetes")) % len(STACKS)]
+    faults = {name: fault for name, fault in read_folder(ROOT / "tests" / "faults").items() if gameday.cases({name: fault}, [stack], platform)}
     controls = sorted(name for name, fault in faults.items() if not fault.expect)
     whole = sorted(name for name, fault in faults.items() if fault.expect)
-    day = datetime.now(UTC).timetuple().tm_yday
-    sample = [whole[(day * SAMPLE + number) % len(whole)] for number in range(min(SAMPLE, len(whole)))]
+    sample = [whole[(day * most + number) % len(whole)] for number in range(min(most, len(whole)))]
     with tempfile.TemporaryDirectory(prefix="aiops-gameday-") as temp:
         record = Path(temp) / "gameday.json"
-        stack = STACKS[day % len(STACKS)]
-        chosen = ["--faults", ",".join(controls + sample), "--stack", stack, "--hold", SHORT_HOLD, "--output", record]
+        chosen = ["--faults", ",".join(controls + sample), "--platform", platform, "--stack", stack, "--hold", SHORT_HOLD, "--output", record]
         status = run([sys.executable, ROOT / "tests/tools/gameday.py", *chosen], minutes=20)
         cases = json.loads(record.read_text()) if record.exists() else []
     for case in cases:
-        result.count("%s on %s" % (case["fault"], case["stack"]), gameday.passed(case), gameday.row(case))
+        result.count("%s on %s, %s" % (case["fault"], case["stack"], platform), gameday.passed(case), gameday.row(case))
     if status and not result.failed:
-        result.count("gameday", False, "ended with %d" % status)
+        result.count("gameday on %s" % platform, False, "ended with %d" % status)
     return result
 
 
 # The frame ------------------------------------------------------------------------------------------------------------
 
-PARTS: dict[str, tuple[str, Callable[[], Result]]] = {
-    "setup": ("engine and base image", part_setup),
-    "unit": ("unit tests", part_unit),
-    "lint": ("lint, types, documentation, sanity", part_lint),
-    "artifact": ("the artifact, installed elsewhere", part_artifact),
-    "build": ("images of the reference stacks", part_build),
-    "integration": ("integration tests on real stacks", part_integration),
-    "molecule": ("molecule", part_molecule),
-    "gameday": ("controls and a sample of faults", part_gameday),
+
+@dataclass(frozen=True)
+class Part:
+    """needs: parts that must have passed before. uses: what only one part at a time may have. quiet: its tests do not wait for answers."""
+
+    title: str
+    run: Callable[[], Result]
+    needs: tuple[str, ...] = ()
+    uses: str = ""
+    quiet: bool = False
+
+
+# In the order in which they are begun where several may be.
+PARTS: dict[str, Part] = {
+    "setup": Part("engine and base image", part_setup, quiet=True),
+    "unit": Part("unit tests", part_unit, uses="checks", quiet=True),
+    "build": Part("images of the reference stacks", part_build, needs=("setup",), quiet=True),
+    "cluster": Part("a Kubernetes and both stacks on it", part_cluster, needs=("setup",), quiet=True),
+    "lint": Part("lint, types, documentation, sanity", part_lint, uses="checks", quiet=True),
+    "artifact": Part("the artifact, installed elsewhere", part_artifact, uses="checks", quiet=True),
+    "integration-stacks": Part("integration tests on the reference stacks", part_stacks, needs=("build",), uses="compose"),
+    "kubernetes": Part("tests on a real Kubernetes", part_kubernetes, needs=("cluster",), uses="kubernetes"),
+    "gameday": Part("controls and a sample of faults", part_gameday, needs=("build",), uses="compose"),
+    "kubernetes-gameday": Part("the same on Kubernetes", part_kubernetes_gameday, needs=("cluster",), uses="kubernetes"),
+    "molecule": Part("molecule", part_molecule, needs=("build",), uses="compose"),
+    "kubernetes-molecule": Part("molecule on Kubernetes", part_kubernetes_molecule, needs=("cluster",), uses="kubernetes"),
+    "integration-servers": Part("integration tests on servers and projects of their own", part_servers, needs=("build",)),
 }
-NEEDS_STACKS = ("integration", "molecule", "gameday")
+# Parts at once whose tests wait for answers: more of them keep each other from being answered in time.
+AT_ONCE = min(2, os.cpu_count() or 1)
+TELL_SECONDS = 60
+PROGRAM = Path(__file__)
 
 
-class Background(threading.Thread):
-    """The set-up and the images, made while the checks that need no engine run. What it prints comes with its part."""
+def chosen_parts(words: Sequence[str]) -> list[str]:
+    """The parts that these words ask for (integration: both of its parts; none: all), and those that they need."""
+    wanted = {name for name in PARTS if not words or name in words or any(word not in PARTS and name.startswith(word + "-") for word in words)}
+    while True:
+        more = {need for name in wanted for need in PARTS[name].needs} - wanted
+        if not more:
+            return [name for name in PARTS if name in wanted]
+        wanted |= more
 
-    def __init__(self, parts: Iterable[str]) -> None:
-        super().__init__(daemon=True)
-        self.log = Path(tempfile.mkstemp(prefix="aiops-background-")[1])
-        self.parts = list(parts)
-        self.results: dict[str, int] = {}
 
-    def run(self) -> None:
-        for part in self.parts:
-            self.results[part] = run([sys.executable, __file__, "--within", part], minutes=60, log=self.log)
+def startable(waiting: Iterable[str], running: Iterable[str], passed: Iterable[str]) -> list[str]:
+    """Those of the waiting parts that may be begun now, beside the running ones."""
+    begun, done = list(running), set(passed)
+    found = []
+    for name in waiting:
+        part = PARTS[name]
+        busy = part.uses and part.uses in (PARTS[other].uses for other in begun)
+        crowded = not part.quiet and sum(not PARTS[other].quiet for other in begun) >= AT_ONCE
+        if set(part.needs) <= done and not busy and not crowded:
+            begun.append(name)
+            found.append(name)
+    return found
+
+
+class Job:
+    """A part in a process of its own; what it prints is shown when it has ended."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.started = time.monotonic()
+        self.log, self.result = folder / (name + ".log"), folder / (name + ".json")
+        with self.log.open("wb") as out:
+            command = [sys.executable, PROGRAM, "--within", name, self.result]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def collect(self) -> Result:
+        print(self.log.read_text(errors="replace"), end="", flush=True)
+        try:
+            return Result(**json.loads(self.result.read_text()))
+        except (OSError, ValueError):
+            return Result(failed=1, notes=["%s: its process ended with %s" % (self.name, self.process.returncode)])
+
+    def words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return "%s %.0f s: %s" % (self.name, time.monotonic() - self.started, lines[-1].strip()[:100] if lines else "")
+
+    def stop(self) -> None:
+        """Its own process ends those that it has started."""
+        if not self.ended():
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+        if not self.ended():
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def run_parts(chosen: Sequence[str]) -> Result:
+    """All of them, as many at once as do not disturb each other."""
+    total, waiting, passed, jobs = Result(), list(chosen), set[str](), dict[str, Job]()
+    started = told = time.monotonic()
+    times = []
+    with tempfile.TemporaryDirectory(prefix="aiops-parts-") as folder:
+        try:
+            while waiting or jobs:
+                for name in startable(waiting, jobs, passed):
+                    waiting.remove(name)
+                    jobs[name] = Job(name, Path(folder))
+                for name in [name for name, job in jobs.items() if job.ended()]:
+                    job = jobs.pop(name)
+                    result = job.collect()
+                    total.add(result)
+                    times.append("  %-20s %5.0f s, from %5.0f s on" % (name, time.monotonic() - job.started, job.started - started))
+                    if not result.failed:
+                        passed.add(name)
+                        continue
+                    lost = [other for other in waiting if name in chosen_parts([other])]
+                    for other in lost:
+                        waiting.remove(other)
+                        total.count(other, False, "not run, because %s failed" % name)
+                if time.monotonic() > told + TELL_SECONDS:
+                    told = time.monotonic()
+                    print("\n… %.0f s" % (told - started), *(job.words() for job in jobs.values()), sep="\n…   ", flush=True)
+                time.sleep(0.3)
+        finally:
+            for job in jobs.values():
+                print("\n== stopped: %s" % job.words())
+                job.stop()
+    print("\n" + "\n".join(times))
+    return total
 
 
 def run_part(name: str) -> Result:
-    title, function = PARTS[name]
+    part = PARTS[name]
     started = time.monotonic()
-    print("\n== %s: %s" % (name, title), flush=True)
+    print("\n== %s: %s" % (name, part.title), flush=True)
     try:
-        result = function()
+        result = part.run()
     except Exception as error:  # the other parts go on
         result = Result()
         result.count(name, False, "%s: %s" % (type(error).__name__, error))
@@ -328,36 +465,26 @@ def run_part(name: str) -> Result:
     return result
 
 
+def within(name: str, record: Path) -> int:
+    """One part, for another process that reads the record."""
+    if PARTS[name].uses == "checks":  # the other quiet ones start what stays, and is not to be slow for ever
+        os.nice(15)
+    result = run_part(name)
+    record.write_text(json.dumps(vars(result)), encoding="utf-8")
+    return 1 if result.failed else 0
+
+
 def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if arguments[:1] == ["--within"]:
-        result = run_part(arguments[1])
-        return 1 if result.failed else 0
-    unknown = [name for name in arguments if name not in PARTS]
+        return within(arguments[1], Path(arguments[2]))
+    unknown = [word for word in arguments if not any(name == word or name.startswith(word + "-") for name in PARTS)]
     if unknown:
         print("there is no part %s; the parts are %s" % (", ".join(unknown), " ".join(PARTS)), file=sys.stderr)
         return 2
-    chosen = [name for name in PARTS if name in arguments] if arguments else list(PARTS)
-    if set(chosen) & set(NEEDS_STACKS):
-        chosen = [name for name in PARTS if name in chosen or name in ("setup", "build")]
+    chosen = chosen_parts(arguments)
     started = time.monotonic()
-    total = Result()
-    behind = [name for name in ("setup", "build") if name in chosen]
-    background = Background(behind) if len(chosen) > len(behind) else None
-    if background:
-        background.start()
-    for name in chosen:
-        if background and name in behind:
-            continue
-        if background and name in NEEDS_STACKS and background.is_alive():
-            print("\n== waiting for the images", flush=True)
-            background.join()
-        total.add(run_part(name))
-    if background:
-        background.join()
-        print(background.log.read_text(errors="replace"), end="")
-        for name in behind:
-            total.count(name, background.results.get(name) == 0)
-        background.log.unlink()
+    total = run_part(chosen[0]) if len(chosen) == 1 else run_parts(chosen)
     print("\nall of it: %.0f s" % (time.monotonic() - started))
     for note in total.notes:
         print("not ok: " + note)
