@@ -8,6 +8,8 @@ SETUP  := tests/tools/setup.sh
 
 STACK ?= reference
 FAULT ?= pg-lock-held
+PLATFORM ?= compose
+ON := $(STACK) --platform $(PLATFORM)
 
 .PHONY: help setup venv demo demo-break demo-fix demo-undo demo-down unit lint format docs test gameday bench cluster cluster-down clean
 
@@ -19,20 +21,20 @@ help: ## this table
 setup: ## prepare this machine: Python environment, Docker engine, base image
 	@$(SETUP) venv engine base
 
-demo: setup ## start the reference stack and diagnose it [STACK=reference]
-	@$(PYTHON) tests/tools/demo.py up $(STACK)
+demo: setup ## start the reference stack and diagnose it [STACK=reference PLATFORM=compose|kubernetes]
+	@$(PYTHON) tests/tools/demo.py up $(ON)
 
-demo-break: setup ## break it and diagnose again [FAULT=pg-lock-held STACK=reference]
-	@$(PYTHON) tests/tools/demo.py break $(STACK) $(FAULT)
+demo-break: setup ## break it and diagnose again [FAULT=pg-lock-held STACK=reference PLATFORM=compose]
+	@$(PYTHON) tests/tools/demo.py break $(STACK) $(FAULT) --platform $(PLATFORM)
 
-demo-fix: setup ## after demo-break: show the plan, approve it, apply it, verify it, show the record [STACK=reference]
-	@$(PYTHON) tests/tools/demo.py fix $(STACK)
+demo-fix: setup ## after demo-break: show the plan, approve it, apply it, verify it, show the record [STACK=reference PLATFORM=compose]
+	@$(PYTHON) tests/tools/demo.py fix $(ON)
 
-demo-undo: setup ## take back what demo-fix did [STACK=reference]
-	@$(PYTHON) tests/tools/demo.py undo $(STACK)
+demo-undo: setup ## take back what demo-fix did [STACK=reference PLATFORM=compose]
+	@$(PYTHON) tests/tools/demo.py undo $(ON)
 
-demo-down: setup ## take the demo away: stack, volumes, images, reports [STACK=reference]
-	@$(or $(wildcard $(PYTHON)),python3) tests/tools/demo.py down $(STACK)
+demo-down: setup ## take the demo away: stack, volumes, images, reports [STACK=reference PLATFORM=compose]
+	@$(or $(wildcard $(PYTHON)),python3) tests/tools/demo.py down $(ON)
 
 unit: venv ## judgement tables and other unit tests, in seconds
 	@$(PYTHON) -m pytest -q tests/unit
@@ -47,7 +49,7 @@ format: venv ## let ruff lay out the Python files
 docs: venv ## write docs/coverage.md from the catalogue
 	@$(PYTHON) tests/tools/coverage_table.py
 
-test: venv ## everything that must never break [PARTS="unit lint artifact integration molecule gameday"]
+test: venv ## everything that must never break [PARTS="unit lint artifact integration kubernetes molecule gameday …"]
 	@$(PYTHON) tests/tools/run_tests.py $(PARTS)
 
 gameday: setup ## whole faults and their cures, full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4 RESUME=1 HOLD=60 CURE=0]

@@ -46,7 +46,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(demo, "STATE", tmp_path / "state")
     (tmp_path / "state" / "orders").mkdir(parents=True)
     monkeypatch.setattr(demo, "run", made.run)
-    monkeypatch.setattr(demo, "there", lambda stack: True)
+    for platform in (demo.Compose, demo.Kubernetes):
+        monkeypatch.setattr(platform, "there", lambda stack: True)
     return made
 
 
@@ -108,7 +109,67 @@ def test_nothing_to_take_back(stage: Stage, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("verb", ["fix", "undo"])
 def test_a_stack_that_is_not_there_is_said_to_be_so(stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
-    monkeypatch.setattr(demo, "there", lambda stack: False)
+    monkeypatch.setattr(demo.Compose, "there", lambda stack: False)
     assert demo.main([verb, "second"]) == 1
     assert "second is not there" in capsys.readouterr().err
     assert not stage.ran
+
+
+@pytest.mark.parametrize(
+    ("arguments", "host", "words", "left"),
+    [
+        (["reference"], "reference", "", "reference"),
+        (["second"], "second", " STACK=second", "second"),
+        (["reference", "--platform", "kubernetes"], "reference_kubernetes", " PLATFORM=kubernetes", "reference-kubernetes"),
+        (["second", "--platform", "kubernetes"], "second_kubernetes", " STACK=second PLATFORM=kubernetes", "second-kubernetes"),
+    ],
+)
+def test_a_stack_on_its_platform(
+    stage: Stage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], host: str, words: str, left: str
+) -> None:
+    made: list[demo.Stack] = []
+    for one in demo.PLATFORMS.values():
+        monkeypatch.setattr(one, "start", lambda stack: bool(made.append(stack) or True))
+    stage.coming = [{"root_causes": []}]
+    assert demo.main(["up", *arguments]) == 0
+    (stack,) = made
+    assert (stack.host, stack.journal.parent.name) == (host, left)
+    assert "make demo-break%s\n" % words in capsys.readouterr().out
+    assert "--limit %s " % host in stage.ran[0]
+    assert stack.inventory.exists() and host + ":" in stack.inventory.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "platform", "kept"),
+    [
+        ("reference", "compose", {"aiops-ref"}),
+        ("reference", "kubernetes", {"aiops-ref_0a1b2c3d"}),
+        ("second", "compose", {"orders"}),
+        ("second", "kubernetes", {"shop_shop-data_app.kubernetes.io_instance_orders__0a1b2c3d"}),
+    ],
+)
+def test_the_records_of_one_stack_are_not_those_of_another(stage: Stage, name: str, platform: str, kept: set[str]) -> None:
+    for folder in ("aiops-ref", "aiops-ref_0a1b2c3d", "orders", "shop_shop-data_app.kubernetes.io_instance_orders__0a1b2c3d"):
+        (stage.folder / "state" / folder).mkdir(exist_ok=True)
+    assert {folder.name for folder in demo.PLATFORMS[platform](name).records()} == kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["break", "reference", "no-such-fault"], "there is no fault 'no-such-fault' for compose"),
+        (["break", "reference", "port-not-published", "--platform", "nowhere"], "there is no platform 'nowhere'"),
+        (["break", "third", "pg-down", "--platform", "kubernetes"], "there is no stack 'third'"),
+    ],
+)
+def test_what_is_not_there_is_named(stage: Stage, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert demo.main(arguments) == 1
+    assert said in capsys.readouterr().err
+    assert not stage.ran
+
+
+def test_faults_are_offered_where_they_can_be(tmp_path: Path) -> None:
+    texts = {"a": "platforms: [compose]\n", "b": "platforms: [kubernetes, compose]\n", "c": "title: both\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert [demo.on(tmp_path / name) for name in texts] == [["compose"], ["kubernetes", "compose"], ["compose", "kubernetes"]]
