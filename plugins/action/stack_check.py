@@ -22,15 +22,16 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import records_of
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.turnstile import look
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, Unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, open_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_scene
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import unpack
+from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.plugin_utils.custom import judge_custom
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
 from ansible_collections.aiops.runbook.plugins.plugin_utils.host import ask_there, is_here
@@ -106,8 +107,10 @@ class ActionModule(ActionBase):
             if is_here(self, params["stack_platform"]):
                 with look():
                     self._scene = Scene(*open_stack(params))
-                    self._at_work = Records(params["state_dir"] or "", self._scene.platform.project).at_work()
-                    return observe_scene(self._scene), []
+                    records = Probes(timeout=3 * params["timeout"]).begin({"at_work": records_of(params, self._scene.platform).at_work})
+                    seen = observe_scene(self._scene)
+                    self._at_work = self._known(records.answers()["at_work"])
+                    return seen, []
             return self._observe_there(params, task_vars), []
         except StackError as error:
             if error.kind in OUR_FAULT:
@@ -128,6 +131,14 @@ class ActionModule(ActionBase):
             "components": {},
         }
         return nothing, [why]
+
+    @staticmethod
+    def _known(at_work: dict[str, Any]) -> dict[str, Any] | None:
+        """Who is at work and what was left; what is not known of that is no part of the diagnosis."""
+        why = why_unseen(at_work)
+        if why:
+            Display().v("whether somebody is at work on this stack is not known: %s; %s" % (why["reason"], why["fix"]))
+        return None if why else at_work
 
     def _observe_there(self, params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = {name: params[name] for name in (*STACK_SPEC, "state_dir")}

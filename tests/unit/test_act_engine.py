@@ -10,10 +10,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from fake_cluster import FakeCluster
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import engine
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, SAFE, Preview, Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal, Records
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import ClusterRecords
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, Finding, StackError, Unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
@@ -46,7 +48,7 @@ class Pretender:
 
     def apply(self, stage, step, preview):
         self._note("apply")
-        assert os.path.exists(os.path.join(stage.records.runs()[-1].folder, "evidence-%d.json" % step.number))
+        assert "evidence-%d.json" % step.number in stage.kept()
         if self.fails == "apply":
             stage.world[step.component] = "half"
             raise StackError("it broke in the middle")
@@ -74,6 +76,14 @@ class FakeStage:
         self.records, self.mask, self.params = Records(str(folder), "shop"), Mask(), {}
         self.platform = SimpleNamespace(name="compose", project="shop")
 
+    def kept(self):
+        """What lies beside the last run's journal."""
+        journal = self.records.runs()[-1]
+        if isinstance(self.records, ClusterRecords):
+            secret = self.records.cluster.objects[self.records.secret_path(journal.name)]
+            return [name.replace(".gz", "") for name in secret["data"]]
+        return os.listdir(journal.folder)
+
     def renew(self):
         return None
 
@@ -92,9 +102,13 @@ class FakeStage:
         return problem() and problem() and problem()
 
 
-@pytest.fixture
-def stage(tmp_path):
-    return FakeStage(tmp_path, [ILL])
+@pytest.fixture(params=["host", "cluster"])
+def stage(request, tmp_path):
+    """With the records of a host, or with those of a cluster: the engine does not see the difference."""
+    found = FakeStage(tmp_path, [ILL])
+    if request.param == "cluster":
+        found.records = ClusterRecords(FakeCluster(), "shop")
+    return found
 
 
 @pytest.fixture
@@ -135,7 +149,8 @@ def test_everything_is_recorded_before_it_happens(stage, use) -> None:
     assert events(stage) == ["begin", "acting", "acted", "cured", "end"]
     journal = stage.records.runs()[-1]
     assert journal.last("acting")["undo"] == {"component": "redis"} and journal.begin["by"] == "kim"
-    assert [oct(os.stat(os.path.join(journal.folder, name)).st_mode & 0o777) for name in os.listdir(journal.folder)] == ["0o600"] * 2
+    if isinstance(stage.records, Records):
+        assert [oct(os.stat(os.path.join(journal.folder, name)).st_mode & 0o777) for name in stage.kept()] == ["0o600"] * 2
 
 
 def test_a_second_run_changes_nothing_and_leaves_no_record(stage, use) -> None:
@@ -328,15 +343,16 @@ def test_a_run_that_died_is_undone_first(stage, use) -> None:
 
 
 def died(stage, after):
-    """A journal that ends where a run was killed."""
-    journal = stage.records.new_run()
-    for event in ("begin", "acting", "acted", "cured"):
-        journal.write(event, **({"by": "old"} if event == "begin" else {"step": 1, "remedy": "pretend", "component": "redis", "finding": KEY}),
-                      **({"undo": {"component": "redis"}} if event == "acting" else {}))  # fmt: skip
-        if event == "acting":
-            stage.world["redis"] = True
-        if event == after:
-            return
+    """A journal that ends where a run was killed; its lease has run out."""
+    with stage.records.lease({"by": "old"}):
+        journal = stage.records.new_run()
+        for event in ("begin", "acting", "acted", "cured"):
+            journal.write(event, **({"by": "old"} if event == "begin" else {"step": 1, "remedy": "pretend", "component": "redis", "finding": KEY}),
+                          **({"undo": {"component": "redis"}} if event == "acting" else {}))  # fmt: skip
+            if event == "acting":
+                stage.world["redis"] = True
+            if event == after:
+                return
 
 
 def entries_of_old_world(stage):
@@ -386,6 +402,7 @@ def test_check_mode_says_what_undo_would_do(stage, use) -> None:
     assert run.undo()["result"] == "undone" and run.would_undo()["changed"] is False
 
 
+@pytest.mark.parametrize("stage", ["host"], indirect=True)
 def test_nothing_is_done_when_the_record_cannot_be_written(stage, use, monkeypatch) -> None:
     remedy = use()
     wanted = entries(stage, "redis")
@@ -400,6 +417,32 @@ def test_nothing_is_done_when_the_record_cannot_be_written(stage, use, monkeypat
     record = apply(stage, wanted)
     assert "nothing is done that is not recorded first" in record["steps"][0]["error"]
     assert remedy.log == [] and stage.world == {}
+
+
+@pytest.mark.parametrize("stage", ["cluster"], indirect=True)
+@pytest.mark.parametrize(("how", "kind"), [("denied", "no_record"), ("taken", "lease_lost")])
+def test_nothing_is_done_when_the_cluster_does_not_take_the_record(stage, use, monkeypatch, how, kind) -> None:
+    """Of two steps, the second is not begun, and nothing is taken back: the next run finds the first in the journal."""
+    remedy = use()
+    wanted = entries(stage, "redis", "api", finding="")
+    cluster, real = stage.records.cluster, remedy.evidence
+
+    def evidence(_stage, step, preview):
+        if step.number == 2 and how == "denied":
+            cluster.denied.add("patch secrets")
+        elif step.number == 2:  # it stood still for so long that another one is at work
+            cluster.ahead += 61
+            other = ClusterRecords(cluster, "shop").lease({"by": "lee"})
+            stage.records.held._renewed -= 61
+            assert other.index
+        return real(_stage, step, preview)
+
+    monkeypatch.setattr(remedy, "evidence", evidence)
+    with pytest.raises(StackError, match="nothing (is done that is not recorded first|more is done)") as caught:
+        apply(stage, wanted)
+    assert caught.value.kind == kind and stage.world == {"redis": True} and [what for what, _event in remedy.log] == ["apply"]
+    (journal,) = stage.records.runs()
+    assert (journal.died, journal.open_steps()) == (True, [1])
 
 
 def test_half_a_line_does_not_hide_the_lines_after_it(tmp_path, monkeypatch) -> None:

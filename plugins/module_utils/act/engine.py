@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, Preview, Refused, Remedy, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseJournal
 from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import remedy_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, Finding, StackError, Unseen
@@ -63,7 +63,7 @@ class Run:
         self.holder = holder
         self.hold_seconds = hold_seconds
         self.lease_wait = lease_wait
-        self.journal: Journal | None = None
+        self.journal: BaseJournal | None = None
         self.settled: list[dict[str, Any]] = []
 
     def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Run:
             self.stage.renew()
         return settled
 
-    def _applied_already(self, digest: str) -> Journal | None:
+    def _applied_already(self, digest: str) -> BaseJournal | None:
         """The run that has applied this very plan, and still stands."""
         for journal in reversed(self.stage.records.runs()):
             if digest and journal.begin.get("plan") == digest:
@@ -329,7 +329,7 @@ class Run:
         return {"result": "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
                 "changed": any(entry["result"] == "would be done" for entry in done)}  # fmt: skip
 
-    def _to_undo(self, name: str | None) -> Journal | None:
+    def _to_undo(self, name: str | None) -> BaseJournal | None:
         if name:
             return self.stage.records.run(name)
         unfinished = self.stage.records.unfinished()
@@ -338,7 +338,7 @@ class Run:
         return next((journal for journal in reversed(self.stage.records.runs()) if journal.open_steps()), None)
 
 
-def take_back(stage: Stage, journal: Journal, holder: dict[str, Any]) -> dict[str, Any]:
+def take_back(stage: Stage, journal: BaseJournal, holder: dict[str, Any]) -> dict[str, Any]:
     """Undo every step of a run that is not undone yet, the last first, each whatever becomes of the others."""
     done = []
     for number in journal.open_steps():
@@ -363,7 +363,7 @@ def by_hand(stage: Stage, error: StackError) -> str:
     return stage.mask.text("%s %s" % (error.message, error.details.get("fix", ""))).strip()
 
 
-def undo_step(stage: Stage, journal: Journal, number: int) -> None:
+def undo_step(stage: Stage, journal: BaseJournal, number: int) -> None:
     """Take one step of a run back by its record; a StackError says what is to be done by hand."""
     acting = journal.last("acting", number)
     if acting is None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from typing import Any, Callable, Mapping
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal, Records
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseJournal, BaseRecords
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
@@ -40,7 +40,7 @@ def put_back_later(stage: Stage, number: int, undo: Undo) -> None:
     _detached(lambda: wait_and_put_back(params, records, journal.name, number, until, undo))
 
 
-def wait_and_put_back(params: Mapping[str, Any], records: Records, run: str, number: int, until: float, undo: Undo) -> None:
+def wait_and_put_back(params: Mapping[str, Any], records: BaseRecords, run: str, number: int, until: float, undo: Undo) -> None:
     """Wait for the time by the clock, and end early when somebody else has taken the step back."""
     while time.time() < until:
         time.sleep(max(0.0, min(LOOK_SECONDS, until - time.time())))
@@ -71,7 +71,7 @@ def put_back(params: Mapping[str, Any], run: str, number: int, undo: Undo) -> No
             journal.write("end", result="partly undone" if left else "undone", steps=[done], by=BY)
 
 
-def _note(journal: Journal, number: int, error: Exception) -> None:
+def _note(journal: BaseJournal, number: int, error: Exception) -> None:
     with contextlib.suppress(StackError):
         journal.write("not put back", step=number, error=error.message if isinstance(error, StackError) else repr(error)[:300])
 

@@ -11,7 +11,8 @@ import time
 from typing import Any, Callable, Iterable, Mapping, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import Project
-from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseRecords
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import records_of
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.containers import gave_up
@@ -70,7 +71,7 @@ class Stage:
         self.mask = scene.mask
         self.platform: Any = scene.platform
         self.project = Project(self.platform)
-        self.records = Records(params.get("state_dir") or "", self.platform.project)
+        self.records: BaseRecords = records_of(params, self.platform)
 
     def renew(self) -> Scene:
         """Meet the stack again: after containers were made anew, ids and addresses are others."""
@@ -112,7 +113,7 @@ class Stage:
         return set(self.scene.addresses())
 
     def token(self, value: Any) -> str:
-        """A hash that compares between runs on this host, and tells nobody else anything."""
+        """A hash that compares between runs on this stack, and tells nobody else anything (on a cluster: see ClusterRecords.key)."""
         return hmac.new(self.records.key(), json.dumps(value, sort_keys=True, default=str).encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:16]
 
     # the stack's health, by the same judges as the diagnosis

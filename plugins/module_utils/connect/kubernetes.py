@@ -7,9 +7,11 @@ No exception of ours holds a header, a body that was sent, or what a Secret hold
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Mapping
 from urllib.parse import urlencode
 
@@ -42,7 +44,7 @@ class Cluster:
 
     Its kinds: auth (401), denied (403; fix names the rule that is missing), not_found, conflict, gone (410), invalid (422),
     throttled (429), server_error (5xx), timeout, unreachable, tls, protocol.
-    timeout: seconds for one request.
+    timeout: seconds for one request. ahead: by how many seconds its clock was ahead of ours, by its last answer (which tells whole seconds).
     """
 
     def __init__(self, access: Access, timeout: float = 10.0) -> None:
@@ -50,6 +52,7 @@ class Cluster:
             raise StackError("the Python library urllib3 is missing (%s): run the role aiops.runbook.prepare" % IMPORT_ERROR, kind="missing_library")
         self.access = access
         self.timeout = timeout
+        self.ahead = 0.0
         how: dict[str, Any] = {"maxsize": AT_ONCE, "block": True, "retries": False}
         if access.context is not None:
             how["ssl_context"] = access.context
@@ -122,6 +125,8 @@ class Cluster:
         wait = urllib3.Timeout(connect=min(self.timeout, 5.0), read=self.timeout)
         try:
             answer = self._http.request(method, url, body=body, headers=headers, timeout=wait, redirect=False)
+            with contextlib.suppress(TypeError, ValueError):  # no date, or none that can be read
+                self.ahead = parsedate_to_datetime(answer.headers.get("Date")).timestamp() + 0.5 - time.time()
             return answer.status, answer.headers, answer.data
         except urllib3.exceptions.SSLError as error:
             raise self._failure("cannot be trusted: %s" % _tls_reason(error), "tls") from None
