@@ -17,8 +17,8 @@ description:
   - Nothing is done when the plan was edited, has expired, was made for another stack, or when what a step rests on is not as it was.
   - For each step the evidence is saved and the way back is recorded on the stack's host before anything is changed; then it is verified
     that the finding is gone, and that it stays so for O(hold_seconds). What fails is taken back.
-  - One run at a time works on a stack, under a lease; a run that died in the middle is found by the next one, which refuses until it is
-    taken back.
+  - One run at a time works on a stack, under a lease. A run that died in the middle is settled by the next one before it does anything else.
+    What it had cured, and is cured still, stays; everything else of it is taken back. The record says what became of it.
 options:
   state:
     description:
@@ -110,11 +110,11 @@ EXAMPLES = r"""
 RETURN = r"""
 record:
   description: Who did what, and what came of it.
-  returned: success
+  returned: always, but when the stack's host cannot be reached
   type: dict
   contains:
     result:
-      description: V(held), V(failed), V(unchanged), V(undone) or V(partly undone).
+      description: V(held), V(failed), V(unchanged), V(undone), V(partly undone), or V(refused) when nothing was done.
       type: str
     run:
       description: The name of the run, for O(run).
@@ -123,7 +123,15 @@ record:
       description: The folder on the stack's host with the journal and the evidence.
       type: str
     steps:
-      description: Each step with its result (V(cured), V(done), V(unchanged), V(undone), V(failed)), its difference, and what to do by hand.
+      description:
+        - Each step with its result (V(cured), V(done), V(unchanged), V(undone), V(failed)), its difference, what to do by hand, and the end of the
+          evidence (log lines, sessions, …), bounded and without secrets.
+      type: list
+    reason:
+      description: Why it was refused.
+      type: str
+    settled:
+      description: Runs that had died in the middle, and what became of each.
       type: list
 """
 

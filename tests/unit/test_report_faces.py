@@ -354,6 +354,8 @@ def acted(name="lock_held", **parts):
 
 
 ALL_FACES = [faces.render_html, faces.render_json, markdown.render_markdown, faces.render_junit, terminal.render_terminal]
+EVIDENCE = {"what": "logs of api", "lines": ["11:02 pool is empty", "11:03 giving up, password=hunter2secretpw"], "left_out": 180}
+SETTLED = {"run": "20261122T200310Z-034", "by": "lee", "result": "partly held"}
 EVIL = "\x1b[31mred\x1b[0m <script>alert(1)</script> `x` | password=hunter2secretpw \u202e"
 
 
@@ -380,6 +382,11 @@ def test_a_plan_that_is_none_is_refused(parts):
         {"plan": {"digest": "k"}, "record": {"result": "held"}},
         {"plan": {"steps": [{}], "refused": [{}], "by_hand": [{}]}, "record": {"result": "refused", "steps": [{}]}},
         {"record": record(result="partly undone", approved="undo", steps=[{"number": 1, "remedy": None, "component": None, "result": "cannot be undone"}])},
+        {
+            "record": record(
+                steps=[step(result="done", evidence=[EVIDENCE, {}, "no part", {"what": None, "lines": "x", "left_out": "y"}])], settled=[SETTLED, {}, 1]
+            )
+        },
     ],
 )
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -413,12 +420,13 @@ def test_what_is_pasted_or_compared_survives_to_the_letter():
 def test_hostile_texts_of_a_plan_stay_texts(face):
     line = {"what": EVIL, "before": EVIL, "after": EVIL}
     texts = {"title": EVIL, "why": EVIL, "interrupts": EVIL, "undo": EVIL, "diff": [line], "lasting": [EVIL]}
-    done = {**step(), **texts, "result": "failed", "error": EVIL, "by_hand": EVIL}
+    kept = {"what": EVIL, "lines": [EVIL, EVIL + "\n# second line"], "left_out": 3}
+    done = {**step(), **texts, "result": "failed", "error": EVIL, "by_hand": EVIL, "evidence": [kept]}
     hand = {"finding": "a.b@c", "component": "c", "title": EVIL, "do": [EVIL], "code": True}
     refused = {"remedy": "r", "component": "c", "finding": "a.b@c", "title": EVIL, "reason": EVIL, "fix": EVIL}
     report = acted(
         plan=plan({**step(), **texts}, by=EVIL, refused=[refused], by_hand=[hand], unfinished=[{"run": EVIL, "by": EVIL}], lease={"by": EVIL, "since": EVIL}),
-        record=record(by=EVIL, result="failed", run="x; rm -rf /", steps=[done], reason=EVIL, fix=EVIL),
+        record=record(by=EVIL, result="failed", run="x; rm -rf /", steps=[done], reason=EVIL, fix=EVIL, settled=[{"run": EVIL, "by": EVIL, "result": EVIL}]),
     )
     text = face(report)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ue000\ue001]", text) and "hunter2" not in text
@@ -603,9 +611,30 @@ def test_html_shows_the_command_first_and_the_plan_behind_the_causes():
 
 def test_a_huge_plan_still_makes_a_small_page():
     big = [{"what": "file", "before": "", "after": "\n".join("x" * 100 for _line in range(70))}]
-    given = [step(number=n, diff=big, lasting=["y" * 900] * 50) for n in range(1, 1500)]
+    kept = [{"what": "logs", "lines": ["z" * 300] * 20, "left_out": 0}] * 6
+    given = [step(number=n, diff=big, lasting=["y" * 900] * 50, evidence=kept) for n in range(1, 1500)]
     page = faces.render_html(acted(plan=plan(*given), record=record(steps=[{**one, "result": "done"} for one in given])))
     assert len(page.encode()) <= faces.HTML_LIMIT and "more, in report.json" in page
+
+
+def test_the_evidence_is_in_every_face_and_holds_no_secret():
+    report = acted(record=record(steps=[step(result="cured", evidence=[EVIDENCE])], settled=[SETTLED], backup_waiver="a test stack"))
+    assert report["record"]["steps"][0]["evidence"] == [{**EVIDENCE, "lines": ["11:02 pool is empty", "11:03 giving up, password=***"]}]
+    for face in (faces.render_html, faces.render_json, markdown.render_markdown, terminal.render_terminal):
+        text = face(report)
+        for words in ("logs of api", "11:02 pool is empty", "giving up", "20261122T200310Z-034", "a test stack"):
+            assert words in text, (face.__name__, words)
+        assert "hunter2" not in text
+    assert "what it had cured stays" in terminal.render_terminal(report).replace("\n     ", " ")
+    page = faces.render_html(report)
+    assert "180 lines before these" in page and "180 lines before these" in markdown.render_markdown(report)
+    assert page.index("11:03 giving up") > page.index("logs of api") and "<details><summary" in page
+
+
+def test_the_terminal_shows_only_the_end_of_it():
+    many = {"what": "logs of api", "lines": ["line %d" % number for number in range(20)], "left_out": 0}
+    text = terminal.render_terminal(acted(record=record(steps=[step(result="failed", error="no", evidence=[many] * 5)])))
+    assert text.count("line 19") == 2 and "line 16" not in text and "line 17" in text
 
 
 def test_nothing_to_apply_but_something_to_tell():

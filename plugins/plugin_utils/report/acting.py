@@ -25,6 +25,8 @@ TONES = {
     )
     for name in names
 }
+# What can have become of a run that had died in the middle.
+SETTLED = ("held", "partly held", "undone", "partly undone", "unchanged")
 # More lines than anybody compares by eye are not worth the time.
 _MOST_COMPARED = 500
 _CAPS = view.Caps()
@@ -76,11 +78,13 @@ def record(model: dict[str, Any], words: Words, caps: view.Caps = _CAPS) -> dict
                     given["by"] and words("record.by", who=cut(given["by"], 120)),
                     given["at"] and moment(given["at"], "%H:%M:%S UTC"),
                     given["seconds"] and seconds(given["seconds"]),
+                    *(words("record." + name, why=cut(str(given[name]), 120)) for name in ("freeze_override", "backup_waiver") if given.get(name)),
                 ],
             )
         ),
         "reason": given["reason"],
         "fix": view.steps(given["fix"]),
+        "settled": [_settled(entry, words) for entry in given["settled"]],
         "steps": steps,
         "records": given["records"] or "",
         "undo": undo_command(given),
@@ -162,7 +166,20 @@ def _done(step: dict[str, Any], given: dict[str, Any], words: Words, caps: view.
         "by_hand": view.steps(step["by_hand"]),
         "lasting": [str(line) for line in kept["lasting"]],
         "rows": _lasting(kept, words, caps),
+        "evidence": [_evidence(part, caps) for part in step["evidence"]],
     }
+
+
+def _settled(entry: dict[str, Any], words: Words) -> str:
+    """What became of a run that had died in the middle."""
+    known = entry["result"] if entry["result"] in SETTLED else "partly undone"
+    return words("record.settled", run=cut(str(entry["run"]), 80), by=cut(str(entry["by"] or "?"), 80), what=words("settled." + known))
+
+
+def _evidence(part: dict[str, Any], caps: view.Caps) -> dict[str, Any]:
+    """The last lines of one part of it; the JSON has all that the record has."""
+    lines = [cut(" ".join(str(line).splitlines()), caps.text) for line in part["lines"]]
+    return {"what": cut(str(part["what"]), 120), "lines": lines[-caps.evidence :], "left_out": int(part["left_out"]) + max(0, len(lines) - caps.evidence)}
 
 
 def _common(step: dict[str, Any], words: Words, caps: view.Caps) -> dict[str, Any]:

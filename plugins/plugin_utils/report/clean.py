@@ -26,8 +26,9 @@ _PLAN: dict[str, Any] = {"created_at": 0.0, "expires_at": 0.0, "stack": "", "pla
 _PLAN_STEP: dict[str, Any] = {"why": "", "interrupts": "", "undo": "", "can_undo": False, "touches": []}
 _REFUSED: dict[str, Any] = {"reason": "", "fix": ""}
 _BY_HAND: dict[str, Any] = {"do": [], "code": False}
-_RECORD: dict[str, Any] = {"at": 0.0, "by": "", "approved": "", "seconds": 0.0, "reason": "", "fix": ""}
-_RECORD_STEP: dict[str, Any] = {"error": "", "fix": "", "by_hand": "", "seconds": 0.0}
+_RECORD: dict[str, Any] = {"at": 0.0, "by": "", "approved": "", "seconds": 0.0, "reason": "", "fix": "", "settled": []}
+_RECORD_STEP: dict[str, Any] = {"error": "", "fix": "", "by_hand": "", "seconds": 0.0, "evidence": []}
+_SETTLED: dict[str, Any] = {"run": "", "by": "", "result": ""}
 
 _LONGEST_TEXT = 8000
 _ENDLESS_WORD = re.compile(r"[\w.+/=-]{300,}")
@@ -118,13 +119,24 @@ def _record(raw: Any, cleaner: Cleaner) -> dict[str, Any] | None:
     record.update({name: text or None for name, text in _as_given(raw, "run", "records").items()})
     if record["result"] not in RECORD_RESULTS:
         record["result"] = "failed"  # what is not known to have held has not
+    record["settled"] = [_filled(entry, _SETTLED) for entry in record["settled"] if isinstance(entry, dict)]
     record["steps"] = []
     for number, entry in _entries(raw, "steps"):
         step = _filled({**_step(entry, number, cleaner), **_as_given(entry, "result")}, _RECORD_STEP)
+        step["evidence"] = [_evidence(part) for part in step["evidence"] if isinstance(part, dict)]
         if step["result"] not in STEP_RESULTS:
             step["result"] = "failed"
         record["steps"].append({"undone": step["result"] == "undone", **step})
     return record
+
+
+def _evidence(part: dict[str, Any]) -> dict[str, Any]:
+    lines, left_out = part.get("lines"), part.get("left_out")
+    return {
+        "what": str(part.get("what") or ""),
+        "lines": [str(line) for line in lines] if isinstance(lines, list) else [],
+        "left_out": left_out if isinstance(left_out, int) else 0,
+    }
 
 
 def _step(raw: dict[str, Any], number: int, cleaner: Cleaner) -> dict[str, Any]:

@@ -139,11 +139,15 @@ def _record(record: dict[str, Any] | None, words: Words) -> list[str]:
     lines = ["## " + escape(record["title"]), "", escape(" · ".join(record["facts"])), ""]
     if record["reason"]:
         lines += ["**%s**" % escape(record["reason"]), "", *_todo(record["fix"]), ""]
+    lines += [*["* " + escape(text) for text in record["settled"]], ""] if record["settled"] else []
     for step in record["steps"]:
         lines += [*_job(step, [step["result"], step["risk"], step["seconds"]], words), *_diff(step, words)]
         lines += [f"**{words('record.error')}: {escape(step['error'])}**", "", *_todo(step["fix"]), ""] if step["error"] else []
         lines += [f"**{words('record.by_hand')}**", "", *_todo(step["by_hand"]), ""] if step["by_hand"] else []
         lines += _rows(step["rows"])
+        for part in step["evidence"]:
+            more = f" ({words('record.left_out', n=part['left_out'])})" if part["left_out"] else ""
+            lines += [f"{words('record.evidence')}: {escape(part['what'])}{more}", "", *block("\n".join(part["lines"])), ""]
     lines += _more(record["steps"], words)
     lines += [f"{words('record.records')}: {code(record['records'])}", ""] if record["records"] else []
     return lines + ([words("record.take_back") + ":", "", *block(record["undo"]), ""] if record["undo"] else [])

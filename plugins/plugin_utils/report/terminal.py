@@ -24,6 +24,9 @@ _MOST_UNSEEN = 4
 # Steps of a plan or a record told in full; of the others the title. Nobody approves what is not shown.
 _MOST_STEPS = 8
 _MOST_DIFF = 6
+# Parts of a step's evidence, and lines of each.
+_MOST_PARTS = 2
+_MOST_SAID = 3
 # No line begins with these.
 _CLOSING = "，。、；：！？）」』》〉…％,.;:!?)]}"
 
@@ -242,6 +245,8 @@ def _record(page: _Page, model: dict[str, Any]) -> None:
     if record["reason"]:
         page.row(words("record.reason"), record["reason"], record["tone"], most=4)
     _steps(page, "", _pointed(record["fix"]))
+    for text in record["settled"]:
+        page.text(text, indent=5)
     for step in record["steps"][:_MOST_STEPS]:
         _step_title(page, step, step["result"], step["tone"], step["seconds"])
         _diff(page, step)
@@ -251,6 +256,7 @@ def _record(page: _Page, model: dict[str, Any]) -> None:
         _steps(page, words("record.by_hand"), step["by_hand"], "bad")
         for number, line in enumerate(step["lasting"][:3]):
             page.row("" if number else words("plan.lasting"), line, most=2)
+        _evidence(page, step["evidence"])
     for step in record["steps"][_MOST_STEPS:]:
         _step_title(page, step, step["result"], step["tone"], step["seconds"])
     if record["records"]:
@@ -283,6 +289,14 @@ def _diff(page: _Page, step: dict[str, Any]) -> None:
     hidden = sum(1 for sign, _text in step["diff"] if sign) + step["diff"].hidden - shown
     if hidden:
         page.row("", page.words("plan.diff_more", n=hidden), "dim")
+
+
+def _evidence(page: _Page, parts: list[dict[str, Any]]) -> None:
+    """The last lines of what a step ended, each cut at the edge of the terminal: the report has more."""
+    for number, part in enumerate(parts[:_MOST_PARTS]):
+        page.row("" if number else page.words("record.evidence"), part["what"], "dim", most=1)
+        for line in part["lines"][-_MOST_SAID:]:
+            page.lines.append(" " * (_LABEL + 2) + page.paint(cut_columns(line.expandtabs(2), page.columns - _LABEL - 3), "dim"))
 
 
 def _pointed(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

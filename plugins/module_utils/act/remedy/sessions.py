@@ -139,10 +139,11 @@ class PostgresTerminate:
             return {"sessions": sessions_of(connection), "blocked_by": connection.rows(BLOCKED_SQL)}
 
         if preview.target["system_identifier"] == BY_PROCESSES:
-            return {"sessions": Backends(stage, step.component).sessions()}
+            known = Backends(stage, step.component).sessions()
+            return {"ended": _meant(known, preview), "sessions": known}
         found = at_server(stage, step.component, read, preview.texts["inside"])
         masked = [{**one, "query": stage.mask.text(masked_query(one["query"] or ""))} for one in found["sessions"]]
-        return {"sessions": masked, "blocked_by": found["blocked_by"]}
+        return {"ended": _meant(masked, preview), "sessions": masked, "blocked_by": found["blocked_by"]}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         if preview.target["system_identifier"] == BY_PROCESSES:
@@ -258,6 +259,12 @@ def protection(session: Mapping[str, Any], own_accounts: Iterable[str], named: s
     if session["superuser"] and session["user"] not in own_accounts and session["user"] != named:
         return "a superuser's"
     return ""
+
+
+def _meant(sessions: Iterable[dict[str, Any]], preview: Preview) -> list[dict[str, Any]]:
+    """Those that a preview is to end, for the evidence."""
+    pids = {pid for pid, *_rest in preview.state}
+    return [one for one in sessions if one["pid"] in pids]
 
 
 def left(sessions: Iterable[Mapping[str, Any]], wanted: Iterable[list[Any]]) -> list[Mapping[str, Any]]:
