@@ -70,12 +70,17 @@ def load(name: str) -> OnCluster:
 def up(stack: OnCluster) -> None:
     """Bring its images, apply its manifests, wait until it truly works."""
     started = time.monotonic()
-    ctl.build(stack)
-    bring = outside.load_images if foreign() else node.load_images
-    bring(sorted("%s/%s:latest" % (stack.project, name) for name in stack.image_names if name != "base"))
+    bring_images(stack)
     _apply(stack.folder / "kubernetes")
     wait("the stack %s" % stack.name, lambda: ready(stack), READY_SECONDS)
     say("%s is ready at %s after %.0f s" % (stack.name, stack.url, time.monotonic() - started))
+
+
+def bring_images(stack: OnCluster) -> None:
+    """Build those that are missing, and bring them to the node."""
+    ctl.build(stack)
+    bring = outside.load_images if foreign() else node.load_images
+    bring(sorted("%s/%s:latest" % (stack.project, name) for name in stack.image_names if name != "base"))
 
 
 def _apply(folder: Path) -> None:

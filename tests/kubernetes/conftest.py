@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from there import CLUSTER, There
+from there import CLUSTER, Kubectl, There, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubeconfig import find_access
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes import Cluster
@@ -26,8 +26,6 @@ import node  # noqa: E402
 import places  # noqa: E402
 import stacks  # noqa: E402
 
-Kubectl = Callable[..., str]
-
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> str:
@@ -36,6 +34,14 @@ def kubeconfig() -> str:
         brought = subprocess.run([sys.executable, CLUSTER, "up"], capture_output=True, text=True, check=False)
         assert brought.returncode == 0, "there is no cluster, and none could be brought up:\n%s" % brought.stderr[-2000:]
     return places.given() or str(places.KUBECONFIG)
+
+
+@pytest.fixture(scope="session")
+def images(kubeconfig: str) -> dict[str, str]:
+    """The images of the reference stack by their short names, on the node: what small pods are made of."""
+    stack = stacks.load("reference")
+    stacks.bring_images(stack)
+    return {name: "%s/%s:latest" % (stack.project, name) for name in stack.image_names}
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +100,7 @@ def second(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> There:
     return _stack("second", kubeconfig, tmp_path_factory.mktemp("state"))
 
 
-@pytest.fixture
-def apply(kubectl: Kubectl, namespace: str) -> Iterator[Callable[..., None]]:
-    """apply(*objects): make or change these objects in the module's namespace; they are gone at the test's end."""
+def _apply(kubectl: Kubectl, namespace: str) -> Iterator[Callable[..., None]]:
     made: list[tuple[str, str]] = []
 
     def put(*objects: dict) -> None:
@@ -106,3 +110,21 @@ def apply(kubectl: Kubectl, namespace: str) -> Iterator[Callable[..., None]]:
     yield put
     for kind, name in reversed(made):
         kubectl("-n", namespace, "delete", kind, name, "--ignore-not-found", "--grace-period=1", "--wait=false", check=False)
+
+
+@pytest.fixture
+def apply(kubectl: Kubectl, namespace: str) -> Iterator[Callable[..., None]]:
+    """apply(*objects): make or change these objects in the module's namespace; they are gone at the test's end."""
+    yield from _apply(kubectl, namespace)
+
+
+@pytest.fixture(scope="module")
+def small(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str]) -> There:
+    """A small healthy stack in the module's namespace: Redis, as the workload `cache` with its Service, and nothing else."""
+    objects = [
+        *workload("cache", images["redis"], port=6379, readinessProbe={"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}),
+        service("cache", 6379),
+    ]
+    kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    kubectl("-n", namespace, "rollout", "status", "deployment/cache", "--timeout=90s", timeout=100)
+    return place

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from brokers import run_module
 from playing import ROOT, Played, play, run
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, undo_run
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC, observe_from_params
+from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
 
 CLUSTER = ROOT / "tests" / "cluster" / "cluster.py"
+Kubectl = Callable[..., str]
 INVENTORY = ROOT / "tests" / "cluster" / "inventory.yml"
-# The images that are on the node as soon as a reference stack is there.
-IMAGES = {name: "aiops-ref/%s:latest" % name for name in ("app", "llm", "nginx", "postgres", "redis")}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,12 @@ class There:
         assert played.status == 0, played.output
         return played.report(self.host)
 
+    def look(self, limits: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """The model of a diagnosis that is made in this process; StackError where there is no way to the stack."""
+        params = {name: option.get("default") for name, option in STACK_SPEC.items()}
+        seen = observe_from_params({**params, **self.options, **options})
+        return diagnose(seen, judge_stack(seen, Limits(limits or {})), "en")
+
     @property
     def options(self) -> dict[str, Any]:
         """The options of a module that acts on this stack."""
@@ -86,3 +96,29 @@ def findings(report: dict[str, Any]) -> dict[str, str]:
 
 def causes(report: dict[str, Any]) -> list[tuple[str, str]]:
     return sorted((root["id"], root["component"]) for root in report["root_causes"])
+
+
+# What small workloads are made of ---------------------------------------------------------------------------------------
+
+
+def workload(name: str, image: str, kind: str = "Deployment", replicas: int = 1, port: int | None = None, spec: dict[str, Any] | None = None,
+             pod: dict[str, Any] | None = None, annotations: dict[str, str] | None = None, **container: Any) -> list[dict[str, Any]]:  # fmt: skip
+    """A workload with one container, in a list. spec, pod: more of the workload's and of its pods' specs; container: more of the container's."""
+    one: dict[str, Any] = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}},
+        **({"ports": [{"name": "main", "containerPort": port}]} if port else {}),
+        **container,
+    }
+    pods = {"metadata": {"labels": {"app": name}}, "spec": {"terminationGracePeriodSeconds": 1, **(pod or {}), "containers": [one]}}
+    more: dict[str, Any] = {"serviceName": name} if kind == "StatefulSet" else {}
+    wanted = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": pods, **more, **(spec or {})}
+    about = {"name": name, "labels": {"app": name}, "annotations": annotations or {}}
+    return [{"apiVersion": "apps/v1", "kind": kind, "metadata": about, "spec": wanted}]
+
+
+def service(name: str, port: int, target: int | str | None = None, selector: dict[str, str] | None = None) -> dict[str, Any]:
+    ports = [{"name": "main", "port": port, "targetPort": target or port}]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": selector or {"app": name}, "ports": ports}}
