@@ -52,8 +52,8 @@ docs: venv ## write docs/coverage.md from the catalogue
 test: venv ## everything that must never break [PARTS="unit lint artifact integration kubernetes molecule gameday …"]
 	@$(PYTHON) tests/tools/run_tests.py $(PARTS)
 
-gameday: setup ## whole faults and their cures, full holds [FAULTS=a,b FAULT_DIR=folder STACK=name SHARD=1/4 RESUME=1 HOLD=60 CURE=0]
-	@$(PYTHON) tests/tools/gameday.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(FAULT_DIR),--fault-dir $(FAULT_DIR)) \
+gameday: setup ## whole faults and their cures, full holds [PLATFORM=kubernetes FAULTS=a,b FAULT_DIR=folder STACK=name|./folder SHARD=1/4 RESUME=1 HOLD=60 CURE=0]
+	@$(PYTHON) tests/tools/gameday.py $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(FAULT_DIR),--fault-dir $(FAULT_DIR)) \
 	  $(if $(filter-out file,$(origin STACK)),--stack $(STACK)) $(if $(SHARD),--shard $(SHARD)) $(if $(RESUME),--resume) \
 	  $(if $(HOLD),--hold $(HOLD)) $(if $(filter 0 no false,$(CURE)),--no-cure)
 

@@ -3,7 +3,7 @@
 """What goes on behind a fault: sessions held open on a server, or users who hammer one route. Says `ready` when it has begun.
 
 background.py sessions     JSON on standard input: host, port, user, password, database, name, sql, count, upto, drop_others
-background.py traffic      JSON on standard input: stack, route, concurrency, seconds
+background.py traffic      JSON on standard input: stack (its folder), url, route, concurrency, seconds
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def traffic(order: dict[str, Any]) -> None:
     import ctl
 
     stack = ctl.load_stack(order["stack"])
+    stack.__dict__["spec"] = {**stack.spec, "url": order["url"]}
     end = time.monotonic() + min(order.get("seconds", LIFETIME), LIFETIME)
     first = ctl.Client(stack, timeout=90)
     if "login" in stack.spec:

@@ -117,11 +117,12 @@ def faults_by_finding() -> dict[str, list[str]]:
     """The faults that are to be named by a finding; those of one cause only, which say most about it."""
     found: dict[str, list[str]] = {}
     folder = ROOT / "tests" / "faults"
-    for fault in faultfile.read_folder(folder).values() if any(folder.glob("*.yml")) else ():
-        if not fault.also:
-            for name in sorted({case["finding"] for case in fault.expect}):
-                found.setdefault(name, []).append(fault.id)
-    return {name: sorted(faults) for name, faults in found.items()}
+    for platform in faultfile.PLATFORMS if any(folder.glob("*.yml")) else ():
+        for fault in faultfile.read_folder(folder, platform).values():
+            if not fault.also and platform in fault.on:
+                for cause in fault.expect:
+                    found.setdefault(cause["finding"], []).append(fault.id)
+    return {name: sorted(set(faults)) for name, faults in found.items()}
 
 
 def modules(ids: list[str]) -> list[str]:

@@ -17,14 +17,14 @@ FAULTS = Path(__file__).resolve().parent.parent / "faults"
 PLATFORMS = ("compose", "kubernetes")
 VERDICTS = ("healthy", "degraded", "down", "unknown")
 
-# What may stand in a file. The step kinds must equal those that bench.py can do: a unit test compares them.
+# What may stand in a file. The step kinds must equal those that the benches can do: a unit test compares them.
 STEPS = frozenset(
-    "stop kill start pause restart recreate override setting unset unpublish add_memory_limit break_code exec "
+    "stop kill start pause restart recreate override setting unset unpublish misdirect add_memory_limit leak break_code exec "
     "sql seed sql_session open_sessions drop_app_sessions rotate_database_password "
     "redis redis_password redis_fill redis_save_fails network_disconnect signal send enqueue traffic stray_container wait wait_ready "
-    "patch delete create cut".split()
+    "edit patch delete create job autoscaler nodes registry certificate cut".split()
 )
-SYMPTOMS = frozenset("request container event log sql redis task pod object".split())
+SYMPTOMS = frozenset("request container event log memory sql redis task pod object workload".split())
 
 _KEYS = {"id", "title", "platforms", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "cure", "verdict", "heal", "options", "also"}
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -56,32 +56,35 @@ class Fault:
     also: tuple[str, ...] = ()
 
 
-def read_folder(folder: Path, others: Path = FAULTS) -> dict[str, Fault]:
-    """The faults of a folder by id, those that a file names under `also` joined in (looked for here, then among the project's own)."""
-    found = {fault.id: fault for fault in map(read, sorted(folder.glob("*.yml")))}
+def read_folder(folder: Path, platform: str = PLATFORMS[0], others: Path = FAULTS) -> dict[str, Fault]:
+    """The faults of a folder by id as they are on a platform, those that a file names under `also` joined in (from here, then of the project's own)."""
+    found = {fault.id: fault for fault in (read(path, platform) for path in sorted(folder.glob("*.yml")))}
     if not found:
         raise FaultError("%s holds no fault file (*.yml)" % folder)
     known = dict(found)
     if others != folder and others.is_dir():
-        known = {**{fault.id: fault for fault in map(read, sorted(others.glob("*.yml")))}, **found}
+        known = {**{fault.id: fault for fault in (read(path, platform) for path in sorted(others.glob("*.yml")))}, **found}
     return {name: join(fault, known) for name, fault in found.items()}
 
 
-def read(path: Path) -> Fault:
+def read(path: Path, platform: str = PLATFORMS[0]) -> Fault:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise FaultError("%s cannot be read: %s" % (path, error)) from error
-    return parse(content, path.stem)
+    return parse(content, path.stem, platform)
 
 
-def parse(content: Any, name: str) -> Fault:
-    """A fault from a file's content; every mistake in it at once."""
+def parse(content: Any, name: str, platform: str = PLATFORMS[0]) -> Fault:
+    """A fault on a platform from a file's content; every mistake in it at once."""
     problems = list(_problems(content, name))
     if problems:
         raise FaultError("%s.yml: %s" % (name, "; ".join(problems)))
+    content = {**content, **{key: _here(content[key], platform) for key in ("inject", "symptom", "expect", "cure", "heal") if key in content}}
     # A file that only joins others has nothing of its own to cure.
     cure = content.get("cure", None if content.get("expect") or not content.get("also") else [])
+    if cure == [] and content.get("expect"):
+        cure = BY_HAND  # what cures it does so on the other platform
     return Fault(
         id=content["id"],
         title=content["title"],
@@ -98,6 +101,14 @@ def parse(content: Any, name: str) -> Fault:
         options=content.get("options", {}),
         also=tuple(content.get("also", ())),
     )
+
+
+def _here(value: Any, platform: str) -> Any:
+    """A list without what is for another platform only."""
+    if not isinstance(value, list):
+        return value
+    kept = [one for one in value if one.get("platform", platform) == platform]
+    return [{key: item for key, item in one.items() if key != "platform"} for one in kept]
 
 
 def join(fault: Fault, known: Mapping[str, Fault], above: tuple[str, ...] = ()) -> Fault:
@@ -192,15 +203,19 @@ def _problems(content: Any, name: str) -> Iterable[str]:
     for verdict in _listed(content.get("verdict", ())):
         if verdict not in VERDICTS:
             yield "verdict: %r is none of %s" % (verdict, ", ".join(VERDICTS))
+    for key in ("inject", "heal", "expect", "cure", "symptom"):
+        for one in content.get(key) if isinstance(content.get(key), list) else []:
+            if isinstance(one, dict) and one.get("platform", PLATFORMS[0]) not in PLATFORMS:
+                yield "%s: unknown platform %r" % (key, one["platform"])
     for key in ("inject", "heal"):
         for step in content.get(key, ()):
-            if not isinstance(step, dict) or len(step) != 1 or not set(step) <= STEPS:
+            if not isinstance(step, dict) or len(set(step) - {"platform"}) != 1 or not set(step) - {"platform"} <= STEPS:
                 yield "%s: %r is not one step of: %s" % (key, step, ", ".join(sorted(STEPS)))
     for symptom in _listed(content.get("symptom", ())):
         if not isinstance(symptom, dict) or len(SYMPTOMS & set(symptom)) != 1:
             yield "symptom: %r wants exactly one of %s" % (symptom, ", ".join(sorted(SYMPTOMS)))
     for cause in content.get("expect", ()):
-        if not isinstance(cause, dict) or set(cause) != {"finding", "component"} or not _FINDING.fullmatch(str(cause["finding"])):
+        if not isinstance(cause, dict) or set(cause) - {"platform"} != {"finding", "component"} or not _FINDING.fullmatch(str(cause["finding"])):
             yield "expect: %r wants `finding` (domain.what) and `component`" % (cause,)
     yield from _cure_problems(content)
     for key in ("load", "options"):
@@ -224,7 +239,7 @@ def _cure_problems(content: Mapping[str, Any]) -> Iterable[str]:
         yield "cure: wanted a list of {remedy, component}, or %s" % BY_HAND
         return
     for one in cure:
-        if not isinstance(one, dict) or set(one) != {"remedy", "component"} or not _REMEDY.fullmatch(str(one["remedy"])):
+        if not isinstance(one, dict) or set(one) - {"platform"} != {"remedy", "component"} or not _REMEDY.fullmatch(str(one["remedy"])):
             yield "cure: %r wants `remedy` (a name) and `component`" % (one,)
     if cure and not expect:
         yield "cure: a control has none ([])"

@@ -5,13 +5,16 @@ whether its plan cures that and nothing else, and whether the cure can be taken 
 
     gameday.py                                        every fault on every stack
     gameday.py --faults pg-down,redis-down --stack reference
+    gameday.py --platform kubernetes                  on the cluster: the same faults, and those that only Kubernetes has
+    gameday.py --platform kubernetes --stack ./ours   any stack there that a stack.yml describes (tests/stack/README.md), whoever deployed it
     gameday.py --shard 1/4 --resume                   a quarter of the cases, those left that have no result of this commit
     gameday.py --hold 5                               watch each cure for 5 s instead of 60; --no-cure: only diagnose
     gameday.py --no-diagnose                          only: does each fault break the stack, and does it heal
     gameday.py --inject pg-lock-held --stack second   leave a fault behind; --heal-all --stack second takes it back
     gameday.py --record docs/gameday.md               write the coverage record from tests/output/gameday.json
 
-Results: tests/output/gameday.json, a list with one object a case. Exit 0 when every case is exact, else 1; 2 for a mistake in the call.
+Results: tests/output/gameday.json (on Kubernetes: gameday-kubernetes.json), a list with one object a case.
+Exit 0 when every case is exact, else 1; 2 for a mistake in the call.
 """
 
 from __future__ import annotations
@@ -37,9 +40,11 @@ import cure  # noqa: E402
 import faultfile  # noqa: E402
 from faultfile import Fault, FaultError  # noqa: E402
 
-RESULTS = ROOT / "tests" / "output" / "gameday.json"
+OUTPUT = ROOT / "tests" / "output"
+RESULTS = {"compose": OUTPUT / "gameday.json", "kubernetes": OUTPUT / "gameday-kubernetes.json"}
 DIAGNOSE_TIMEOUT = 180  # seconds
 HOLD_SECONDS = 60  # for which a cure must hold
+TITLES = {"compose": "Compose", "kubernetes": "Kubernetes"}
 
 Result = dict[str, Any]
 
@@ -62,7 +67,14 @@ class Clock:
 
 def cases(faults: Mapping[str, Fault], stacks: Sequence[str], platform: str = "compose") -> list[tuple[str, str]]:
     """Every (fault, stack) of this platform, stack by stack."""
-    return [(name, stack) for stack in stacks for name, fault in faults.items() if platform in fault.on and (not fault.stacks or stack in fault.stacks)]
+    return [
+        (name, stack) for stack in stacks for name, fault in faults.items() if platform in fault.on and (not fault.stacks or name_of(stack) in fault.stacks)
+    ]
+
+
+def name_of(stack: str) -> str:
+    """What a stack is called: a folder beside the reference stacks, or a path."""
+    return Path(stack).name
 
 
 def shard(items: Sequence[Any], text: str) -> list[Any]:
@@ -106,8 +118,31 @@ def latest(results: Iterable[Result]) -> list[Result]:
     """One result a case, the newest."""
     newest: dict[tuple[str, str, str], Result] = {}
     for result in sorted(results, key=lambda result: result["time"]):
-        newest[result["fault"], result["stack"], result.get("platform", "")] = result
+        newest[result["fault"], result["stack"], platform_of(result)] = result
     return list(newest.values())
+
+
+def platform_of(result: Mapping[str, Any]) -> str:
+    return str(result.get("platform") or "compose")
+
+
+def compared(results: Iterable[Result]) -> tuple[list[tuple[str, str]], list[tuple[Result, Result]]]:
+    """(the cases that both platforms diagnose alike, the pairs that they do not) of those that were tried on both: finding ids and verdict."""
+    by_case = {(result["fault"], result["stack"], platform_of(result)): result for result in results}
+    same, other = [], []
+    for fault, stack, platform in sorted(by_case):
+        if platform == "compose" and (fault, stack, "kubernetes") in by_case:
+            here, there = by_case[fault, stack, "compose"], by_case[fault, stack, "kubernetes"]
+            if answer_of(here) == answer_of(there):
+                same.append((fault, stack))
+            else:
+                other.append((here, there))
+    return same, other
+
+
+def answer_of(result: Mapping[str, Any]) -> tuple[list[str], str]:
+    """What a diagnosis said, but for the components, which may be called otherwise elsewhere."""
+    return sorted(cause["id"] for cause in result["named"]), str(result.get("verdict"))
 
 
 def passed(result: Result) -> bool:
@@ -135,9 +170,9 @@ def _diagnosis(result: Result) -> str:
 
 
 def record(results: Sequence[Result], titles: Mapping[str, str]) -> str:
-    """The coverage record: a line for each fault, a column for each stack."""
-    stacks = sorted({result["stack"] for result in results})
-    by_case = {(result["fault"], result["stack"]): result for result in results}
+    """The coverage record: a line for each fault, a column for each stack on each platform."""
+    columns = sorted({(result["stack"], platform_of(result)) for result in results}, key=lambda column: (column[1], column[0]))
+    by_case = {(result["fault"], result["stack"], platform_of(result)): result for result in results}
     lines = [
         "# Game day: coverage record",
         "",
@@ -151,17 +186,36 @@ def record(results: Sequence[Result], titles: Mapping[str, str]) -> str:
         "- Time: %s to %s" % (min(result["time"] for result in results), max(result["time"] for result in results)),
         "- Cases: %d exact of %d" % (sum(bool(result["exact"]) and not result.get("error") for result in results), len(results)),
         "- In all: %s" % cure.summary(results),
+    ]
+    for platform in sorted({platform for _stack, platform in columns}) if len({platform for _stack, platform in columns}) > 1 else ():
+        lines.append("- %s: %s" % (TITLES[platform], cure.summary([result for result in results if platform_of(result) == platform])))
+    lines += [
+        *_comparison(results),
         "",
-        "| Fault | Expected root causes | Expected remedies | %s |" % " | ".join("%s (seconds)" % stack for stack in stacks),
-        "|---|---|---|%s" % ("---|" * len(stacks)),
+        "| Fault | Expected root causes | Expected remedies | %s |" % " | ".join("%s, %s (seconds)" % (stack, TITLES[platform]) for stack, platform in columns),
+        "|---|---|---|%s" % ("---|" * len(columns)),
     ]
     for fault in sorted({result["fault"] for result in results}):
         here = [result for result in results if result["fault"] == fault]
-        cells = [_cell(by_case.get((fault, stack))) for stack in stacks]
-        causes = ", ".join(sorted({"`%s`" % cause["id"] for cause in here[0]["expected"]})) or "none (control)"
+        cells = [_cell(by_case.get((fault, *column))) for column in columns]
+        causes = ", ".join(sorted({"`%s`" % cause["id"] for result in here for cause in result["expected"]})) or "none (control)"
         cells = [causes, _remedies(here), *(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)]
         lines.append("| %s<br>%s | %s |" % (fault, titles.get(fault, ""), " | ".join(cells)))
     return "\n".join(lines) + "\n"
+
+
+def _comparison(results: Sequence[Result]) -> list[str]:
+    """Whether the same fault gives the same finding ids and the same verdict wherever the stack is; [] where one platform was tried alone."""
+    same, other = compared(results)
+    if not same and not other:
+        return []
+    lines = [
+        "- Finding ids and verdict of the faults that were tried on both platforms: same on both platforms: %d of %d" % (len(same), len(same) + len(other))
+    ]
+    for here, there in other:
+        told = ["%s: %s, %s" % (TITLES[platform_of(one)], ", ".join(answer_of(one)[0]) or "nothing", answer_of(one)[1]) for one in (here, there)]
+        lines.append("  - %s on %s differs: %s" % (here["fault"], here["stack"], "; ".join(told)))
+    return lines
 
 
 def _cell(result: Result | None) -> str:
@@ -217,7 +271,7 @@ def diagnose(fault: Fault, bench: Any, options: Mapping[str, Any], folder: Path)
     done = cure.play("diagnose", bench, options, folder, DIAGNOSE_TIMEOUT)
     if not done.report or not done.folder:
         raise FaultError("no report (exit status %d): %s" % (done.status, done.last_words))
-    shutil.copyfile(done.folder / "report.json", RESULTS.parent / "gameday" / ("%s.%s.json" % (bench.host, fault.id)))
+    shutil.copyfile(done.folder / "report.json", OUTPUT / "gameday" / ("%s.%s.json" % (bench.host, fault.id)))
     return done
 
 
@@ -252,9 +306,9 @@ def healed(bench: Any, before: Mapping[str, Any], steps: Iterable[Any], made_ane
     try:
         problems += bench.heal()
         for service in made_anew:
-            bench.compose_up(service, force=True)
+            bench.remake(service)
         problem = bench.wait_well(60)
-    except ctl.CtlError as error:
+    except (ctl.CtlError, FaultError) as error:
         problem = str(error)
     if problem:
         return "; ".join([*problems, "still unwell: %s" % problem])
@@ -296,12 +350,13 @@ class How:
     diagnose: bool = True
     cure: bool = True
     hold: float = HOLD_SECONDS
-    keep: Path = RESULTS.parent / "gameday"
+    keep: Path = OUTPUT / "gameday"
     platform: str = "compose"
 
 
 def bench_of(stack: str, platform: str) -> Any:
     if platform == "kubernetes":
+        import cluster_steps  # noqa: F401  (it knows what can be done to a stack there)
         from cluster_bench import ClusterBench
 
         return ClusterBench(stack)
@@ -316,7 +371,7 @@ def run_case(fault: Fault, stack: str, how: How = How()) -> Result:
     bench, clock = bench_of(stack, how.platform), Clock()
     result: Result = {
         "fault": fault.id,
-        "stack": stack,
+        "stack": bench.stack.name,
         "platform": how.platform,
         "detected": False,
         "exact": False,
@@ -404,22 +459,27 @@ def say(text: str) -> None:
 def run_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], earlier: list[Result], output: Path, how: How = How()) -> int:
     """Run and score; the earlier results are those that still stand."""
     results, now = list(earlier), commit()
-    done = {(result["fault"], result["stack"]) for result in results}
+    done = {case_of(result) for result in results}
     if not earlier:
         write_results(results, output)
     for name, stack in chosen:
-        if (name, stack) in done:
+        if (name, name_of(stack), how.platform) in done:
             continue
         result = run_case(faults[name], stack, how)
         result.update(commit=now, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         results.append(result)
         write_results(results, output)
         print(row(result), flush=True)
-    here = [result for result in results if (result["fault"], result["stack"]) in set(chosen)]
+    wanted = {(name, name_of(stack), how.platform) for name, stack in chosen}
+    here = [result for result in results if case_of(result) in wanted]
     good = sum(map(passed, here))
     print(cure.summary(here))
     print("%d passed, %d failed" % (good, len(here) - good))
     return 0 if good == len(here) else 1
+
+
+def case_of(result: Mapping[str, Any]) -> tuple[str, str, str]:
+    return result["fault"], result["stack"], platform_of(result)
 
 
 def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], platform: str) -> int:
@@ -429,7 +489,7 @@ def try_cases(chosen: list[tuple[str, str]], faults: Mapping[str, Fault], platfo
         result = run_case(faults[name], stack, How(diagnose=False, platform=platform))
         failed += bool(result.get("error"))
         parts = "  ".join("%s %.1f" % part for part in result["parts"].items() if part[0] not in ("diagnose", "cure"))
-        print("%-34s %-10s %-7s %s  %s" % (name, stack, "FAILED" if result.get("error") else "ok", parts, result.get("error", "")), flush=True)
+        print("%-34s %-10s %-7s %s  %s" % (name, name_of(stack), "FAILED" if result.get("error") else "ok", parts, result.get("error", "")), flush=True)
     print("%d passed, %d failed" % (len(chosen) - failed, failed))
     return 1 if failed else 0
 
@@ -465,11 +525,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Break the reference stacks on purpose, score the diagnosis and the cure.")
     parser.add_argument("--faults", default="", metavar="ID,ID", help="only these")
     parser.add_argument("--fault-dir", default="", metavar="DIR", help="fault files of your own (default: tests/faults)")
-    parser.add_argument("--stack", default="all", metavar="NAME", help="a folder below tests/stack, or all")
+    parser.add_argument("--stack", default="all", metavar="NAME", help="a folder below tests/stack, the path of one elsewhere (with a slash), or all")
     parser.add_argument("--platform", choices=faultfile.PLATFORMS, default="compose", help="where the stack stands (default: %(default)s)")
     parser.add_argument("--shard", default="", metavar="N/M", help="the n-th of m parts of the cases")
     parser.add_argument("--resume", action="store_true", help="keep the results of this commit and run what is left")
-    parser.add_argument("--output", default=str(RESULTS), metavar="FILE", help="where the results go (default: tests/output/gameday.json)")
+    parser.add_argument("--output", default="", metavar="FILE", help="where the results go (default: tests/output/gameday.json, on Kubernetes another)")
     parser.add_argument("--cure", action=argparse.BooleanOptionalAction, default=True, help="apply the plan of each diagnosis and take it back")
     parser.add_argument("--hold", type=float, default=HOLD_SECONDS, metavar="SECONDS", help="for which a cure must hold (default: %(default)s)")
     parser.add_argument("--no-diagnose", action="store_true", help="break and heal only; writes no result")
@@ -495,19 +555,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _act(options: argparse.Namespace, given: list[str]) -> int:
+def chosen_stacks(text: str) -> list[str]:
+    """The stacks that are meant: names of folders below tests/stack, or paths of folders with a stack.yml."""
     known = sorted(path.parent.name for path in (ROOT / "tests" / "stack").glob("*/stack.yml"))
-    stacks = known if options.stack in ("", "all") else options.stack.split(",")
+    stacks = known if text in ("", "all") else [str(Path(one).resolve()) if "/" in one else one for one in text.split(",")]
     for stack in stacks:
-        if stack not in known:
-            raise FaultError("--stack: there is no stack %r; known: all, %s" % (stack, ", ".join(known)))
+        if "/" in stack and not Path(stack, "stack.yml").is_file():
+            raise FaultError("--stack: %s holds no stack.yml" % stack)
+        if "/" not in stack and stack not in known:
+            raise FaultError("--stack: there is no stack %r; known: all, %s; or give the path of a folder" % (stack, ", ".join(known)))
+        if "/" in stack and Path(stack).name in known and Path(stack).parent != ROOT / "tests" / "stack":
+            raise FaultError("--stack: a reference stack is called %s too: name the folder otherwise" % Path(stack).name)
+    return stacks
+
+
+def _act(options: argparse.Namespace, given: list[str]) -> int:
+    stacks = chosen_stacks(options.stack)
     if options.heal_all:
         return heal_all(stacks, options.platform)
-    faults = faultfile.read_folder(Path(options.fault_dir).resolve() if options.fault_dir else faultfile.FAULTS)
+    faults = faultfile.read_folder(Path(options.fault_dir).resolve() if options.fault_dir else faultfile.FAULTS, options.platform)
     titles = {name: fault.title for name, fault in faults.items()}
-    output = Path(options.output)
+    output = Path(options.output or RESULTS[options.platform])
     if options.record and not {word.split("=")[0] for word in given if word.startswith("--")} - {"--record", "--merge", "--output", "--fault-dir"}:
-        return write_record(Path(options.record), titles, [output, *map(Path, filter(None, options.merge.split(",")))])
+        return write_record(Path(options.record), titles, _outputs(options))
     if options.inject:
         if len(stacks) != 1 or options.inject not in faults:
             raise FaultError("--inject wants the name of a fault and --stack the name of one stack")
@@ -521,7 +591,7 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
         chosen = shard(chosen, options.shard)
     if options.list:
         for name, stack in chosen:
-            print("%-34s %-10s %s" % (name, stack, titles[name]))
+            print("%-34s %-10s %s" % (name, name_of(stack), titles[name]))
         return 0
     if not chosen:
         raise FaultError("no case is left to run")
@@ -530,8 +600,14 @@ def _act(options: argparse.Namespace, given: list[str]) -> int:
     how = How(cure=options.cure, hold=options.hold, platform=options.platform)
     status = run_cases(chosen, faults, kept(read_results(output), commit(), options.cure) if options.resume else [], output, how)
     if options.record:
-        write_record(Path(options.record), titles, [output, *map(Path, filter(None, options.merge.split(",")))])
+        write_record(Path(options.record), titles, _outputs(options))
     return status
+
+
+def _outputs(options: argparse.Namespace) -> list[Path]:
+    """Where the results lie from which the record is written: those of both platforms, or those that were named."""
+    named = [Path(options.output)] if options.output else list(RESULTS.values())
+    return [*named, *map(Path, filter(None, options.merge.split(",")))]
 
 
 def write_record(path: Path, titles: Mapping[str, str], outputs: Iterable[Path]) -> int:

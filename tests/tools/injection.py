@@ -56,14 +56,14 @@ class Bench:
     """One stack, with the means to hurt and heal it."""
 
     platform = "compose"
-    # What is done or seen in another way on this platform than below.
-    steps: Mapping[str, Callable[..., None]] = {}
+    # What can be done on this platform; what is seen in another way there than in symptoms.py.
+    steps: Mapping[str, Callable[..., None]] = STEP
     symptoms: Mapping[str, Callable[..., tuple[bool, str]]] = {}
 
     def __init__(self, name: str) -> None:
-        self.stack = ctl.load_stack(name)
+        self.stack = self.load_stack(name)
         self.spec = self.stack.spec
-        self.folder = OUTPUT / "gameday" / name
+        self.folder = OUTPUT / "gameday" / self.host
         self.folder.mkdir(parents=True, exist_ok=True)
         self.began = time.time()
         self.said = ""  # the last complaint of a command that was allowed to fail
@@ -80,6 +80,10 @@ class Bench:
 
     # what the stack is called and how it is reached
 
+    def load_stack(self, name: str) -> ctl.Stack:
+        """By the name of its folder beside the reference stacks, or by the path of a folder elsewhere."""
+        return ctl.load_stack(name)
+
     @property
     def host(self) -> str:
         """What the inventory calls it."""
@@ -95,6 +99,10 @@ class Bench:
     def rebuild(self) -> None:
         ctl.down(self.stack)
         ctl.up(self.stack)
+
+    def remake(self, service: str) -> None:
+        """It reads its settings anew."""
+        self.compose_up(service, force=True)
 
     def names(self) -> dict[str, Any]:
         """The placeholders of fault files."""
@@ -134,9 +142,25 @@ class Bench:
                     return str(ipaddress.ip_address(network["IPAddress"]))
         raise FaultError("the service %s has no address" % service)
 
+    def port(self, service: str) -> int:
+        """On which it listens inside."""
+        ports = [port.split("/")[0] for about in self.inspect(service) for port in about["Config"].get("ExposedPorts") or {}]
+        if not ports:
+            raise FaultError("the image of %s tells no port" % service)
+        return int(ports[0])
+
+    def memory_percent(self, service: str) -> float:
+        """Of its limit, in use."""
+        return 100.0 * _working_set(self, self.one(service)) / (self.inspect(service)[0]["HostConfig"]["Memory"] or 1 << 62)
+
     def config(self) -> dict[str, Any]:
         """The project as its own files make it."""
         return json.loads(self.stack.compose("config", "--format", "json"))
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What a service is given by the project's files."""
+        found: dict[str, str] = self.config()["services"][service]["environment"]
+        return found
 
     def compose_up(self, *services: str, force: bool = False) -> None:
         """Services as the files and those of our overrides that are about them want them; a start that fails is the fault's own affair."""
@@ -164,16 +188,14 @@ class Bench:
 
     def database_password(self) -> str:
         setting = self.spec["settings"]["database"]
-        service = setting["services"][0]
         if "variable" in setting:
-            url = _Url(self.config()["services"][service]["environment"][setting["variable"]])
-            return url.password
+            return _Url(self.environment(setting["services"][0])[setting["variable"]]).password
         return (self.stack.folder / setting["file"]).read_text(encoding="utf-8").strip()
 
     def broker_database(self) -> str:
         """The number of the Redis database that holds the queues."""
         setting = self.spec["settings"]["broker"]
-        url = self.config()["services"][setting["services"][0]]["environment"][setting["variable"]] if "variable" in setting else ""
+        url = self.environment(setting["services"][0])[setting["variable"]] if "variable" in setting else ""
         number = re.search(r"/(\d+)(\?|$)", url)
         return number[1] if number else "0"
 
@@ -210,7 +232,9 @@ class Bench:
     def inject(self, steps: Any) -> None:
         for item in steps:
             kind, arguments = next(iter(item.items()))
-            {**STEP, **self.steps}[kind](self, arguments)
+            if kind not in self.steps:
+                raise FaultError("the step %s is not known on %s" % (kind, self.platform))
+            self.steps[kind](self, arguments)
 
     def heal(self) -> list[str]:
         """Undo everything in the journal, the last first, each whatever became of the others; what could not be undone, in words."""
@@ -521,6 +545,13 @@ def unpublish(bench: Bench, service: str) -> None:
 
 
 @step
+def misdirect(bench: Bench, service: str) -> None:
+    """Its published ports lead to one on which nothing listens."""
+    ports = "".join("      - %s:%s:9\n" % (one.get("host_ip", "0.0.0.0"), one["published"]) for one in bench.config()["services"][service]["ports"])
+    _override(bench, "services:\n  %s:\n    ports: !override\n%s" % (service, ports), [service])
+
+
+@step
 def add_memory_limit(bench: Bench, order: dict[str, Any]) -> None:
     """A limit below what the service needs; {service, percent} of what it uses now."""
     service = order["service"]
@@ -542,13 +573,59 @@ def _working_set(bench: Bench, container: str) -> int:
     return int(float(match[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[match[2]])
 
 
+LEAK_MARK = "gameday-leak"
+# Takes memory until the container uses so many bytes, without what the kernel can take back.
+LEAK = """
+import sys, time
+def read(*names):
+    for name in names:
+        try:
+            return open("/sys/fs/cgroup/" + name).read()
+        except OSError:
+            pass
+    return "0"
+def used():
+    cache = [line.split()[1] for line in read("memory.stat", "memory/memory.stat").splitlines() if line.split()[0].endswith("inactive_file")]
+    return int(read("memory.current", "memory/memory.usage_in_bytes")) - int(cache[-1] if cache else 0)
+held, end = [], time.time() + 1800
+while time.time() < end:
+    if used() < int(sys.argv[2]) - (1 << 20):
+        held.append(b"x" * (1 << 20))
+        time.sleep(0.01)
+    else:
+        time.sleep(0.5)
+"""
+
+
+@step
+def leak(bench: Bench, order: dict[str, Any]) -> None:
+    """A process inside that takes memory until so much of the limit is used; {service, percent}."""
+    about = bench.inspect(order["service"])[0]
+    limit = about["HostConfig"]["Memory"]
+    if not limit:
+        raise FaultError("%s has no memory limit" % order["service"])
+    bench.later("end_leak", container=about["Id"])
+    bench.docker("exec", "-d", about["Id"], "python3", "-c", LEAK, LEAK_MARK, str(limit * order["percent"] // 100))
+
+
+@undo
+def undo_end_leak(bench: Bench, container: str) -> None:
+    for line in bench.docker("top", container, "-eo", "pid,args", check=False).splitlines()[1:]:
+        if LEAK_MARK in line:
+            with contextlib.suppress(OSError):
+                os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+# Finds the module that makes the application, in a container's usual places.
+FIND_MODULE = "grep -rlE '= (FastAPI|Flask)\\(' --include=*.py /app /srv /opt /home /usr/src 2>/dev/null | grep -v -e site-packages -e dist-packages | head -1"
+
+
 @step
 def break_code(bench: Bench, order: dict[str, Any]) -> None:
     """A line of Python that fails, at the end of the module that makes the application; {service, line}. A new container heals it."""
     service = order["service"]
     container = bench.one(service)
-    find = "grep -rlE '= (FastAPI|Flask)\\(' --include=*.py /app /srv /opt /home /usr/src 2>/dev/null | grep -v -e site-packages -e dist-packages | head -1"
-    path = bench.docker("exec", container, "sh", "-c", find).strip()
+    path = bench.docker("exec", container, "sh", "-c", FIND_MODULE).strip()
     if not path:
         raise FaultError("no module that makes the application in %s" % service)
     local = bench.folder / "module.py"
@@ -867,7 +944,7 @@ def enqueue(bench: Bench, count: int) -> None:
 @step
 def traffic(bench: Bench, order: dict[str, Any]) -> None:
     """Users who ask for one route again and again until the healing; {route, concurrency}."""
-    bench.background(sys.executable, str(HERE / "background.py"), "traffic", order={"stack": bench.stack.name, **order}, wait=15)
+    bench.background(sys.executable, str(HERE / "background.py"), "traffic", order={"stack": str(bench.stack.folder), "url": bench.stack.url, **order}, wait=15)
 
 
 @undo

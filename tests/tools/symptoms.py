@@ -30,9 +30,8 @@ def sees_request(bench: Bench, order: dict[str, Any]) -> tuple[bool, str]:
     slow = order.get("slower_than_seconds")
     client = bench.client(slow + 1 if slow else 8)
     if "inside" in order:
-        ports = [port.split("/")[0] for about in bench.inspect(order["inside"]) for port in about["Config"].get("ExposedPorts") or {}]
         stack = ctl.Stack(bench.stack.folder)
-        stack.__dict__["spec"] = {**bench.spec, "url": "http://%s:%s" % (bench.address(order["inside"]), ports[0])}
+        stack.__dict__["spec"] = {**bench.spec, "url": "http://%s:%s" % (bench.address(order["inside"]), bench.port(order["inside"]))}
         client = ctl.Client(stack, timeout=client.timeout)
     begun = time.monotonic()
     status = client.send_as_user({"path": order["request"]})[0]
@@ -84,6 +83,13 @@ def sees_log(bench: Bench, order: dict[str, Any]) -> tuple[bool, str]:
         if match:
             return True, match[0]
     return False, "the log of %s says nothing like %s" % (order["log"], order["matches"])
+
+
+@symptom
+def sees_memory(bench: Bench, order: dict[str, Any]) -> tuple[bool, str]:
+    """{memory: service, at_least: percent of its limit}; without what the kernel can take back."""
+    percent = bench.memory_percent(order["memory"])
+    return percent >= order["at_least"], "%s uses %.0f %% of its memory limit" % (order["memory"], percent)
 
 
 @symptom

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import REMEDIES
+from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import remedies_on
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 sys.path[:0] = [str(TOOLS), str(TOOLS.parent / "stack")]
 
 import cluster_bench  # noqa: E402
+import cluster_steps  # noqa: E402
 import cure  # noqa: E402
 import faultfile  # noqa: E402
 import gameday  # noqa: E402
@@ -24,16 +25,24 @@ import injection  # noqa: E402
 import symptoms  # noqa: E402
 from faultfile import Fault, FaultError  # noqa: E402
 
-FAULTS = faultfile.read_folder(faultfile.FAULTS)
+ON = {platform: {name: fault for name, fault in faultfile.read_folder(faultfile.FAULTS, platform).items() if platform in fault.on}
+      for platform in faultfile.PLATFORMS}  # fmt: skip
+FAULTS = ON["compose"]
 STACKS = sorted(path.parent.name for path in (TOOLS.parent / "stack").glob("*/stack.yml"))
 REQUIRED = (
     "pg-down redis-down worker-down pg-lock-held pg-too-many-clients app-pool-exhausted pg-idle-in-transaction pg-wrong-password pg-wrong-host pg-wrong-port "
     "pg-malformed-url stale-credentials redis-auth-mismatch redis-memory-full redis-save-failing worker-wrong-queue worker-stalled oom-killed bad-command "
     "crash-on-start net-partition port-not-published env-missing"
 ).split()
+THERE = (
+    "crash-on-start bad-command oom-killed probe-wrong probe-too-eager readiness-wrong image-bad-tag image-pull-denied config-missing env-missing "
+    "service-selector port-not-published published-port-wrong target-port-wrong net-partition dns-broken hpa-no-metrics hpa-no-requests "
+    "unschedulable-cordon unschedulable-taint unschedulable-selector unschedulable-requests quota-exceeded pvc-pending cert-expired stale-credentials "
+    "cpu-throttled memory-leak"
+).split()
 CONTROLS = "healthy under-load near-threshold already-recovered optional-component-stopped red-herring hostile-text deploy-in-progress".split()
+CONTROLS_THERE = [*CONTROLS, *"rollout-in-progress job-completed neighbour-broken policy-without-effect".split()]
 NAMES = {"postgres": "db1", "api": "backend", "port": 5433, "database_services": ["backend", "jobs"]}
-BY_HAND = "bad-command crash-on-start port-not-published".split()
 CATALOGUE = TOOLS.parents[1] / "plugins" / "plugin_utils" / "catalog"
 GOOD: dict[str, Any] = {
     "id": "pg-down",
@@ -53,45 +62,58 @@ def result(fault: str = "a", stack: str = "reference", **more: Any) -> dict[str,
 # Fault files
 
 
-def test_the_files_hold_every_fault_that_is_wanted() -> None:
-    assert not set(REQUIRED + CONTROLS) - set(FAULTS)
-    assert len([fault for fault in FAULTS.values() if fault.id.startswith("pair-")]) >= 6
+@pytest.mark.parametrize(("platform", "wanted"), [("compose", REQUIRED + CONTROLS), ("kubernetes", REQUIRED + CONTROLS_THERE + THERE)])
+def test_the_files_hold_every_fault_that_is_wanted(platform: str, wanted: list[str]) -> None:
+    assert not set(wanted) - set(ON[platform])
+    assert len([fault for fault in ON[platform].values() if fault.id.startswith("pair-")]) >= 6
 
 
-@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("name", sorted({*REQUIRED, *THERE}))
 def test_a_fault_expects_a_cause_and_waits_for_a_symptom(name: str) -> None:
-    fault = FAULTS[name]
-    assert fault.expect
-    assert all(symptoms for _name, symptoms in fault.phases)
+    for there in ON.values():
+        for fault in [there[name]] if name in there else []:
+            assert fault.expect
+            assert all(symptoms for _name, symptoms in fault.phases)
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", CONTROLS_THERE)
 def test_a_control_expects_nothing(name: str) -> None:
-    assert FAULTS[name].expect == ()
+    assert ON["kubernetes"][name].expect == ()
 
 
 def test_pairs_expect_two_causes() -> None:
-    assert all(len(fault.expect) >= 2 for fault in FAULTS.values() if fault.id.startswith("pair-"))
+    assert all(len(fault.expect) >= 2 for there in ON.values() for fault in there.values() if fault.id.startswith("pair-"))
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
-def test_every_fault_says_what_cures_it(name: str) -> None:
-    fault = FAULTS[name]
-    assert fault.cure is not None
-    assert bool(fault.cure or fault.by_hand) == bool(fault.expect)
-    if not fault.also:
-        assert (fault.cure == ()) == (name in BY_HAND or not fault.expect)
+@pytest.mark.parametrize("platform", faultfile.PLATFORMS)
+def test_every_fault_says_what_cures_it(platform: str) -> None:
+    for fault in ON[platform].values():
+        assert fault.cure is not None, fault.id
+        assert bool(fault.cure or fault.by_hand) == bool(fault.expect), fault.id
 
 
-def test_a_fault_is_cured_by_what_the_catalogue_names() -> None:
+@pytest.mark.parametrize("platform", faultfile.PLATFORMS)
+def test_a_fault_is_cured_by_what_the_catalogue_names(platform: str) -> None:
     entries: dict[str, Any] = {}
     for path in CATALOGUE.glob("*.yml"):
         entries.update(yaml.safe_load(path.read_text(encoding="utf-8")))
-    for fault in FAULTS.values():
+    for fault in ON[platform].values():
         if not fault.also:
-            known = {rule["remedy"] for cause in fault.expect for rule in entries[cause["finding"]].get("remedies") or []} & set(REMEDIES)
+            rules = [rule for cause in fault.expect for rule in entries[cause["finding"]].get("remedies") or []]
+            known = {rule["remedy"] for rule in rules if rule.get("platform", platform) == platform} & set(remedies_on(platform) | remedies_on("compose"))
             assert {one["remedy"] for one in fault.cure or ()} <= known, fault.id
-            assert not fault.by_hand or not known, fault.id
+            assert platform != "compose" or not fault.by_hand or not known & set(remedies_on(platform)), fault.id
+
+
+@pytest.mark.parametrize("platform", faultfile.PLATFORMS)
+def test_a_fault_asks_only_for_what_can_be_done_where_it_runs(platform: str) -> None:
+    bench = {"compose": injection.Bench, "kubernetes": cluster_bench.ClusterBench}[platform]
+    only_there = {"pod", "object", "workload"}
+    for fault in ON[platform].values():
+        for steps, signs in [*fault.phases, (fault.heal, ())]:
+            assert {next(iter(step)) for step in steps} <= set(bench.steps), fault.id
+            kinds = {kind for sign in signs for kind in sign if kind in faultfile.SYMPTOMS}
+            assert kinds <= set(symptoms.SYMPTOM) | set(bench.symptoms) and (platform == "kubernetes" or not kinds & only_there), fault.id
 
 
 def test_what_files_may_say_is_what_the_tools_can_do() -> None:
@@ -100,12 +122,13 @@ def test_what_files_may_say_is_what_the_tools_can_do() -> None:
     assert set(symptoms.SYMPTOM) | set(there.symptoms) == set(faultfile.SYMPTOMS)
 
 
+@pytest.mark.parametrize("platform", faultfile.PLATFORMS)
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_placeholder_is_known_on_every_stack(stack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_placeholder_is_known_on_every_stack(stack: str, platform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(injection, "OUTPUT", tmp_path)
-    bench = injection.Bench(stack)
+    bench = gameday.bench_of(stack, platform)
     monkeypatch.setattr(bench, "broker_database", lambda: "0")
-    for fault in FAULTS.values():
+    for fault in ON[platform].values():
         if not fault.stacks or stack in fault.stacks:
             faultfile.fill([fault.phases, fault.options, fault.heal], bench.names())
             assert all(cause["component"] in bench.spec["services"].values() for cause in faultfile.expected(fault, bench.names()))
@@ -133,6 +156,7 @@ def test_a_good_file_is_read() -> None:
         ({"expect": [{"finding": "lock", "component": "x"}]}, "domain.what"),
         ({"expect": [{"finding": "postgres.lock_held"}]}, "component"),
         ({"platforms": ["swarm"]}, "unknown platform"),
+        ({"expect": [{**GOOD["expect"][0], "platform": "swarm"}]}, "expect: unknown platform"),
         ({"verdict": ["fine"]}, "none of"),
         ({"options": []}, "options: wanted a mapping"),
         ({"settle_seconds": "5"}, "wanted a number"),
@@ -204,6 +228,21 @@ def test_joined_cures_add_up_and_one_that_is_not_said_is_not_guessed() -> None:
 def test_a_cure_is_read(content: Any, cures: Any, by_hand: Any) -> None:
     fault = faultfile.parse(content, "pg-down")
     assert (fault.cure, fault.by_hand) == (cures, by_hand)
+
+
+def test_what_is_for_one_platform_only_is_not_there_on_the_other() -> None:
+    start, other = GOOD["cure"][0], {"finding": "pod.no_room", "component": "{api}"}
+    content = {
+        **GOOD,
+        "inject": [{"stop": "a"}, {"cut": {"to": "a"}, "platform": "kubernetes"}],
+        "expect": [*GOOD["expect"], {**other, "platform": "kubernetes"}],
+        "cure": [{**start, "platform": "compose"}],
+    }
+    here, there = (faultfile.parse(content, "pg-down", platform) for platform in faultfile.PLATFORMS)
+    assert (here.expect, here.cure, here.by_hand) == (tuple(GOOD["expect"]), (start,), ())
+    assert here.phases[0][0] == ({"stop": "a"},) and there.phases[0][0] == ({"stop": "a"}, {"cut": {"to": "a"}})
+    # What cures it on the other platform only is a person's affair here.
+    assert (there.expect, there.cure, there.by_hand) == ((*GOOD["expect"], other), (), (*GOOD["expect"], other))
 
 
 @pytest.mark.parametrize("also", [("missing",), ("one",), ("two",)])
@@ -350,6 +389,7 @@ def test_the_record_has_a_line_a_fault_and_a_column_a_stack() -> None:
         [result("a", named=[], expected=[LOCK]), result("a", "second", exact=False, expected=[LOCK], named=[SAVE], error="x | y"), result("b")], {"a": "Title"}
     )
     assert "2 exact of 3" in text
+    assert "| reference, Compose (seconds) | second, Compose (seconds) |" in text and "same on both" not in text
     assert "| a<br>Title | `postgres.lock_held` | – | exact (2.5) | **not exact**: named redis.save_failing on queue – x \\| y |" in text
     assert "| b<br> | none (control) | – | exact (2.5) | – |" in text
 
@@ -359,6 +399,52 @@ def test_the_record_shows_the_cures() -> None:
     assert "cured 2/2, held 1/2, clean 2/2, undone 2/2, wrong 0" in text
     assert "| a<br> | none (control) | `component_start` | exact (2.5); cured in 4.2 s, held, clean, undone | exact (2.5); **cured in 4.2 s, NOT HELD" in text
     assert "| c<br> | none (control) | by hand | – | exact (2.5); by hand |" in text
+
+
+def test_the_record_compares_the_platforms() -> None:
+    elsewhere = {"platform": "kubernetes", "expected": [LOCK], "named": [{**LOCK, "component": "shop-db"}]}
+    results = [
+        result("a", named=[LOCK], expected=[LOCK], verdict="down"),
+        result("a", verdict="down", **elsewhere),
+        result("a", "second", named=[LOCK], expected=[LOCK], verdict="degraded"),
+        result("a", "second", verdict="down", **elsewhere),
+        result("b", platform="kubernetes"),
+    ]
+    same, other = gameday.compared(results)
+    assert same == [("a", "reference")] and [here["stack"] for here, _there in other] == ["second"]
+    text = gameday.record(results, {})
+    assert "same on both platforms: 1 of 2" in text
+    assert "a on second differs: Compose: postgres.lock_held, degraded; Kubernetes: postgres.lock_held, down" in text
+    assert "| reference, Compose (seconds) | second, Compose (seconds) | reference, Kubernetes (seconds) | second, Kubernetes (seconds) |" in text
+    assert "| b<br> | none (control) | – | – | – | exact (2.5) | – |" in text
+    assert "- Kubernetes: diagnosed 3/3" in text
+
+
+def test_a_case_on_one_platform_says_nothing_of_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(gameday, "commit", lambda: "c")
+    monkeypatch.setattr(gameday, "run_case", lambda fault, stack, how: ran.append(how.platform) or result(fault.id, stack, platform=how.platform))
+    faults = {"a": Fault("a", "")}
+    chosen, output = gameday.cases(faults, ["reference"]), tmp_path / "g.json"
+    gameday.run_cases(chosen, faults, [], output)
+    gameday.run_cases(chosen, faults, gameday.read_results(output), output, gameday.How(platform="kubernetes"))
+    gameday.run_cases(chosen, faults, gameday.read_results(output), output, gameday.How(platform="kubernetes"))
+    assert ran == ["compose", "kubernetes"]
+    assert len(gameday.latest(gameday.read_results(output))) == 2
+
+
+def test_a_stack_is_named_or_its_folder_is_given(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "stack.yml").write_text("project: ours", encoding="utf-8")
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "stack.yml").touch()
+    folder = str(tmp_path / "ours")
+    assert gameday.chosen_stacks("all") == STACKS
+    assert gameday.chosen_stacks("second,%s" % folder) == ["second", folder]
+    assert gameday.cases({"a": Fault("a", "", stacks=("ours",))}, [folder, "second"]) == [("a", folder)]
+    for text, complaint in (("third", "there is no stack"), (str(tmp_path), "holds no stack.yml"), (str(tmp_path / "second"), "called second too")):
+        with pytest.raises(FaultError, match=complaint):
+            gameday.chosen_stacks(text)
 
 
 def test_of_several_results_of_a_case_the_newest_counts() -> None:
@@ -623,3 +709,108 @@ def test_healing_takes_back_what_a_cure_made_of_the_projects_files(tmp_path: Pat
     assert (project / ".env").read_text(encoding="utf-8") == ".env"
     assert (project / ".env").stat().st_ino == inode
     assert {service for service, _force in made} == set(bench.spec["services"].values())
+
+
+# A stack on a cluster
+
+TEMPLATE = {
+    "metadata": {"labels": {"app": "api"}, "annotations": {"kubectl.kubernetes.io/restartedAt": "x"}},
+    "spec": {"containers": [{"name": "main", "image": "i", "env": [{"name": "A", "value": "1"}], "resources": {}}], "volumes": []},
+}
+API: dict[str, Any] = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "api", "namespace": "shop", "uid": "u", "resourceVersion": "7", "annotations": {"deployment.kubernetes.io/revision": "3"}},
+    "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "api"}}, "template": TEMPLATE},
+    "status": {"replicas": 2},
+}
+
+
+def edited(**container: Any) -> dict[str, Any]:
+    first = {**TEMPLATE["spec"]["containers"][0], **container}
+    return {**API, "spec": {**API["spec"], "template": {**TEMPLATE, "spec": {**TEMPLATE["spec"], "containers": [first]}}}}
+
+
+@pytest.mark.parametrize(
+    ("after", "parts"),
+    [
+        ({**API, "metadata": {**API["metadata"], "resourceVersion": "8"}, "status": {}}, []),
+        ({**API, "spec": {**API["spec"], "replicas": 1}}, []),  # an autoscaler's own affair
+        ({**API, "spec": {**API["spec"], "replicas": 0}}, ["state"]),
+        (edited(image="j"), ["image"]),
+        (edited(env=[]), ["environment"]),
+        (edited(envFrom=[{"secretRef": {"name": "s"}}]), ["environment"]),
+        (edited(command=["x"]), ["command"]),
+        (edited(livenessProbe={"tcpSocket": {"port": 1}}), ["probes"]),
+        (edited(resources={"limits": {"cpu": 1}}), ["resources"]),
+        (edited(tty=True), ["pod"]),
+        ({**API, "spec": {**API["spec"], "strategy": {"type": "Recreate"}}}, ["spec"]),
+        ({**API, "metadata": {**API["metadata"], "labels": {"a": "b"}}}, ["metadata"]),
+    ],
+)
+def test_what_differs_about_a_workload_is_told_by_its_part(after: dict[str, Any], parts: list[str]) -> None:
+    before, now = cluster_bench.parts_of(API), cluster_bench.parts_of(after)
+    assert [part for part in before if before[part] != now[part]] == parts
+
+
+def test_an_object_can_be_given_back_without_what_the_cluster_says() -> None:
+    assert set(cluster_steps.portable(API)) == {"apiVersion", "kind", "metadata", "spec"}
+    assert set(cluster_steps.portable(API)["metadata"]) == {"name", "namespace", "annotations"}
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ({"exitCode": 1, "reason": "Error"}, 1),
+        ({"exitCode": 128, "reason": "StartError", "message": 'exec: "gunicorn": executable file not found in $PATH'}, 127),
+        ({"exitCode": 128, "reason": "StartError", "message": "permission denied"}, 126),
+    ],
+)
+def test_an_exit_code_is_told_as_on_compose(end: dict[str, Any], code: int) -> None:
+    assert cluster_steps.shown_code(end) == code
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cluster_bench.ClusterBench:
+    """The bench of a stack that somebody else deployed."""
+    monkeypatch.setattr(injection, "OUTPUT", tmp_path / "output")
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    lines = ['kubernetes: {url: "http://10.0.0.1", namespaces: [shop, data], selector: "team=ours"}', "services: {api: api, postgres: db}"]
+    (folder / "stack.yml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return cluster_bench.ClusterBench(str(folder))
+
+
+def test_a_stack_that_others_deployed_is_looked_for_where_it_says(elsewhere: cluster_bench.ClusterBench) -> None:
+    (host,) = yaml.safe_load(Path(elsewhere.inventory).read_text(encoding="utf-8"))["all"]["hosts"].items()
+    assert (elsewhere.host, host[0]) == ("ours_kubernetes", "ours_kubernetes")
+    assert (host[1]["stack_namespace"], host[1]["stack_selector"]) == (["shop", "data"], "team=ours")
+    with pytest.raises(FaultError, match="no manifests"):
+        elsewhere.rebuild()
+
+
+def test_a_fault_of_the_nodes_has_no_place_on_somebodys_cluster(elsewhere: cluster_bench.ClusterBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_bench, "foreign", lambda: True)
+    for step in ({"nodes": "cordon"}, {"registry": {}}, {"patch": {"object": "deployment/metrics-server", "namespace": "kube-system", "change": {}}}):
+        with pytest.raises(FaultError, match="only on the test cluster"):
+            elsewhere.inject([step])
+    assert elsewhere.journal() == []
+
+
+def test_a_password_is_read_from_where_the_program_reads_it(elsewhere: cluster_bench.ClusterBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = {"name": "v", "projected": {"sources": [{"secret": {"name": "web"}}, {"secret": {"name": "db"}}]}}
+    spec = {"containers": [{"name": "main", "volumeMounts": [{"name": "v", "mountPath": "/run/secrets"}]}], "volumes": [volume]}
+    found = {**API, "spec": {**API["spec"], "template": {"spec": spec}}}
+    monkeypatch.setattr(elsewhere, "workload", lambda service: found)
+    monkeypatch.setattr(elsewhere, "held", lambda namespace, kind, name: {"db_password": "secret\n"} if name == "db" else {})
+    monkeypatch.setitem(elsewhere.spec, "settings", {"database": {"services": ["api"], "mounted": "/run/secrets/db_password"}})
+    assert elsewhere.mounted("api", "/run/secrets/db_password") == ("db", "db_password")
+    assert elsewhere.database_password() == "secret"
+
+
+def test_settings_are_resolved_through_what_they_refer_to(elsewhere: cluster_bench.ClusterBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {("configmap", "settings"): {"A": "1", "B": "2"}, ("secret", "db"): {"url": "u"}}
+    env = [{"name": "B", "value": "3"}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "db", "key": "url"}}}]
+    monkeypatch.setattr(elsewhere, "workload", lambda service: edited(env=env, envFrom=[{"configMapRef": {"name": "settings"}}]))
+    monkeypatch.setattr(elsewhere, "held", lambda namespace, kind, name: held[kind, name])
+    assert elsewhere.environment("api") == {"A": "1", "B": "3", "C": "u"}
