@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +18,7 @@ from playing import ROOT, play, run
 
 STACKS = ("reference", "second")
 POSTGRES = {"reference": ("aiops-ref-postgres-1", "aiops", "aiops"), "second": ("orders-db1-1", "postgres", "orders")}
+REDIS = {"reference": "aiops-ref-redis-1", "second": "orders-queue-1"}
 PROJECT = {"reference": "aiops-ref", "second": "orders"}
 
 
@@ -30,11 +34,13 @@ def sql(stack: str, text: str) -> str:
     return run("docker", "exec", "-u", "postgres", container, "psql", "-X", "-A", "-t", "-U", user, "-d", database, "-c", text).strip()
 
 
+def queue_password() -> str:
+    return run("docker", "exec", REDIS["second"], "cat", "/run/secrets/queue_password").strip()
+
+
 def redis(stack: str, *words: str) -> str:
-    if stack == "reference":
-        return run("docker", "exec", "aiops-ref-redis-1", "redis-cli", *words).strip()
-    secret = run("docker", "exec", "orders-queue-1", "sh", "-c", "cat /run/secrets/queue_password").strip()
-    return run("docker", "exec", "-e", "REDISCLI_AUTH=" + secret, "orders-queue-1", "redis-cli", *words).strip()
+    password = ["-e", "REDISCLI_AUTH=" + queue_password()] if stack == "second" else []
+    return run("docker", "exec", *password, REDIS[stack], "redis-cli", *words).strip()
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -138,6 +144,32 @@ def test_one_connection_of_ours_at_postgresql(stack, tmp_path):
     play("diagnose", tmp_path, "--limit", stack)
     watcher.join()
     assert max(seen) == 1, "seen: %s" % sorted(set(seen))
+
+
+@contextmanager
+def monitored(stack: str) -> Iterator[list[str]]:
+    """What Redis was asked meanwhile, a line each: address and command."""
+    words = ["-e", "REDISCLI_AUTH=" + queue_password()] if stack == "second" else []
+    said: list[str] = []
+    with subprocess.Popen(["docker", "exec", *words, REDIS[stack], "redis-cli", "monitor"], stdout=subprocess.PIPE, text=True) as monitor:
+        assert monitor.stdout and monitor.stdout.readline() == "OK\n"
+        yield said
+        redis(stack, "ECHO", "that was all")
+        for line in monitor.stdout:
+            if "that was all" in line:
+                break
+            said.append(line)
+        monitor.kill()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_one_connection_of_ours_at_redis(stack, tmp_path):
+    """For its own facts, in every database, and for the queues: each connection of ours says its name once."""
+    with monitored(stack) as said:
+        played = play("diagnose", tmp_path, "--limit", stack)
+    assert played.report(stack)["verdict"] == "healthy", played.output
+    assert sum('"SETNAME" "aiops.runbook"' in line for line in said) == 1
+    assert any('"PUBLISH"' in line and "celery.pidbox" in line for line in said), "the workers were asked, too"
 
 
 def test_saved_observations_judge_the_same_with_no_stack_in_reach(tmp_path):

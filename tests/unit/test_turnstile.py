@@ -46,7 +46,7 @@ def test_another_server_has_seats_of_its_own_and_a_full_one_says_so():
         pass
     with pytest.raises(StackError) as error, turnstile.turn("db:5432", 0.1):
         pass
-    assert error.value.kind == "busy"
+    assert error.value.kind == "crowded"
     held[0].__exit__(None, None, None)
     with turnstile.turn("db:5432", 0.1):
         pass

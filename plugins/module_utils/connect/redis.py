@@ -154,6 +154,26 @@ def connect(target: RedisTarget, timeout: float) -> Any:
         raise explain(error, target, timeout) from error
 
 
+def use(client: Any, database: int) -> None:
+    """Go on in this database on the same connection, also where that has to be opened anew. redis.RedisError where there is no such one."""
+    pool = client.connection_pool
+    if pool.connection_kwargs.get("db") == database:
+        return
+    client.execute_command("SELECT", database)
+    pool.connection_kwargs["db"] = database
+    for connection in pool._available_connections:  # redis-py has no word for it
+        connection.db = database
+
+
+def become(client: Any, target: RedisTarget) -> bool:
+    """Go on as the target's account on the same connection; False when it is not let in: then the account that was counts on."""
+    try:
+        client.execute_command("AUTH", *(word for word in (target.username, target.password) if word))
+    except redis.exceptions.RedisError:
+        return False
+    return True
+
+
 def close(client: Any) -> None:
     """Close the connection of connect(); a connection that is broken already is closed, too."""
     if client is None:

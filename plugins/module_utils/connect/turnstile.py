@@ -27,7 +27,7 @@ BUSY_SECONDS = 2.0
 def turn(server: str, timeout: float, seats: int = SEATS) -> Iterator[None]:
     """Wait for one of the seats at a server ("host:port"), shared by all processes of this user on this machine.
 
-    The kernel gives a seat back when its holder ends, however it ends. StackError(kind="busy") when none is free in time.
+    The kernel gives a seat back when its holder ends, however it ends. StackError(kind="crowded") when none is free in time.
     """
     name = "aiops-runbook-%d-%s" % (os.geteuid(), hashlib.sha256(server.encode("utf-8")).hexdigest()[:16])
     until = time.monotonic() + timeout
@@ -51,7 +51,7 @@ def turn(server: str, timeout: float, seats: int = SEATS) -> Iterator[None]:
                 os.close(handle)
             return
         if time.monotonic() >= until:
-            raise StackError("%d others of this run were being served by %s all the time" % (seats, server), kind="busy", fix="raise timeout, or lower forks")
+            raise StackError("%d others of this run were served by %s all the time" % (seats, server), kind="crowded", fix="raise timeout, or lower forks")
         time.sleep(0.02)
 
 

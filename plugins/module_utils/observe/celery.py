@@ -49,24 +49,27 @@ def observe_celery(
     known_queues: Iterable[str] = (),
     key_prefix: str = "",
     interval: float = INTERVAL_SECONDS,
+    client: Any = None,
 ) -> dict[str, Any]:
     """The facts of one broker; component names it. Where it does not answer, every fact says why.
 
     expected_workers: how many worker nodes there should be, so that none is waited for in vain and a missing one is asked twice.
     known_queues: names from configuration. key_prefix: kombu's global_keyprefix; found by itself where its bindings show it.
+    client: a connection to this server that is open already; it is used, and stays open.
     """
     mask.learn(target.password)
     place = {"host": target.host, "port": target.port, "database": target.database, "tls": target.tls}
     facts: dict[str, Any] = {"component": component, "place": place, "answers": True}
-    client = None
+    own = None
     try:
-        client = connect_redis.connect(target, timeout)
+        if client is None:
+            client = own = connect_redis.connect(target, timeout)
         facts.update(_Look(client, target, mask, timeout, expected_workers, list(known_queues), key_prefix, interval).facts())
     except StackError as error:
         facts["answers"] = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
         facts.update(dict.fromkeys(FACTS, facts["answers"]))
     finally:
-        connect_redis.close(client)
+        connect_redis.close(own)
     return facts
 
 
@@ -96,6 +99,7 @@ class _Look:
     def facts(self) -> dict[str, Any]:
         redis = connect_redis.redis
         try:
+            connect_redis.use(self.client, self.target.database)
             scan = self._scan()
             bindings = self._bindings()
             inspection = self._ask_workers(connect_celery.METHODS, bindings)

@@ -9,7 +9,8 @@ What a managed service or the account denies stands there as unseen.
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Mapping
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
@@ -29,21 +30,29 @@ BROKER_KEYS = ("_kombu.binding.celery", "_kombu.binding.celery.pidbox", "unacked
 
 def observe_redis(component: str, target: connect_redis.RedisTarget, mask: Mask, timeout: float) -> dict[str, Any]:
     """The facts of one server; where it does not answer, every one of them says why."""
+    with visit_redis(component, target, mask, timeout) as (facts, _client):
+        return facts
+
+
+@contextmanager
+def visit_redis(component: str, target: connect_redis.RedisTarget, mask: Mask, timeout: float) -> Iterator[tuple[dict[str, Any], Any]]:
+    """(facts, the connection that they came by) for whoever has more to ask of this server; it is closed afterwards. None where there is none."""
     mask.learn(target.password)
     place = {"host": target.host, "port": target.port, "database": target.database, "tls": target.tls}
     facts: dict[str, Any] = {"component": component, "place": place, "answers": True}
     client = None
     try:
-        client = connect_redis.connect(target, timeout)
-        facts.update(_Look(client, target, mask, timeout).facts())
-    except StackError as error:
-        facts["answers"] = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
-        if error.details.get("unneeded"):
-            facts["answers"]["unseen"]["unneeded"] = True
-        facts.update(dict.fromkeys(SECTIONS, facts["answers"]))
+        try:
+            client = connect_redis.connect(target, timeout)
+            facts.update(_Look(client, target, mask, timeout).facts())
+        except StackError as error:
+            facts["answers"] = unseen(mask.text(error.message), kind=error.kind, fix=error.details.get("fix", ""))
+            if error.details.get("unneeded"):
+                facts["answers"]["unseen"]["unneeded"] = True
+            facts.update(dict.fromkeys(SECTIONS, facts["answers"]))
+        yield facts, client
     finally:
         connect_redis.close(client)
-    return facts
 
 
 class _Look:

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, ContextManager, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
@@ -15,7 +18,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect.turnstile im
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import observe_celery
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import visit_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, SERVERS, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
@@ -26,7 +29,10 @@ SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 # Why another way to the same server may do, and why another account may.
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
 HIDDEN = ("what stands at localhost inside the container cannot be seen from here", "hidden")
+REFUSALS = {"postgres": "password authentication failed", "redis": "WRONGPASS"}
 NOT_LET_IN = ("auth", "auth_required", "role_missing", "too_many_clients", "database_missing", "no_hba")
+# With less time left than this no worker is asked.
+SHORTEST_SECONDS = 0.3
 
 Answer = TypeVar("Answer")
 
@@ -73,22 +79,27 @@ class Servers:
         return list(servers.values())
 
     def asking(self) -> dict[str, Callable[[], Any]]:
-        """The probes of all servers and brokers, by "<kind>:<component>"."""
+        """The probes of all servers and brokers, by "<kind>:<component>". A Redis and the broker that it is are seen in one visit."""
         probes: dict[str, Callable[[], Any]] = {}
         for server in self.found:
             if server.instance is None and self.scene.is_component(server.component):
                 continue
-            look = self._look_at_postgres if server.kind == "postgres" else self._look_at_redis
-            probes["%s:%s" % (server.kind, server.component)] = partial(look, server)
+            if server.kind == "postgres":
+                probes["postgres:" + server.component] = partial(self._look_at_postgres, server)
+                continue
             broker = self.broker_target(server)
-            if broker is not None:
-                probes["celery:" + server.component] = partial(self._look_at_celery, server, broker)
+            if broker is None:
+                probes["redis:" + server.component] = partial(self._look_at_redis, server)
+                continue
+            # What Redis says of itself is an answer of its own, as soon as it is there: a worker that hangs does not cost it.
+            first: Future[dict[str, Any]] = Future()
+            probes["celery:" + server.component] = partial(self._visit_redis, server, broker, first)
+            probes["redis:" + server.component] = first.result
         return probes
 
     def _candidates(self, server: Server) -> list[Target]:
         """The accounts to try, best first: given ones, then those whose owners do not complain of a refusal, each only once."""
-        complaint = server.kind + "_auth"
-        doubtful = {component.id for component in self.scene.components if any(self._complains(one, complaint) for one in component.instances)}
+        doubtful = self._doubtful(server.kind)
         ordered = sorted(server.clients, key=lambda target: (target.component in doubtful, target.component))
         given = self.scene.options.accounts.get(server.kind)
         if given:
@@ -137,10 +148,13 @@ class Servers:
             )
         return None
 
-    def _complains(self, one: Instance, kind: str) -> bool:
-        lines = self.scene.lines(one)
-        pattern = {"postgres_auth": "password authentication failed", "redis_auth": "WRONGPASS"}[kind]
-        return any(pattern in line for line in lines[-200:])
+    def _doubtful(self, kind: str) -> set[str]:
+        """The components whose logs complain that such a server refuses them."""
+        return {
+            component.id
+            for component in self.scene.components
+            if any(REFUSALS[kind] in line for one in component.instances for line in self.scene.lines(one)[-200:])
+        }
 
     def _place(self, server: Server, target: Target) -> tuple[Instance | None, str, int]:
         """(instance to stand in, address to go to, port): in the client's place when it runs, else beside the server itself."""
@@ -199,7 +213,8 @@ class Servers:
             }
             for target in server.clients
         ]
-        return self._look_with_accounts(server, "postgres", lambda target, where: self._ask_postgres(server, target, where, clients))
+        with self._seat(server):
+            return self._look_with_accounts(server, "postgres", lambda target, where: self._ask_postgres(server, target, where, clients))
 
     def _ask_postgres(self, server: Server, target: Target, where: tuple[str, str, int], clients: list[dict[str, Any]]) -> dict[str, Any]:
         wanted = self.postgres_target(target, where)
@@ -217,10 +232,37 @@ class Servers:
         return wanted
 
     def _look_at_redis(self, server: Server) -> dict[str, Any]:
-        return self._look_with_accounts(server, "redis", lambda target, where: self._ask_redis(server, target, where))
+        with ExitStack() as visit:
+            return self._enter_redis(server, visit)[0]
 
-    def _ask_redis(self, server: Server, target: Target, where: tuple[str, str, int]) -> dict[str, Any]:
-        return observe_redis(server.component, self.redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
+    def _visit_redis(self, server: Server, broker: Target, first: Future[dict[str, Any]]) -> dict[str, Any]:
+        """The broker's facts, after those of the Redis that it is: one connection for both, one look after the other."""
+        until = time.monotonic() + self.scene.options.timeout * 0.9
+        with ExitStack() as visit:
+            try:
+                facts, client = self._enter_redis(server, visit)
+            except BaseException as error:
+                first.set_exception(error)
+                raise
+            first.set_result(facts)
+            return self._look_at_celery(server, broker, facts, client, until - time.monotonic())
+
+    def _enter_redis(self, server: Server, visit: ExitStack) -> tuple[dict[str, Any], Any]:
+        """(facts, connection or None) of a Redis; the connection, and the seat at this server, are held as long as the visit."""
+        clients: list[Any] = [None]
+
+        def ask(target: Target, where: tuple[str, str, int]) -> dict[str, Any]:
+            reached = visit_redis(server.component, self.redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
+            facts, client = visit.enter_context(reached)
+            clients.append(client)
+            return facts
+
+        visit.enter_context(self._seat(server))
+        return self._look_with_accounts(server, "redis", ask), clients[-1]
+
+    def _seat(self, server: Server) -> ContextManager[None]:
+        """One of the few places at a server; StackError where none is free for long."""
+        return turn(server.instance.id if server.instance else server.component, self.scene.options.timeout / 2)
 
     def redis_target(self, target: Target, where: tuple[str, str, int]) -> connect_redis.RedisTarget:
         """As the client is told to connect, its own trust in certificates included, by the address that was found."""
@@ -290,8 +332,7 @@ class Servers:
         why: dict[str, Any] | None = None
         for way in [target] + ([replace(target, component=server.component)] if server.instance is not None else []):
             try:
-                with turn(server.instance.id if server.instance else server.component, self.scene.options.timeout / 2):
-                    facts = ask(target, self.go(server, way))
+                facts = ask(target, self.go(server, way))
             except StackError as error:
                 facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))}
             why = why_unseen(facts.get("answers"))
@@ -340,25 +381,28 @@ class Servers:
     def _has_broker(self, component: str) -> bool:
         return any(target.kind == "broker" for target in self.scene.targets.get(component, []))
 
-    def _look_at_celery(self, server: Server, broker: Target) -> dict[str, Any]:
+    def _look_at_celery(self, server: Server, broker: Target, seen: dict[str, Any], client: Any, left: float) -> dict[str, Any]:
+        """What stands in the broker's database and what its workers answer. seen, client: the Redis' own facts, and the way by which they came."""
         expected = self._expected_workers()
-        facts: dict[str, Any] = {"component": server.component, "answers": unseen("not asked", kind="absent")}
-        for target in [broker] + [one for one in self._candidates(server) if one.password != broker.password][:1]:
-            try:
-                where = self.go(server, target)
-                where_broker = self.redis_target(target, where)
-                where_broker.database = int(broker.database) if broker.database.isdigit() else 0
-                facts = observe_celery(
-                    server.component, where_broker, self.scene.mask, self.scene.options.timeout * 0.8, expected_workers=len(expected) or None
-                )
-            except StackError as error:
-                facts = {"component": server.component, "answers": unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))}
-            why = why_unseen(facts.get("answers"))
-            if why is None or why["kind"] not in ("auth", "auth_required"):
-                break
+        if why_unseen(seen["answers"]):
+            facts: dict[str, Any] = {"component": server.component, "answers": seen["answers"]}
+        elif left < SHORTEST_SECONDS:
+            facts = {"component": server.component, "answers": unseen("not asked: the server itself took all the time to answer", kind="timeout")}
+        else:
+            target = self.redis_target(broker, (broker.host, "", broker.port))
+            if self._has_account_of_its_own(broker, seen):
+                connect_redis.become(client, target)
+            wanted = {"expected_workers": len(expected) or None, "client": client}
+            facts = observe_celery(server.component, target, self.scene.mask, min(left, self.scene.options.timeout * 0.8), **wanted)
         facts["expected"] = expected
         facts["worker_components"] = [component.id for component in self.scene.components if component.role == "worker"]
         return facts
+
+    def _has_account_of_its_own(self, broker: Target, seen: dict[str, Any]) -> bool:
+        """Whether the broker's users have another account than the one that was let in, which may see and do other things, and is not known to be refused."""
+        refused = any(one["accepted"] is False and (one["component"], one["user"]) == (broker.component, broker.user) for one in seen["accounts"])
+        other = (broker.user or "default") != (seen["account"]["user"] or "default")
+        return bool(broker.password) and other and not refused and broker.component not in self._doubtful("redis")
 
     def _expected_workers(self) -> list[dict[str, Any]]:
         found = []
