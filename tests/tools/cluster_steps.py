@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a fault does to a stack on Kubernetes, what undoes it, and how its symptoms are seen: by kubectl, and the packet filter of the test cluster's node.
 
-A step that Compose has as well (override, setting, …) takes effect at once, as there: pods of the version before do not go on serving.
+A step that Compose has, too, (override, setting, …) takes effect at once, as there: pods of the version before do not go on serving.
 A step of Kubernetes alone (edit, patch, …) is what an operator's hand does, and a rolling update protects whom it protects.
 """
 

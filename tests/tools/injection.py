@@ -63,7 +63,7 @@ class Bench:
     def __init__(self, name: str) -> None:
         self.stack = self.load_stack(name)
         self.spec = self.stack.spec
-        self.folder = OUTPUT / "gameday" / self.host
+        self.folder = OUTPUT / "gameday" / (self.stack.name if self.platform == "compose" else "%s-%s" % (self.stack.name, self.platform))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.began = time.time()
         self.said = ""  # the last complaint of a command that was allowed to fail

@@ -302,7 +302,7 @@ def _gameday(platform: str, most: int) -> Result:
     day = datetime.now(UTC).timetuple().tm_yday
     # The other stack than on the other platform on that day.
     stack = STACKS[(day + (platform == "kubernetes")) % len(STACKS)]
-    faults = {name: fault for name, fault in read_folder(ROOT / "tests" / "faults").items() if gameday.cases({name: fault}, [stack], platform)}
+    faults = {name: fault for name, fault in read_folder(ROOT / "tests" / "faults", platform).items() if gameday.cases({name: fault}, [stack], platform)}
     controls = sorted(name for name, fault in faults.items() if not fault.expect)
     whole = sorted(name for name, fault in faults.items() if fault.expect)
     sample = [whole[(day * most + number) % len(whole)] for number in range(min(most, len(whole)))]
