@@ -17,6 +17,8 @@ options:
     description:
       - The folder on the host where the records are kept, the lease, the journal of each run with what undoes it, and the evidence.
       - Readable by its owner only. For root C(/var/lib/aiops-runbook), else C(~/.local/state/aiops-runbook), when it is not given.
+      - Not used on Kubernetes, where the records are kept in the stack's (first) namespace. The lease is the Lease C(aiops-runbook), each run
+        has a Secret C(aiops-runbook-<run>) of the type C(aiops.runbook/journal).
     type: path
   hold_seconds:
     description:

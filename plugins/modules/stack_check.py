@@ -84,7 +84,7 @@ options:
   state_dir:
     description:
       - Where the host of the stack keeps the records of acting. Default is C(/var/lib/aiops-runbook) for root, else
-        C(~/.local/state/aiops-runbook).
+        C(~/.local/state/aiops-runbook). Not used on Kubernetes, where they are kept in the namespace of the stack.
     type: path
 extends_documentation_fragment:
   - aiops.runbook.stack

@@ -120,7 +120,7 @@ record:
       description: The name of the run, for O(run).
       type: str
     records:
-      description: The folder on the stack's host with the journal and the evidence.
+      description: The folder on the stack's host, or the Secret in its namespace, with the journal and the evidence.
       type: str
     steps:
       description:

@@ -21,6 +21,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act import records_c
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import ClusterRecords, fitting, holder_of, index_of, micro_time, records_of
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import Held, Settings
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/shop/leases/aiops-runbook"
@@ -74,12 +75,38 @@ def test_a_selector_has_a_lease_of_its_own_however_it_is_written(cluster):
         assert sorted(path.rsplit("/", 1)[1] for path in cluster.objects if "/leases/" in path) == sorted({names[0], names[3]})
 
 
-def test_the_key_is_the_same_for_everybody_and_another_in_another_namespace(cluster):
+CONTAINER = {"name": "api", "envFrom": [{"secretRef": {"name": "all"}}], "env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "pw"}}}]}
+
+
+def a_platform(cluster, **secrets):
+    """A stack whose only workload refers to all of the Secret all, and to a key of db."""
+    held = {("shop", name): Held({key: value.encode() for key, value in data.items()}) for name, data in secrets.items()}
+    workload = SimpleNamespace(namespace="shop", template={"spec": {"containers": [CONTAINER]}}, finite=False)
+    job = SimpleNamespace(namespace="shop", template={"spec": {"containers": [{"envFrom": [{"secretRef": {"name": "job"}}]}]}}, finite=True)
+    where = {"cluster": cluster, "namespace": "shop", "selector": "", "name": "kubernetes"}
+    return SimpleNamespace(**where, workloads={"api": workload, "job": job}, settings=Settings({}, held))
+
+
+KEYS = [
+    ("the same again", {"all": {"A": "1", "B": "2"}, "db": {"pw": "x"}}, True),
+    ("what nobody refers to", {"all": {"A": "1", "B": "2"}, "db": {"pw": "x", "other": "z"}, "job": {"C": "3"}}, True),
+    ("another value", {"all": {"A": "1", "B": "2"}, "db": {"pw": "y"}}, False),
+    ("one more of what is taken whole", {"all": {"A": "1", "B": "2", "C": ""}, "db": {"pw": "x"}}, False),
+    ("one that may not be read", {"all": {"A": "1", "B": "2"}}, False),
+]
+
+
+@pytest.mark.parametrize(("what", "secrets", "same"), KEYS, ids=[case[0] for case in KEYS])
+def test_the_key_is_the_same_for_all_who_see_the_same(cluster, what, secrets, same):
+    first = records_of({}, a_platform(cluster, all={"B": "2", "A": "1"}, db={"pw": "x"})).key()
+    assert len(first) == 32 and (records_of({}, a_platform(cluster, **secrets)).key() == first) is same
+    assert {method for method, _path in cluster.asked} == {"GET"}, "a diagnosis writes nothing"
+
+
+def test_the_key_is_another_in_another_namespace(cluster):
     first = records(cluster).key()
-    assert first == records(cluster, "a=b").key() and len(first) == 32
     cluster.objects[ACCOUNT]["metadata"]["uid"] = "another"
     assert records(cluster).key() != first
-    assert {method for method, _path in cluster.asked} == {"GET"}, "a diagnosis writes nothing"
 
 
 # the lease

@@ -16,12 +16,13 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import hmac
 import json
 import secrets
 import threading
 import time
 from functools import partial
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import (
     RUN,
@@ -35,6 +36,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.records import (
     run_name,
 )
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import secrets_referred
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
@@ -68,30 +70,41 @@ LONGEST_TEXT = 2000
 def records_of(params: Mapping[str, Any], platform: Any) -> BaseRecords:
     """Where the records of acting on this stack are kept. params: state_dir, for those on a host."""
     if platform.name == "kubernetes":
-        return ClusterRecords(platform.cluster, platform.namespace, platform.selector)
+        return ClusterRecords(platform.cluster, platform.namespace, platform.selector, partial(hidden, platform))
     return Records(params.get("state_dir") or "", platform.project)
 
 
-class ClusterRecords(BaseRecords):
-    """What is kept of one stack. cluster: connect.kubernetes.Cluster. held: the lease, while it is ours."""
+def hidden(platform: Any) -> bytes:
+    """What the stack's Secrets hold, as far as its workloads refer to them and this account may read them."""
+    specs = [(one.namespace, one.template["spec"]) for one in platform.workloads.values() if one.template and not one.finite]
+    found = []
+    referred = secrets_referred(specs)
+    for place in sorted(referred):
+        data, keys = platform.settings.held("secret", *place).data, referred[place]
+        found.append([place, {key: value.hex() for key, value in sorted(data.items()) if keys is None or key in keys}])
+    return json.dumps(found).encode("utf-8")
 
-    def __init__(self, cluster: Any, namespace: str, selector: str = "") -> None:
-        self.cluster, self.namespace = cluster, namespace
+
+class ClusterRecords(BaseRecords):
+    """What is kept of one stack. cluster: connect.kubernetes.Cluster. hidden: gives all that is secret in it. held: the lease, while it is ours."""
+
+    def __init__(self, cluster: Any, namespace: str, selector: str = "", hidden: Callable[[], bytes] = bytes) -> None:
+        self.cluster, self.namespace, self._hidden = cluster, namespace, hidden
         picked = "".join(selector.split())
         self.name = NAME + ("-" + hashlib.sha256(picked.encode("utf-8")).hexdigest()[:8] if picked else "")
         self.held: ClusterLease | None = None
-        self._key = b""
+        self._uid = b""
 
     def key(self) -> bytes:
-        """Made of what every account that looks at the stack can read, and a plan or report does not tell: no key has to be kept.
+        """Made of what is there, so that a diagnosis need not keep one: the same for all who see the same of the stack.
 
-        Who may read service accounts could still try out guesses of what a hash was made of: on a cluster, no hash is made of a secret
-        (docs/adding-a-remedy.md).
+        A hash keyed with it can rest on a secret: who wanted to try out guesses would have to guess every Secret of the stack at once,
+        and needs an id that the API server has drawn and no report tells.
         """
-        if not self._key:
+        if not self._uid:
             account = self.cluster.get("/api/v1/namespaces/%s/serviceaccounts/default" % self.namespace)
-            self._key = hashlib.sha256(b"aiops.runbook/key " + str(account["metadata"]["uid"]).encode("ascii")).digest()
-        return self._key
+            self._uid = str(account["metadata"]["uid"]).encode("ascii")
+        return hmac.new(self._uid, self._hidden(), hashlib.sha256).digest()
 
     def now(self) -> float:
         """The API server's clock, UNIX seconds: those of two controllers differ."""
