@@ -81,6 +81,12 @@ def test_a_quota_is_told_with_its_figures():
     }
 
 
+def test_a_quota_that_refuses_something_is_told_once():
+    full = {"metadata": meta("small"), "status": {"hard": {"pods": "2"}, "used": {"pods": "2"}}}
+    found = judged(seen(failing(OVER, replicas=2), replicaset(), pod(), resourcequotas=[full]))
+    assert [name for name, _where in found if name.startswith("quota")] == ["quota.exceeded"]
+
+
 @pytest.mark.parametrize(("seconds", "made", "expected"), [(60, None, ["quota.exceeded"]), (5000, None, []), (60, 30, [])])
 def test_a_controller_without_conditions_tells_by_events(seconds, made, expected):
     work = {**deployment("db", replicas=1), "spec": {**deployment("db")["spec"], "replicas": 2}}

@@ -9,6 +9,7 @@ from typing import Any, Iterator
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_pods import readable
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_workloads import OVER_QUOTA, refusal
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import INFO, MEDIUM, WARNING, Clear, Finding
@@ -77,7 +78,11 @@ def _amounts(room: float, promised: float) -> dict[str, str]:
 def quotas(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A quota with little left (quota_percent): the next rollout needs room for one pod more. Where it refuses something, that is told as that."""
     yield from kube.hidden(seen, "resourcequotas", "quota.nearly_used_up")
+    over = [(work["namespace"], OVER_QUOTA.search(refusal(seen, work))) for work in kube.workloads(seen)]
+    refusing = {(namespace, found.group("quota")) for namespace, found in over if found}
     for quota in kube.facts(seen)["quotas"]:
+        if (quota["namespace"], quota["name"]) in refusing:
+            continue
         full = {name: one for name, one in quota["resources"].items() if one["hard"] not in ("0", 0)}
         if not full:
             continue
