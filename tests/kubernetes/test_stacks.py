@@ -28,7 +28,7 @@ REDIS = {
 }
 LASTING = "source <> 'session' AND name NOT LIKE 'application%'"
 # Kinds that hold no wish of anybody's: the cluster writes them all the time.
-PASSING = {"events", "events.events.k8s.io", "endpoints", "endpointslices.discovery.k8s.io", "leases.coordination.k8s.io", "pods.metrics.k8s.io"}
+PASSING = {"events", "events.events.k8s.io", "endpoints", "endpointslices.discovery.k8s.io", "pods.metrics.k8s.io"}
 
 
 @pytest.fixture(params=STACKS)

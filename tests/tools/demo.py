@@ -61,8 +61,12 @@ class Stack:
     def there(self) -> bool:
         raise NotImplementedError
 
-    def records(self) -> list[Path]:
-        """Where the records of acting on it are."""
+    def acted_on(self) -> bool:
+        """Whether there are records of acting on it."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Take those records away."""
         raise NotImplementedError
 
     def _said(self, pattern: str) -> str:
@@ -84,8 +88,11 @@ class Compose(Stack):
     def there(self) -> bool:
         return bool(output(["docker", "ps", "-aq", "--filter", "label=com.docker.compose.project=%s" % self.project]))
 
-    def records(self) -> list[Path]:
-        return [folder for folder in [STATE / self.project] if folder.is_dir()]
+    def acted_on(self) -> bool:
+        return (STATE / self.project).is_dir()
+
+    def forget(self) -> None:
+        shutil.rmtree(STATE / self.project, ignore_errors=True)
 
     @property
     def project(self) -> str:
@@ -107,11 +114,25 @@ class Kubernetes(Stack):
         return status
 
     def there(self) -> bool:
-        words = [sys.executable, CLUSTER, "kubectl", "--request-timeout=10s", "get", "namespace", *self.namespaces]
-        return bool(output([*words, "--ignore-not-found", "-o", "name"]))
+        return bool(self._kubectl("get", "namespace", *self.namespaces, "--ignore-not-found", "-o", "name"))
 
-    def records(self) -> list[Path]:
-        return sorted(STATE.glob("_".join(self.namespaces) + "_*"))
+    def acted_on(self) -> bool:
+        return bool(self._kubectl("get", *self._records, "-o", "name"))
+
+    def forget(self) -> None:
+        self._kubectl("delete", *self._records)
+        leases = self._kubectl("get", "-n", self.namespaces[0], "leases", "-o", "name").split()
+        ours = [one for one in leases if one.rpartition("/")[2].startswith("aiops-runbook")]
+        if ours:
+            self._kubectl("delete", "-n", self.namespaces[0], *ours)
+
+    @property
+    def _records(self) -> list[str]:
+        """Each run has a Secret of its own."""
+        return ["-n", self.namespaces[0], "secrets", "--field-selector=type=aiops.runbook/journal"]
+
+    def _kubectl(self, verb: str, *words: str) -> str:
+        return output([sys.executable, CLUSTER, "kubectl", verb, "--request-timeout=10s", *words])
 
     @property
     def namespaces(self) -> list[str]:
@@ -250,7 +271,7 @@ def last_report(stack: Stack) -> dict[str, Any]:
 
 def last_record(stack: Stack) -> dict[str, Any]:
     """What was done last by a plan or by undo; {} when nothing was since the stack was healed."""
-    if not stack.records():
+    if not stack.acted_on():
         return {}
     records = (read(folder / "report.json").get("record") or {} for folder in reports(stack))
     return next((record for record in records if record.get("run")), {})
@@ -270,8 +291,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def heal(stack: Stack) -> None:
     """Take back what an earlier demo-break left; its journal tells whether there is anything. What was done to the broken stack is past then."""
-    for folder in stack.records():
-        shutil.rmtree(folder, ignore_errors=True)
+    stack.forget()
     if stack.journal.exists():
         say("taking back the fault that is in %s" % stack.name)
         run([sys.executable, GAMEDAY, "--heal-all", *gameday(stack)], stdout=subprocess.DEVNULL)

@@ -46,6 +46,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(demo, "STATE", tmp_path / "state")
     (tmp_path / "state" / "orders").mkdir(parents=True)
     monkeypatch.setattr(demo, "run", made.run)
+    monkeypatch.setattr(demo, "output", lambda words: "")
     for platform in (demo.Compose, demo.Kubernetes):
         monkeypatch.setattr(platform, "there", lambda stack: True)
     return made
@@ -139,19 +140,22 @@ def test_a_stack_on_its_platform(
     assert stack.inventory.exists() and host + ":" in stack.inventory.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("name", "platform", "kept"),
-    [
-        ("reference", "compose", {"aiops-ref"}),
-        ("reference", "kubernetes", {"aiops-ref_0a1b2c3d"}),
-        ("second", "compose", {"orders"}),
-        ("second", "kubernetes", {"shop_shop-data_app.kubernetes.io_instance_orders__0a1b2c3d"}),
-    ],
-)
-def test_the_records_of_one_stack_are_not_those_of_another(stage: Stage, name: str, platform: str, kept: set[str]) -> None:
-    for folder in ("aiops-ref", "aiops-ref_0a1b2c3d", "orders", "shop_shop-data_app.kubernetes.io_instance_orders__0a1b2c3d"):
-        (stage.folder / "state" / folder).mkdir(exist_ok=True)
-    assert {folder.name for folder in demo.PLATFORMS[platform](name).records()} == kept
+def test_on_a_cluster_only_the_records_of_that_stack_go(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def kubectl(words: list[Any]) -> str:
+        asked.append(" ".join(map(str, words[3:])))
+        return "lease.coordination.k8s.io/aiops-runbook-0a1b2c3d\nlease.coordination.k8s.io/somebody-else" if "leases" in words else "secret/aiops-runbook-x"
+
+    monkeypatch.setattr(demo, "output", kubectl)
+    stack = demo.Kubernetes("second")
+    assert stack.acted_on()
+    stack.forget()
+    assert asked[1] == "delete --request-timeout=10s -n shop secrets --field-selector=type=aiops.runbook/journal"
+    assert asked[3] == "delete --request-timeout=10s -n shop lease.coordination.k8s.io/aiops-runbook-0a1b2c3d"
+    assert (stage.folder / "state" / "orders").is_dir()
+    demo.Compose("second").forget()
+    assert not demo.Compose("second").acted_on()
 
 
 @pytest.mark.parametrize(
