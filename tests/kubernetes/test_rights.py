@@ -109,6 +109,7 @@ DISPENSABLE = {
     ("metrics.k8s.io", "pods"): "each container is asked for its memory itself",
     ("", "serviceaccounts"): "only asked for a pull secret that an image is refused for",
     ("apiregistration.k8s.io", "apiservices"): "only asked for an autoscaler that has no figure",
+    ("coordination.k8s.io", "leases"): "only tells whether somebody acts on the stack",
     ("storage.k8s.io", "storageclasses"): "only asked for a claim that is not bound",
     ("", "persistentvolumes"): "only asked for a claim that is not bound",
 }
