@@ -1,0 +1,274 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What only Kubernetes has, once each on a real cluster: two namespaces full of broken things and of well ones, looked at once.
+
+What needs a node, the cluster's own services or traffic is in tests/faults.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from there import Kubectl, There, cluster_py, service, workload
+
+REGISTRY = "127.0.0.1:15000"
+USER, PASSWORD = "reader", "reg-8Wv3nYq6Rk2ZsB5t"
+LIMITS = {"init_seconds_warning": 5, "pod_terminating_seconds_warning": 5, "startup_grace_seconds_warning": 5}
+PATIENCE = 150  # seconds until the last of the ills shows
+LOGIN = {"auths": {REGISTRY: {"username": USER, "password": PASSWORD}}}
+ELSEWHERE = {"auths": {"registry.example": {"username": USER, "password": PASSWORD}}}
+
+# The ill: (finding, component). Each is a root cause of its own.
+ILL = {
+    ("image.not_on_node", "never-there"),
+    ("image.name_invalid", "bad-name"),
+    ("image.registry_unreachable", "no-registry"),
+    ("image.denied", "denied"),
+    ("image.secret_missing", "secret-missing"),
+    ("image.secret_elsewhere", "secret-elsewhere"),
+    ("image.not_found", "no-such-tag"),
+    ("config.source_missing", "no-settings"),
+    ("container.probe_wrong", "probe-wrong"),
+    ("pod.no_room", "too-large"),
+    ("pod.no_matching_node", "no-node"),
+    ("pod.init_failing", "init-fails"),
+    ("pod.init_waiting", "init-waits"),
+    ("pod.terminating", "held"),
+    ("workload.rollout_stuck", "stuck"),
+    ("workload.rollout_paused", "paused"),
+    ("quota.exceeded", "over-quota"),
+    ("quota.limit_range", "out-of-range"),
+    ("storage.claim_pending", "no-class"),
+    ("storage.claim_missing", "no-claim"),
+    ("network.published_port_wrong", "port-wrong"),
+    ("network.published_port_wrong", "port-unnamed"),
+    ("ingress.backend_missing", "ingress/nowhere"),
+    ("tls.certificate_expired", "shown-late"),
+    ("tls.certificate_wrong_host", "shown-elsewhere"),
+    ("tls.secret_missing", "shown-without"),
+    ("autoscaling.target_missing", "autoscaler/nobody"),
+    ("autoscaling.no_requests", "unmeasured"),
+    ("job.failed", "gave-up"),
+}
+# Notes: true, and no illness.
+NOTES = {
+    ("job.suspended", "not-yet"),
+    ("schedule.suspended", "off"),
+    ("config.restart_pending", "old-settings"),
+    ("workload.budget_blocks", "blocked"),
+    ("resources.unset", "endless"),
+}
+WELL = {"pulled", "well", "done", "scaled", "shown", "settings"}
+
+
+def certificate(host: str, days: float) -> dict[str, str]:
+    """A certificate for a host that ends in so many days, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
+    made = made.not_valid_before(now - datetime.timedelta(days=90)).not_valid_after(now + datetime.timedelta(days=days))
+    signed = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False).sign(key, hashes.SHA256())
+    plain = serialization.NoEncryption()
+    return {
+        "tls.crt": signed.public_bytes(serialization.Encoding.PEM).decode(),
+        "tls.key": key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode(),
+    }
+
+
+def ingress(name: str, host: str, backend: str, tls: str = "", port: int = 6379) -> dict[str, Any]:
+    to = {"service": {"name": backend, "port": {"number": port}}}
+    rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": to}]}}]
+    more = {"tls": [{"hosts": [host], "secretName": tls}]} if tls else {}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name}, "spec": {"rules": rules, **more}}
+
+
+def secret(name: str, data: dict[str, str], kind: str = "Opaque") -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data}
+
+
+def scaler(name: str, target: str) -> dict[str, Any]:
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
+        "minReplicas": 1,
+        "maxReplicas": 2,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5000}}}],
+    }
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
+
+
+def job(name: str, image: str, command: list[str], **spec: Any) -> dict[str, Any]:
+    one = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
+    pod = {"metadata": {"labels": {"app": name}}, "spec": {"restartPolicy": "Never", "containers": [one]}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": pod, **spec}}
+
+
+def claim(name: str, storage_class: str) -> dict[str, Any]:
+    spec = {"storageClassName": storage_class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
+def mounting(claim_name: str) -> dict[str, Any]:
+    return {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}]}
+
+
+def objects(redis: str, pulled: str) -> list[dict[str, Any]]:
+    """Everything of the first namespace, the ill first. redis: an image that is on the node; pulled: one in the registry."""
+    docker = "kubernetes.io/dockerconfigjson"
+    wait = {"name": "wait", "image": redis, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "3600"]}
+    fail = {**wait, "command": ["sh", "-c", "exit 3"]}
+    ready = {"tcpSocket": {"port": 6379}, "periodSeconds": 1}
+    by = {"envFrom": [{"configMapRef": {"name": "settings"}}]}
+    return [
+        # Images.
+        *workload("never-there", redis.replace(":latest", ":nowhere"), imagePullPolicy="Never"),
+        *workload("bad-name", "Not/A:Name:At:All"),
+        *workload("no-registry", "127.0.0.1:15999/team/redis:1.0"),
+        *workload("denied", pulled, imagePullPolicy="Always"),
+        *workload("secret-missing", pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "nowhere"}]}),
+        *workload("secret-elsewhere", pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login-elsewhere"}]}),
+        *workload("no-such-tag", pulled + "-not", imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login"}]}),
+        secret("login", {".dockerconfigjson": json.dumps(LOGIN)}, docker),
+        secret("login-elsewhere", {".dockerconfigjson": json.dumps(ELSEWHERE)}, docker),
+        # What pods need.
+        *workload("no-settings", redis, envFrom=[{"configMapRef": {"name": "not-there"}}]),
+        *workload("too-large", redis, resources={"requests": {"cpu": "500"}, "limits": {"memory": "128Mi"}}),
+        *workload("no-node", redis, pod={"nodeSelector": {"disk": "of-gold"}}),
+        *workload("init-fails", redis, pod={"initContainers": [fail]}),
+        *workload("init-waits", redis, pod={"initContainers": [wait]}),
+        *workload("no-class", redis, pod=mounting("of-gold")),
+        *workload("no-claim", redis, pod=mounting("not-there")),
+        claim("of-gold", "gold"),
+        # How they are looked after.
+        *workload("probe-wrong", redis, port=6379, readinessProbe={"tcpSocket": {"port": 6380}, "periodSeconds": 1, "failureThreshold": 1}),
+        *workload("stuck", redis, spec={"progressDeadlineSeconds": 5, "minReadySeconds": 3600}),
+        *workload("over-quota", redis, resources={}),
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-best-effort"}, "spec": {"hard": {"pods": "0"}, "scopes": ["BestEffort"]}},
+        # How they are reached.
+        *workload("port-wrong", redis, port=6379, readinessProbe=ready),
+        service("port-wrong", 6379, 6380),
+        *workload("port-unnamed", redis, port=6379, readinessProbe=ready),
+        service("port-unnamed", 6379, "other"),
+        ingress("nowhere", "nowhere.example", "not-there"),
+        *[one for name in ("late", "elsewhere", "without") for one in (*workload("shown-" + name, redis, port=6379), service("shown-" + name, 6379))],
+        ingress("late", "late.example", "shown-late", "late"),
+        secret("late", certificate("late.example", -3), "kubernetes.io/tls"),
+        ingress("elsewhere", "elsewhere.example", "shown-elsewhere", "elsewhere"),
+        secret("elsewhere", certificate("somewhere.example", 300), "kubernetes.io/tls"),
+        ingress("without", "without.example", "shown-without", "not-there"),
+        # How many there are, and what runs once.
+        scaler("nobody", "not-there"),
+        *workload("unmeasured", redis, resources={"requests": {"memory": "16Mi"}, "limits": {"memory": "128Mi"}}),
+        scaler("unmeasured", "unmeasured"),
+        job("gave-up", redis, ["sh", "-c", "echo no; exit 4"]),
+        # Notes.
+        job("not-yet", redis, ["true"], suspend=True),
+        {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": "off"},
+            "spec": {"schedule": "0 3 * * *", "suspend": True, "jobTemplate": {"spec": job("off", redis, ["true"])["spec"]}},
+        },
+        *workload("blocked", redis),
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "blocked"},
+            "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "blocked"}}},
+        },
+        *workload("old-settings", redis, **by),
+        *workload("endless", redis, resources={"requests": {"cpu": "5m", "memory": "16Mi"}}),
+        # The well.
+        *workload("pulled", pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login"}]}),
+        *workload("well", redis, port=6379, readinessProbe=ready, livenessProbe=ready, pod=mounting("plain")),
+        claim("plain", "standard"),
+        service("well", 6379, "main"),
+        job("done", redis, ["true"]),
+        *workload("scaled", redis, port=6379, readinessProbe=ready),
+        scaler("scaled", "scaled"),
+        *workload("shown", redis, port=6379, readinessProbe=ready),
+        service("shown", 6379),
+        ingress("shown", "shown.example", "shown", "shown"),
+        secret("shown", certificate("*.example", 300), "kubernetes.io/tls"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
+    """All of it, made; a second namespace has what would hinder the others."""
+    redis, other = images["redis"], namespace + "-b"
+    cluster_py("registry", "up")
+    pulled = cluster_py("registry", "push", redis, "team/redis:1.0").strip()
+
+    def put(where: str, *made: dict[str, Any]) -> None:
+        kubectl("-n", where, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(made)}))
+
+    kubectl("create", "namespace", other)
+    try:
+        settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"MODE": "old"}}
+        put(namespace, settings, *objects(redis, pulled))
+        most = {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}
+        put(other, {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": most})
+        put(other, *workload("out-of-range", redis, resources={"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "2Gi"}}))
+        put(other, *workload("held", redis, pod={"terminationGracePeriodSeconds": 1}), *workload("paused", redis))
+        for where, name in ((namespace, "old-settings"), (other, "held"), (other, "paused")):
+            kubectl("-n", where, "rollout", "status", "deployment/" + name, "--timeout=90s", timeout=100)
+        put(namespace, {**settings, "data": {"MODE": "new"}})
+        (pod,) = kubectl("-n", other, "get", "pods", "-l", "app=held", "-o", "name").split()
+        kubectl("-n", other, "patch", pod, "-p", '{"metadata": {"finalizers": ["aiops.example/held"]}}')
+        kubectl("-n", other, "delete", pod, "--wait=false")
+        kubectl("-n", other, "rollout", "pause", "deployment/paused")
+        kubectl("-n", other, "set", "env", "deployment/paused", "MODE=new")
+        yield There("ward", (namespace, other), kubeconfig, tmp_path_factory.mktemp("state"))
+    finally:
+        for pod in kubectl("-n", other, "get", "pods", "-o", "name", check=False).split():
+            kubectl("-n", other, "patch", pod, "--type=merge", "-p", '{"metadata": {"finalizers": null}}', check=False)
+        kubectl("delete", "namespace", other, "--wait=false", check=False)
+
+
+@pytest.fixture(scope="module")
+def model(ward: There) -> dict[str, Any]:
+    """The diagnosis as soon as everything shows, or the last one."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = ward.look(limits=LIMITS)
+        shown = {(one["id"], one["component"]) for one in found["findings"]}
+        if {*ILL, *NOTES} <= shown or time.monotonic() > end:
+            return found
+        time.sleep(5)
+
+
+def test_each_is_found(model: dict[str, Any]) -> None:
+    found = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] != "info"}
+    assert ILL - found == set()
+
+
+def test_each_is_the_cause_of_what_else_is_wrong_with_it(model: dict[str, Any]) -> None:
+    roots = {(root["id"], root["component"]) for root in model["root_causes"] if root["severity"] != "info"}
+    assert roots == ILL
+
+
+def test_what_is_true_and_no_illness_is_a_note(model: dict[str, Any]) -> None:
+    notes = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] == "info"}
+    assert NOTES - notes == set()
+
+
+def test_what_is_well_is_left_alone(model: dict[str, Any]) -> None:
+    assert {(one["id"], one["component"]) for one in model["findings"] if one["component"] in WELL} == set()
+
+
+def test_every_finding_has_its_words(model: dict[str, Any]) -> None:
+    """No text of the catalogue lacks a fact that it names."""
+    for one in model["findings"]:
+        for text in (one["title"], one.get("explanation") or "", *(one.get("do") or [])):
+            assert "{" not in text.replace("{{", ""), (one["id"], text)
+            assert PASSWORD not in text
