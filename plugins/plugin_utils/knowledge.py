@@ -12,16 +12,23 @@ from typing import Any, Mapping
 
 import yaml
 
+from ansible_collections.aiops.runbook.plugins.plugin_utils.messages import said
+
 FOLDER = Path(__file__).parent / "catalog"
 # Files of that folder that hold no findings.
-NOT_FINDINGS = frozenset(["words.yml", "remedies.yml", "platforms.yml"])
+NOT_FINDINGS = frozenset(["words.yml", "messages.yml", "remedies.yml", "platforms.yml"])
 
 
 class _Tolerant(string.Formatter):
-    """A title that names a figure which this finding has not got says "?" instead of failing."""
+    """A title that names a figure which this finding has not got says "?" instead of failing; what our code says in a figure is translated."""
+
+    def __init__(self, lang: str) -> None:
+        self.lang = lang
 
     def get_value(self, key: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        return plain(kwargs.get(key, "?"))
+        value = kwargs.get(key, "?")
+        value = plain([said(one, self.lang) if isinstance(one, str) else one for one in value] if isinstance(value, list) else value)
+        return said(value, self.lang) if isinstance(value, str) else value
 
     def format_field(self, value: Any, format_spec: str) -> str:
         try:
@@ -113,10 +120,10 @@ def say_all(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str, 
     """A list of texts of a finding ("do")."""
     texts = texts_of(finding_id, what, platform) or {}
     chosen = texts.get(lang) or texts.get("en") or []
-    return [_Tolerant().vformat(text, (), evidence) for text in ([chosen] if isinstance(chosen, str) else chosen)]
+    return [_Tolerant(lang).vformat(text, (), evidence) for text in ([chosen] if isinstance(chosen, str) else chosen)]
 
 
 def fill(texts: Mapping[str, str] | None, evidence: Mapping[str, Any], lang: str) -> str:
     if not texts:
         return ""
-    return _Tolerant().vformat(texts.get(lang) or texts["en"], (), evidence)
+    return _Tolerant(lang).vformat(texts.get(lang) or texts["en"], (), evidence)

@@ -9,6 +9,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from ansible_collections.aiops.runbook.plugins.plugin_utils.messages import said
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.words import Words
 
 _UNIT = re.compile(r"_(seconds|bytes|ms|percent)$")
@@ -71,7 +72,7 @@ def figure(name: str, value: Any, words: Words) -> str:
         return ", ".join(figure(name, entry, words) for entry in value) or "–"
     if isinstance(value, dict):
         return ", ".join(f"{key}={figure(key, entry, words)}" for key, entry in value.items()) or "–"
-    return str(value) or "–"
+    return (str(value) if _VERBATIM.search(name) else said(str(value), words.lang)) or "–"
 
 
 def _number(name: str, value: float) -> str:

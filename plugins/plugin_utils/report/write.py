@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.plugin_utils.messages import said, translate
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.clean import Cleaner, accept, plain
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.compare import compare
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.faces import FORMATS, render
@@ -65,6 +66,7 @@ def write(
     """
     model = accept(report)
     model["lang"] = lang or model["lang"]
+    translate(model, model["lang"])
     store = Store(report_dir, model["stack"])
     run = store.run_folder(model["finished_at"])
     plan = model["plan"] if model["plan"] and model["plan"]["steps"] else None
@@ -112,7 +114,7 @@ def write_crash(stack: str, error: str, report_dir: str = "./reports", lang: str
     """The stack's status.json for a run that came to no verdict; the reports before it stay as they are. The message."""
     store = Store(report_dir, stack)
     before = store.previous_status()
-    message = Words(lang)("fail.crashed", stack=plain(stack), error=" ".join(Cleaner().text(str(error)).split())[:500])
+    message = Words(lang)("fail.crashed", stack=plain(stack), error=said(" ".join(Cleaner().text(str(error)).split())[:500], lang))
     status: dict[str, Any] = {
         "schema": STATUS_SCHEMA,
         "stack": plain(stack),
