@@ -14,7 +14,7 @@ from fake_cluster import FakeCluster
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import engine
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, SAFE, Preview, Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Journal, Records
+from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseJournal, Journal, Records
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import ClusterRecords
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, Finding, StackError, Unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
@@ -317,51 +317,287 @@ def test_the_lease_is_held_by_one(stage, use) -> None:
     assert apply(stage, wanted)["result"] == "held"
 
 
-@pytest.mark.parametrize("died_after", ["begin", "acting", "acted"])
-def test_a_run_that_died_is_taken_back_by_the_next(stage, use, died_after) -> None:
+# Killed at any step.
+
+WORSE = Finding("http.unreachable", "redis", CRITICAL)
+ELSEWHERE = Finding("http.unreachable", "api", CRITICAL)
+# events of the run until it was killed (of step 1, where no other is named), what the stack has then, what becomes of the run, and of the world
+KILLED = {
+    "before anything": (["begin"], [ILL], "unchanged", {}),
+    "before it acted": (["begin", "acting"], [ILL], "undone", {}),
+    "having acted, not verified": (["begin", "acting", "acted"], [], "undone", {}),
+    "cured, in its hold": (["begin", "acting", "acted", "cured"], [], "held", {"redis": True}),
+    "cured, and the cure no longer holds": (["begin", "acting", "acted", "cured"], [ILL], "undone", {}),
+    "cured, and what it acted on is worse off": (["begin", "acting", "acted", "cured"], [WORSE], "undone", {}),
+    "cured, and something else has broken since": (["begin", "acting", "acted", "cured"], [ELSEWHERE], "held", {"redis": True}),
+    "done, in its hold": (["begin", "acting", "acted", "done"], [], "held", {"redis": True}),
+    "done, and what it was for is there": (["begin", "acting", "acted", "done"], [ILL], "undone", {}),
+    "between two steps": (["begin 2", "acting", "acted", "cured"], [], "partly held", {"redis": True}),
+    "between two steps, and the first no longer holds": (["begin 2", "acting", "acted", "cured"], [ILL], "undone", {}),
+    "in the second step": (["begin 2", "acting", "acted", "cured", "acting 2"], [], "partly held", {"redis": True}),
+    "the second one taken back, in the hold of the first": (
+        ["begin 2", "acting", "acted", "cured", "acting 2", "undoing 2", "undone 2"],
+        [],
+        "partly held",
+        {"redis": True},
+    ),
+    "the second one unchanged": (["begin 2", "acting", "acted", "cured", "unchanged 2"], [], "held", {"redis": True}),
+    "while undoing": (["begin", "acting", "acted", "undoing"], [], "undone", {}),
+    "while undoing what had been cured": (["begin", "acting", "acted", "cured", "undoing"], [], "undone", {}),
+    "while taking all of it back after the hold": (
+        ["begin 2", "acting", "acted", "cured", "acting 2", "acted 2", "cured 2", "not-held", "undoing 2", "undone 2"],
+        [],
+        "undone",
+        {},
+    ),
+    "while a person takes it back": (["begin", "acting", "acted", "cured", "end", "undo", "undoing"], [], "undone", {}),
+    "as a person begins to take it back": (["begin", "acting", "acted", "cured", "end", "undo"], [], "undone", {}),
+}
+
+
+@pytest.mark.parametrize("case", KILLED)
+def test_what_becomes_of_a_run_that_was_killed(stage, use, case) -> None:
+    """By the next run, which then does what was asked of it; and a further one finds nothing left to settle."""
+    use(cures=False)
+    told, findings, result, world = KILLED[case]
+    broken_off(stage, told)
+    (journal,) = stage.records.runs()
+    assert [one["run"] for one in stage.records.at_work()["unfinished"]] == [journal.name], "it is told of"
+    stage.findings = findings
+    record = apply(stage, entries(stage, "clock", finding=""))
+    assert [(one["result"], one["by"]) for one in record["settled"]] == [(result, "old")]
+    assert (record["result"], stage.world) == ("held", {**world, "clock": True})
+    settled = stage.records.run(journal.name)
+    assert settled.last("end")["result"] == result and not settled.died
+    assert sorted(settled.open_steps()) == ([1] if world else [])
+    assert stage.records.unfinished() == [] and apply(stage, entries(stage, "bell", finding=""))["settled"] == []
+
+
+@pytest.mark.parametrize("case", [case for case in KILLED if case != "before anything"])
+def test_a_person_takes_back_what_was_killed(stage, use, case) -> None:
     use()
-    died(stage, died_after)
-    record = apply(stage, entries_of_old_world(stage))
-    assert [one["result"] for one in record["settled"]] == ["unchanged" if died_after == "begin" else "undone"] and record["settled"][0]["by"] == "old"
-    assert record["result"] == "held"
-
-
-def test_a_run_that_died_after_its_cure_is_ended_as_held(stage, use) -> None:
-    use()
-    died(stage, "cured")
-    stage.findings = []
-    record = apply(stage, entries(stage, "api", finding=""))
-    assert [one["result"] for one in record["settled"]] == ["held"] and stage.world["redis"] is True
-
-
-def test_a_run_that_died_is_undone_first(stage, use) -> None:
-    use()
-    died(stage, "acted")
+    broken_off(stage, KILLED[case][0])
     record = engine.Run(stage, {"by": "kim"}, 0.0).undo(None)
-    assert (record["result"], stage.world) == ("undone", {})
-    assert stage.records.unfinished() == []
+    assert (record["result"], stage.world, stage.records.unfinished()) == ("undone", {}, [])
+    assert {tuple(line.values()) for step in record["steps"] for line in step["diff"]} >= {("redis", "True", "False")}
 
 
-def died(stage, after):
-    """A journal that ends where a run was killed; its lease has run out."""
+def test_killed_again_while_it_is_settled(stage, use, monkeypatch) -> None:
+    remedy = use()
+    broken_off(stage, ["begin 2", "acting", "acted", "acting 2", "acted 2"])
+
+    class Killed(BaseException):
+        pass
+
+    real = remedy.undo
+
+    def kill(given, record):
+        if record["component"] == "redis":
+            raise Killed
+        real(given, record)
+
+    monkeypatch.setattr(remedy, "undo", kill)
+    with pytest.raises(Killed):
+        apply(stage, entries(stage, "clock", finding=""))
+    assert stage.world == {"redis": True}
+    monkeypatch.setattr(remedy, "undo", real)
+    record = apply(stage, entries(stage, "clock", finding=""))
+    assert record["settled"][0]["result"] == "undone" and stage.world == {"clock": True}
+
+
+def test_a_run_that_was_killed_between_two_steps_can_be_applied_again(stage, use) -> None:
+    """What it had done is kept and unchanged; only what was left is done."""
+    remedy = use()
+    wanted = entries(stage, "redis", "api", finding="")
+    broken_off(stage, ["begin 2", "acting", "acted", "done"], plan=json.dumps(wanted))
+    stage.findings = []
+    record = apply(stage, wanted)
+    assert (record["result"], [step["result"] for step in record["steps"]]) == ("held", ["unchanged", "done"])
+    assert [what for what, _event in remedy.log] == ["apply"] and stage.world == {"redis": True, "api": True}
+
+
+def test_a_plan_made_before_the_run_that_died_is_still_good_when_that_is_taken_back(stage, use) -> None:
+    use()
+    wanted = entries(stage, "redis")
+    broken_off(stage, ["begin", "acting"])
+    assert apply(stage, wanted)["result"] == "held"
+
+
+def test_a_passing_moment_takes_back_no_cure_of_a_run_that_was_killed(stage, use) -> None:
+    use(cures=False)
+    broken_off(stage, ["begin", "acting", "acted", "cured"])
+    stage.looks = [[ILL], [], []]
+    assert apply(stage, entries(stage, "clock", finding=""))["settled"][0]["result"] == "held"
+
+
+def test_what_was_settled_is_told_also_by_a_run_that_is_refused(stage, use) -> None:
+    use()
+    broken_off(stage, ["begin", "acting", "acted"])
+    wanted = entries(stage, "clock", finding="")
+    wanted[0]["params"] = {"refuse": True}
+    with pytest.raises(StackError, match="a run had died in the middle") as caught:
+        apply(stage, wanted)
+    assert [one["result"] for one in caught.value.details["settled"]] == ["undone"]
+
+
+def test_what_cannot_be_taken_back_stops_the_next_run_once(stage, use) -> None:
+    use(fails="undo")
+    broken_off(stage, ["begin", "acting", "acted"])
+    wanted = entries(stage, "clock", finding="")
+    with pytest.raises(StackError, match="cannot be taken back: it cannot be put back docker start it") as caught:
+        apply(stage, wanted)
+    assert caught.value.kind == "unfinished" and stage.world == {"redis": True}
+    assert apply(stage, wanted)["result"] == "held"
+
+
+def broken_off(stage, told, plan="old plan"):
+    """The journal of a run that was killed, and the world as it left it."""
     with stage.records.lease({"by": "old"}):
         journal = stage.records.new_run()
-        for event in ("begin", "acting", "acted", "cured"):
-            journal.write(event, **({"by": "old"} if event == "begin" else {"step": 1, "remedy": "pretend", "component": "redis", "finding": KEY}),
-                          **({"undo": {"component": "redis"}} if event == "acting" else {}))  # fmt: skip
-            if event == "acting":
-                stage.world["redis"] = True
-            if event == after:
-                return
+        for word in told:
+            event, number = (*word.split(), "1")[:2]
+            step, component = int(number), {"1": "redis", "2": "api"}[number]
+            about = {"step": step, "finding": KEY if step == 1 else ""}
+            if event == "begin":
+                about = {"by": "old", "plan": plan, "steps": [{"number": one + 1} for one in range(step)], "before": [KEY]}
+            elif event == "acting":
+                diff = [{"what": component, "before": "False", "after": "True"}]
+                about.update(remedy="pretend", component=component, undo={"component": component}, diff=diff)
+                stage.world[component] = True
+            elif event == "undone":
+                stage.world.pop(component)
+            elif event == "end":
+                about = {"result": "held"}
+            journal.write(event.replace("-", " "), **about)
 
 
-def entries_of_old_world(stage):
-    """The steps of a plan that was made before the run that died."""
-    now, stage.world = stage.world, {}
-    try:
-        return entries(stage, "redis")
-    finally:
-        stage.world = now
+# A later step fails.
+
+
+@pytest.mark.parametrize(
+    ("looks", "results", "world"),
+    [
+        ([], ["cured", "undone"], {"redis": True}),
+        ([[ILL], [], [ILL], [ILL], [ILL]], ["undone", "undone"], {}),
+        ([[ILL], [], [ELSEWHERE]], ["undone", "undone"], {}),
+    ],
+    ids=["what was cured before it stays", "unless it does not hold", "or something graver has come"],
+)
+def test_what_becomes_of_the_steps_before_one_that_fails(stage, use, monkeypatch, looks, results, world) -> None:
+    remedy = use()
+    wanted = entries(stage, "redis", "api", "clock")
+    for entry in wanted[1:]:
+        entry["finding"] = ""
+    stage.looks = list(looks)
+    monkeypatch.setattr(remedy, "verify", lambda _stage, step, _preview: "it did not come about" if step.number == 2 else "")
+    record = apply(stage, wanted)
+    assert (record["result"], [step["result"] for step in record["steps"]], stage.world) == ("failed", results, world)
+    assert record["steps"][1]["error"] == "it did not come about" and record["steps"][0].get("undone", False) is not bool(world)
+    end = stage.records.runs()[-1].last("end")
+    assert end["result"] == "failed" and [step["result"] for step in end["steps"]] == results
+    # What stays can be taken back, and the plan be applied once more.
+    assert engine.Run(stage, {"by": "kim"}, 0.0).undo(None)["result"] == ("undone" if world else "unchanged")
+    assert stage.world == {}
+
+
+def test_what_was_only_done_for_a_finding_that_stays_is_taken_back(stage, use, monkeypatch) -> None:
+    """Two steps for the same finding: the first one alone has cured nothing."""
+    remedy = use(cures=False)
+    wanted = entries(stage, "redis", "api")
+    monkeypatch.setattr(remedy, "verify", lambda _stage, step, _preview: "it did not come about" if step.number == 2 else "")
+    record = apply(stage, wanted)
+    assert [step["result"] for step in record["steps"]] == ["undone", "undone"] and stage.world == {}
+    assert "is still there" in record["steps"][0]["error"]
+
+
+def test_a_stack_that_cannot_be_looked_at_is_not_held(stage, use, monkeypatch) -> None:
+    """The engine goes away after the cure: no exception hides what was done."""
+    use()
+    real, seen = stage.judge, []
+
+    def judge():
+        seen.append(1)
+        if len(seen) > 2:
+            raise StackError("the engine does not answer")
+        return real()
+
+    wanted = entries(stage, "redis")
+    monkeypatch.setattr(stage, "judge", judge)
+    record = apply(stage, wanted)
+    assert (record["result"], record["steps"][0]["result"]) == ("failed", "undone")
+    assert record["steps"][0]["error"] == "the stack cannot be looked at: the engine does not answer"
+
+
+def test_what_ended_is_started_with_a_number_of_its_own(stage, use, monkeypatch) -> None:
+    """Step 2 has failed, step 3 was never begun: the start is neither."""
+    remedy = use()
+    wanted = entries(stage, "redis", "api", "clock")
+    for entry in wanted[1:]:
+        entry["finding"] = ""
+    fallen = Finding("container.not_running", "worker", CRITICAL, {"state": "exited"})
+    stage.looks = [[ILL], [], [fallen], []]
+    monkeypatch.setattr(remedy, "verify", lambda _stage, step, _preview: "no" if step.number == 2 else "")
+    record = apply(stage, wanted)
+    assert [(step["number"], step["component"]) for step in record["steps"]] == [(1, "redis"), (2, "api"), (4, "worker")]
+
+
+def test_the_record_carries_the_end_of_the_evidence_and_the_journal_does_not(stage, use, monkeypatch) -> None:
+    remedy = use()
+    stage.mask.learn("Zx9-secret-value")
+    lines = ["line %d with Zx9-secret-value" % number for number in range(50)]
+    monkeypatch.setattr(remedy, "evidence", lambda *_words: {"logs": {"redis": lines}})
+    record = apply(stage, entries(stage, "redis"))
+    (part,) = record["steps"][0]["evidence"]
+    assert (part["what"], len(part["lines"]), part["left_out"], part["lines"][-1]) == ("logs of redis", 20, 30, "line 49 with ***")
+    assert "evidence" not in stage.records.runs()[-1].last("end")["steps"][0]
+
+
+def test_an_end_that_cannot_be_recorded_hides_nothing(stage, use, monkeypatch) -> None:
+    use()
+    real = BaseJournal.write
+
+    def write(journal, event, **facts):
+        if event == "end":
+            raise StackError("the disk is full")
+        real(journal, event, **facts)
+
+    wanted = entries(stage, "redis")
+    monkeypatch.setattr(BaseJournal, "write", write)
+    record = apply(stage, wanted)
+    assert (record["result"], record["steps"][0]["result"]) == ("held", "cured") and "the disk is full" in record["reason"]
+
+
+# One after another.
+
+
+def test_who_waits_for_the_lease_meets_the_stack_anew(stage, use, monkeypatch) -> None:
+    """Another one does the very same meanwhile: nothing is left to do."""
+    remedy = use()
+    wanted = entries(stage, "redis")
+    met = []
+    monkeypatch.setattr(stage, "renew", lambda: met.append(stage.records.lease_holder()["by"]))
+    assert apply(stage, wanted)["result"] == "held" and met[0] == "kim"
+    wanted[0]["params"] = {"another": "plan"}
+    again = engine.Run(stage, {"by": "lee"}, 0.0, lease_wait=5.0).apply({"digest": "another"}, wanted)
+    assert (again["result"], again["changed"]) == ("unchanged", False) and met[-1] == "lee"
+    assert [what for what, _event in remedy.log] == ["apply"]
+
+
+def test_steps_are_previewed_as_those_before_them_will_leave_the_stack(stage, use, monkeypatch) -> None:
+    remedy = use()
+    real, seen = remedy.preview, []
+
+    def preview(given, step):
+        seen.append((step.number, [before.number for before, _preview in given.coming]))
+        return real(given, step)
+
+    monkeypatch.setattr(remedy, "preview", preview)
+    wanted = entries(stage, "redis", "api", finding="")
+    assert seen == [(1, []), (2, [1])]
+    seen.clear()
+    apply(stage, wanted)
+    # All of them before the first step; the second one once more when the first is done, and then nothing is to come.
+    assert seen == [(1, []), (2, [1]), (2, [])]
 
 
 def test_the_same_plan_again_changes_nothing_even_where_it_could_be_done_again(stage, use, monkeypatch) -> None:
@@ -420,8 +656,8 @@ def test_nothing_is_done_when_the_record_cannot_be_written(stage, use, monkeypat
 
 
 @pytest.mark.parametrize("stage", ["cluster"], indirect=True)
-@pytest.mark.parametrize(("how", "kind"), [("denied", "no_record"), ("taken", "lease_lost")])
-def test_nothing_is_done_when_the_cluster_does_not_take_the_record(stage, use, monkeypatch, how, kind) -> None:
+@pytest.mark.parametrize("how", ["denied", "taken"])
+def test_nothing_is_done_when_the_cluster_does_not_take_the_record(stage, use, monkeypatch, how) -> None:
     """Of two steps, the second is not begun, and nothing is taken back: the next run finds the first in the journal."""
     remedy = use()
     wanted = entries(stage, "redis", "api", finding="")
@@ -438,9 +674,11 @@ def test_nothing_is_done_when_the_cluster_does_not_take_the_record(stage, use, m
         return real(_stage, step, preview)
 
     monkeypatch.setattr(remedy, "evidence", evidence)
-    with pytest.raises(StackError, match="nothing (is done that is not recorded first|more is done)") as caught:
-        apply(stage, wanted)
-    assert caught.value.kind == kind and stage.world == {"redis": True} and [what for what, _event in remedy.log] == ["apply"]
+    record = apply(stage, wanted)
+    assert (record["result"], [step["result"] for step in record["steps"]]) == ("failed", ["done", "failed"])
+    words = "nothing is done that is not recorded first" if how == "denied" else "nothing more is done"
+    assert words in record["steps"][1]["error"] and words in record["reason"]
+    assert stage.world == {"redis": True} and [what for what, _event in remedy.log] == ["apply"]
     (journal,) = stage.records.runs()
     assert (journal.died, journal.open_steps()) == (True, [1])
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Iterable
+from typing import Any, Collection, Iterable, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE, Preview, Refused, Remedy, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.extract import extract
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseJournal
 from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import remedy_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
@@ -30,19 +31,35 @@ NOTHING_TO_UNDO: dict[str, Any] = {"result": "unchanged", "run": None, "records"
 START = "component_start"
 # Results of a step after which a run goes on.
 WELL = ("cured", "done", "unchanged")
+# Those that have changed something.
+DONE = ("cured", "done")
 
 
 def preview_steps(stage: Stage, steps: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """What each step would do now, or why it must not: {"number", "preview", "token"} or {"number", "refused", "fix"}."""
     found = []
-    for entry in steps:
-        step = Step.of(entry)
-        try:
-            preview = remedy_of(step.remedy, stage.platform.name).preview(stage, step)
+    for step, preview in _previews(stage, [Step.of(entry) for entry in steps]):
+        if isinstance(preview, StackError):
+            found.append({"number": step.number, "refused": stage.mask.text(preview.message), "fix": stage.mask.text(preview.details.get("fix", ""))})
+        else:
             found.append({"number": step.number, "preview": _masked(stage, preview), "token": _token(stage, preview)})
-        except StackError as error:
-            found.append({"number": step.number, "refused": stage.mask.text(error.message), "fix": stage.mask.text(error.details.get("fix", ""))})
     return found
+
+
+def _previews(stage: Stage, steps: Iterable[Step]) -> Iterator[tuple[Step, Preview | StackError]]:
+    """Each step's preview, or why it must not be done, as it will be when those before it are done (stage.coming)."""
+    stage.coming = []
+    try:
+        for step in steps:
+            try:
+                preview = remedy_of(step.remedy, stage.platform.name).preview(stage, step)
+            except StackError as error:
+                yield step, error
+                continue
+            stage.coming.append((step, preview))
+            yield step, preview
+    finally:
+        stage.coming = []
 
 
 def _masked(stage: Stage, preview: Preview) -> dict[str, Any]:
@@ -67,55 +84,82 @@ class Run:
         self.settled: list[dict[str, Any]] = []
 
     def apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """Apply these entries of a plan; the record of what was done. StackError (kind refused, stale, leased, …) when nothing was.
+        """Apply these entries of a plan; the record of what was done. StackError (kind refused, stale, leased, …) when nothing of them was.
 
         plan: {"digest", "created_at", …}; each entry is a Step's, with "token" when its present state must be that of the plan.
         """
         with self.stage.records.lease({**self.holder, "job": "apply", "run": plan.get("digest", "")}, self.lease_wait):
-            self.settled = self._settle_unfinished()
-            again = self._applied_already(plan.get("digest") or "")
-            if again is not None:
-                return {"result": "unchanged", "run": again.name, "records": again.folder, "steps": [], "settled": self.settled, "changed": False}
-            steps = [(Step.of(entry), entry.get("token") or "") for entry in entries]
+            # Who had the lease until a moment ago may have changed what was seen before.
+            self.stage.renew()
             try:
-                previews = self._agreed(steps)
-            except Refused as error:
-                if self.settled:
-                    said = ", ".join("%s of %s: %s" % (one["run"], one["by"], one["result"]) for one in self.settled)
-                    raise Refused(
-                        "a run had died in the middle (%s); %s" % (said, error.message), fix="diagnose again, and approve the new plan", kind="stale"
-                    ) from error
-                raise
-            self._refuse_beyond(plan, list(previews.values()))
-            if not any(preview.changed for preview in previews.values()):
-                return self._record("unchanged", [self._nothing(step, previews[step.number]) for step, _token in steps])
-            before = self._illnesses()
-            self.journal = self.stage.records.new_run()
-            about = {key: plan[key] for key in ("mode", "backup_waiver", "freeze_override") if plan.get(key)}
-            self.journal.write("begin", **self.holder, **about, plan=plan.get("digest", ""), steps=entries)
-            known = [float(plan.get("created_at") or time.time())] + [preview.ill_since for preview in previews.values() if preview.ill_since]
-            return self._steps([step for step, _token in steps], previews, before, min(known))
+                self._settle_unfinished()
+                return self._apply(plan, entries)
+            except StackError as error:
+                if not self.settled:
+                    raise
+                said = ", ".join("%s of %s: %s" % (one["run"], one["by"], one["result"]) for one in self.settled)
+                kind, fix = (error.kind, error.details.get("fix", "")) if error.kind == "unfinished" else ("stale", "diagnose again, and approve the new plan")
+                raise StackError("a run had died in the middle (%s); %s" % (said, error.message), kind=kind, fix=fix, settled=self.settled) from error
 
-    def _settle_unfinished(self) -> list[dict[str, Any]]:
-        """Runs that died in the middle: one whose cure holds is ended as such, any other is taken back; what became of each."""
-        settled = []
+    def _apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        again = self._applied_already(plan.get("digest") or "")
+        if again is not None:
+            return {"result": "unchanged", "run": again.name, "records": again.folder, "steps": [], "settled": self.settled, "changed": False}
+        steps = [(Step.of(entry), entry.get("token") or "") for entry in entries]
+        previews = self._agreed(steps)
+        self._refuse_beyond(plan, list(previews.values()))
+        if not any(preview.changed for preview in previews.values()):
+            return self._record("unchanged", [self._nothing(step, previews[step.number]) for step, _token in steps])
+        before = self._illnesses()
+        self.journal = self.stage.records.new_run()
+        about = {key: plan[key] for key in ("mode", "backup_waiver", "freeze_override") if plan.get(key)}
+        self.journal.write("begin", **self.holder, **about, plan=plan.get("digest", ""), steps=entries, before=sorted(before))
+        known = [float(plan.get("created_at") or time.time())] + [preview.ill_since for preview in previews.values() if preview.ill_since]
+        return self._steps([step for step, _token in steps], previews, before, min(known))
+
+    def _settle_unfinished(self) -> None:
+        """Runs that died in the middle: what was finished of them and stands is kept, the rest is taken back; what became of each."""
         for journal in self.stage.records.unfinished():
-            cured = {entry["step"]: entry["finding"] for entry in journal.entries if entry["event"] == "cured"}
-            _seen, findings, unseen = self.stage.judge()
-            if cured and set(cured) == set(journal.acted()) and not still_there(cured.values(), findings, unseen):
+            kept = self._standing(journal)
+            stays = kept | {entry["step"] for entry in journal.entries if entry["event"] == "unchanged"}
+            if kept and stays >= {int(entry.get("number") or 1) for entry in journal.begin.get("steps") or []} | set(journal.open_steps()):
                 journal.write("end", result="held", steps=[], by=self.holder.get("by"), finished_later=True)
-                settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": "held"})
-                continue
-            done = take_back(self.stage, journal, self.holder)
-            settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": done["result"]})
+                done: dict[str, Any] = {"result": "held", "steps": []}
+            else:
+                done = take_back(self.stage, journal, self.holder, kept)
+            self.settled.append({"run": journal.name, "by": journal.begin.get("by"), "result": done["result"]})
             stuck = [step["by_hand"] for step in done["steps"] if step["result"] == "failed"]
             if stuck:
-                raise Refused(
-                    "the run %s died in the middle and cannot be taken back: %s" % (journal.name, "; ".join(stuck)), fix="do that by hand", kind="unfinished"
-                )
-        if settled:
+                raise Refused("the run %s cannot be taken back: %s" % (journal.name, "; ".join(stuck)), fix="do that by hand", kind="unfinished")
+        if self.settled:
             self.stage.renew()
-        return settled
+
+    def _standing(self, journal: BaseJournal) -> set[int]:
+        """The steps of a run that died which were finished and whose cure holds; none when all of it was being taken back."""
+        if journal.last("not held") or journal.last("undo"):
+            return set()
+        undoing = {entry["step"] for entry in journal.entries if entry["event"] == "undoing"}
+        in_force = set(journal.open_steps()) - undoing
+        finished = {entry["step"]: entry.get("finding") or "" for entry in journal.entries if entry["event"] in DONE and entry["step"] in in_force}
+        standing: set[int] = set()
+
+        def missing() -> str:
+            """One look may meet a passing moment."""
+            findings, unseen, problem = self._look()
+            standing.clear()
+            standing.update(number for number, finding in finished.items() if not problem and self._stands(journal, number, finding, findings, unseen))
+            return "" if len(standing) == len(finished) else "not all"
+
+        if finished:
+            self.stage.wait(missing, BACK_SECONDS, PAUSE_SECONDS)
+        return standing
+
+    @staticmethod
+    def _stands(journal: BaseJournal, number: int, finding: str, findings: Collection[Finding], unseen: Iterable[Unseen]) -> bool:
+        """Whether what a step was to cure is gone, and what it acted on has no grave illness that is newer than the run."""
+        component = (journal.last("acting", number) or {}).get("component")
+        new = graver(set(journal.begin.get("before") or ()), [one for one in findings if one.component == component])
+        return not new and not still_there([finding] if finding else [], findings, unseen)
 
     def _applied_already(self, digest: str) -> BaseJournal | None:
         """The run that has applied this very plan, and still stands."""
@@ -145,11 +189,13 @@ class Run:
     def _agreed(self, steps: list[tuple[Step, str]]) -> dict[int, Preview]:
         """The present previews, which must be those of the plan: before the first step, all of them."""
         previews: dict[int, Preview] = {}
-        for step, token in steps:
-            try:
-                preview = remedy_of(step.remedy, self.stage.platform.name).preview(self.stage, step)
-            except Refused as error:
-                raise Refused("step %d (%s on %s): %s" % (step.number, step.remedy, step.component, error.message), fix=error.details.get("fix", "")) from error
+        tokens = {step.number: token for step, token in steps}
+        for step, preview in _previews(self.stage, [step for step, _token in steps]):
+            if isinstance(preview, Refused):
+                raise Refused("step %d (%s on %s): %s" % (step.number, step.remedy, step.component, preview.message), fix=preview.details.get("fix", ""))
+            if isinstance(preview, StackError):
+                raise preview
+            token = tokens[step.number]
             if token and preview.changed and token != _token(self.stage, preview):
                 raise Refused(
                     "step %d (%s on %s): the stack is not as it was when the plan was made" % (step.number, step.remedy, step.component),
@@ -174,7 +220,7 @@ class Run:
                     self.stage.renew()
                 preview = remedy.preview(self.stage, step) if touched else previews[step.number]
                 entry.update(self._told(preview))
-                entry["result"] = self._one(remedy, step, preview, step.finding.split("#")[0] not in later)
+                entry["result"] = self._one(remedy, step, preview, entry, step.finding.split("#")[0] not in later)
                 touched.update(preview.touches)
             except StackError as error:
                 entry.update(self._failed(error))
@@ -182,10 +228,13 @@ class Run:
             entry["seconds"] = round(time.monotonic() - started, 1)
             if entry["result"] not in WELL:
                 break
-        problem = "" if done[-1]["result"] not in WELL else self._held(done, before, touched, since)
+        # What was done before a step failed stays, where it holds: without it the stack would be worse off.
+        whole = done[-1]["result"] in WELL
+        problem = self._held(done, before, touched, since) if whole or any(entry["result"] in DONE for entry in done) else ""
         if problem:
+            self._note("not held", problem=problem)
             for entry in reversed(done):
-                if entry["result"] in ("cured", "done"):
+                if entry["result"] in DONE:
                     entry["error"] = problem
                     self._take_back(entry)
         result = "held" if all(entry["result"] in WELL for entry in done) else "failed"
@@ -199,15 +248,18 @@ class Run:
     def _failed(self, error: StackError) -> dict[str, Any]:
         return {"result": "failed", "error": self.stage.mask.text(error.message), "fix": self.stage.mask.text(error.details.get("fix", ""))}
 
-    def _one(self, remedy: Remedy, step: Step, preview: Preview, last: bool) -> str:
-        """Evidence, undo, act, verify: the result of one step. last: whether no later step cures a finding of the same kind."""
+    def _one(self, remedy: Remedy, step: Step, preview: Preview, entry: dict[str, Any], last: bool) -> str:
+        """Evidence (its end into the record's entry), undo, act, verify: the result of one step. last: no later step cures a finding of the same kind."""
         if self.journal is None:
             raise StackError("a step needs a journal", kind="internal")
         if not preview.changed:
+            self.journal.write("unchanged", step=step.number)
             return "unchanged"
-        self.journal.keep("evidence-%d.json" % step.number, {"step": step.number, "finding": step.finding, **remedy.evidence(self.stage, step, preview)})
+        evidence = remedy.evidence(self.stage, step, preview)
+        entry["evidence"] = extract(evidence, self.stage.mask.text)
+        self.journal.keep("evidence-%d.json" % step.number, {"step": step.number, "finding": step.finding, **evidence})
         until = {"until": round(time.time() + preview.back_after_seconds, 1)} if preview.back_after_seconds else {}
-        self.journal.write("acting", step=step.number, remedy=step.remedy, component=step.component, undo=preview.undo, **until)
+        self.journal.write("acting", step=step.number, remedy=step.remedy, component=step.component, undo=preview.undo, diff=entry["diff"], **until)
         remedy.apply(self.stage, step, preview)
         self.journal.write("acted", step=step.number)
         self.stage.renew()
@@ -215,6 +267,7 @@ class Run:
         if problem:
             raise StackError(problem, kind="not_verified")
         if not step.finding or not last:
+            self.journal.write("done", step=step.number, finding=step.finding)
             return "done"
         problem = self.stage.wait(lambda: self._left(step), CLEAR_SECONDS, PAUSE_SECONDS)
         if problem:
@@ -227,10 +280,18 @@ class Run:
         _seen, findings, _unseen = self.stage.judge()
         return {key_of(finding) for finding in findings if finding.severity == CRITICAL}
 
+    def _look(self) -> tuple[list[Finding], list[Unseen], str]:
+        """What the judges say now; or nothing, and in words why the stack cannot be looked at."""
+        try:
+            _seen, findings, unseen = self.stage.judge()
+        except StackError as error:
+            return [], [], "the stack cannot be looked at: %s" % self.stage.mask.text(error.message)
+        return findings, unseen, ""
+
     def _left(self, step: Step) -> str:
         """What of a step's finding is left, in words; not to be able to look is no cure."""
-        _seen, findings, unseen = self.stage.judge()
-        return still_there([step.finding], findings, unseen)
+        findings, unseen, problem = self._look()
+        return problem or still_there([step.finding], findings, unseen)
 
     def _held(self, done: list[dict[str, Any]], before: set[str], touched: set[str], since: float) -> str:
         """Look again and again until the post-check has held; what broke it, in words.
@@ -242,7 +303,7 @@ class Run:
         end = time.monotonic() + self.hold_seconds
         first: dict[str, float] = {}
         while True:
-            _seen, findings, unseen = self.stage.judge()
+            findings, unseen, blind = self._look()
             # What was changed itself and ended is no victim of the illness; what was started once and ended again is none, either.
             excluded = touched | {entry["component"] for entry in done if entry["remedy"] == START}
             fallen = [finding for finding in self.stage.gave_up(findings, touched, since) if finding.component not in excluded]
@@ -253,8 +314,8 @@ class Run:
                 end = time.monotonic() + self.hold_seconds
                 continue
             now = time.monotonic()
-            cured = [entry["finding"] for entry in done if entry["finding"]]
-            back, new = still_there(cured, findings, unseen), graver(before, findings)
+            cured = [entry["finding"] for entry in done if entry["finding"] and entry["result"] in WELL]
+            back, new = blind or still_there(cured, findings, unseen), graver(before, findings)
             first = {problem: first.get(problem, now) for problem in (back, new) if problem}
             if back and now - first[back] >= BACK_SECONDS:
                 return back
@@ -266,7 +327,9 @@ class Run:
 
     def _start(self, done: list[dict[str, Any]], finding: Finding) -> str:
         """Start, as one step more, a component that gave up for want of what was cured; why that failed, in words."""
-        step = Step(START, finding.component, finding=key_of(finding), number=max(entry["number"] for entry in done) + 1)
+        planned = (self.journal.begin.get("steps") or []) if self.journal else []
+        number = max(int(entry.get("number") or 1) for entry in [*planned, *done]) + 1
+        step = Step(START, finding.component, finding=key_of(finding), number=number)
         entry, remedy, began = _entry(step), remedy_of(START, self.stage.platform.name), time.monotonic()
         done.append(entry)
         try:
@@ -274,7 +337,7 @@ class Run:
             # It ran when the plan was made: to be as it was before the cure is to run.
             preview = replace(remedy.preview(self.stage, step), undo={})
             entry.update(self._told(preview), texts=preview.texts)
-            entry["result"] = self._one(remedy, step, preview, True)
+            entry["result"] = self._one(remedy, step, preview, entry, True)
         except StackError as error:
             entry.update(self._failed(error), undone=False)
         entry["seconds"] = round(time.monotonic() - began, 1)
@@ -302,30 +365,38 @@ class Run:
         return {**_entry(step), "risk": preview.risk, "result": "unchanged", "diff": [], "lasting": [], "touches": [], "seconds": 0.0}
 
     def _record(self, result: str, done: list[dict[str, Any]]) -> dict[str, Any]:
-        if self.journal is not None:
-            self.journal.write("end", result=result, steps=done)
+        # The evidence itself lies beside the journal.
+        brief = [{key: value for key, value in entry.items() if key != "evidence"} for entry in done]
+        lost = self._note("end", result=result, steps=brief) if self.journal is not None else {}
         return {"result": result, "run": self.journal.name if self.journal else None, "records": self.journal.folder if self.journal else None, "steps": done,
-                "settled": self.settled, "changed": any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done)}  # fmt: skip
+                "settled": self.settled, "changed": any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done), **lost}  # fmt: skip
+
+    def _note(self, event: str, **facts: Any) -> dict[str, str]:
+        """Write an event of what was done already; what the record says more where that is not possible."""
+        return noted(self.stage, self.journal, event, **facts) if self.journal is not None else {}
 
     def undo(self, name: str | None = None) -> dict[str, Any]:
         """Take back a run: a named one, else one that died, else the last that left something. The record."""
         with self.stage.records.lease({**self.holder, "job": "undo", "run": name or ""}, self.lease_wait):
             journal = self._to_undo(name)
-            return take_back(self.stage, journal, self.holder) if journal is not None else dict(NOTHING_TO_UNDO)
+            if journal is None:
+                return dict(NOTHING_TO_UNDO)
+            if journal.open_steps():
+                # Whoever finds it broken off goes on with it.
+                journal.write("undo", by=self.holder.get("by"))
+            return take_back(self.stage, journal, self.holder)
 
     def would_undo(self, name: str | None = None) -> dict[str, Any]:
         """The record that undo() would leave, as far as it is known before; nothing is done."""
         journal = self._to_undo(name)
         if journal is None:
             return dict(NOTHING_TO_UNDO)
-        diffs = {entry["number"]: entry["diff"] for end in journal.entries if end["event"] == "end" for entry in end.get("steps") or [] if "diff" in entry}
         done = []
         for number in journal.open_steps():
             acting = journal.last("acting", number) or {}
             undo = acting.get("undo")
             result = "cannot be undone" if undo is None else "would be done" if undo else "unchanged"
-            back = [{"what": line["what"], "before": line["after"], "after": line["before"]} for line in diffs.get(number, []) if undo]
-            done.append({"number": number, "remedy": acting.get("remedy"), "component": acting.get("component"), "diff": back, "result": result})
+            done.append({**_entry_back(number, acting), "diff": _backwards(acting), "result": result})
         return {"result": "unchanged", "run": journal.name, "records": journal.folder, "steps": done,
                 "changed": any(entry["result"] == "would be done" for entry in done)}  # fmt: skip
 
@@ -338,24 +409,47 @@ class Run:
         return next((journal for journal in reversed(self.stage.records.runs()) if journal.open_steps()), None)
 
 
-def take_back(stage: Stage, journal: BaseJournal, holder: dict[str, Any]) -> dict[str, Any]:
-    """Undo every step of a run that is not undone yet, the last first, each whatever becomes of the others."""
+def noted(stage: Stage, journal: BaseJournal, event: str, **facts: Any) -> dict[str, str]:
+    """Write an event of what was done already; what a record says more where that is not possible."""
+    try:
+        journal.write(event, **facts)
+    except StackError as error:
+        return {"reason": "what was done could not be recorded to its end: %s" % stage.mask.text(error.message)}
+    return {}
+
+
+def _entry_back(number: int, acting: dict[str, Any]) -> dict[str, Any]:
+    """The beginning of a step's entry in the record of an undo."""
+    return {"number": number, "remedy": acting.get("remedy"), "component": acting.get("component")}
+
+
+def _backwards(acting: dict[str, Any]) -> list[dict[str, str]]:
+    """What undoing a step changes, from what it changed."""
+    return [{"what": line["what"], "before": line["after"], "after": line["before"]} for line in acting.get("diff") or [] if acting.get("undo")]
+
+
+def take_back(stage: Stage, journal: BaseJournal, holder: dict[str, Any], kept: Collection[int] = ()) -> dict[str, Any]:
+    """Undo every step of a run that is not undone yet, the last first, each whatever becomes of the others. kept: steps that stay."""
     done = []
     for number in journal.open_steps():
+        if number in kept:
+            continue
         acting = journal.last("acting", number) or {}
-        entry: dict[str, Any] = {"number": number, "remedy": acting.get("remedy"), "component": acting.get("component")}
+        entry = _entry_back(number, acting)
         done.append(entry)
         try:
             undo_step(stage, journal, number)
             entry["result"] = "unchanged" if acting.get("undo") == {} else "undone"
+            entry["diff"] = _backwards(acting)
         except StackError as error:
             entry["result"] = "failed" if acting.get("undo") is not None else "cannot be undone"
             entry["by_hand"] = by_hand(stage, error)
     results = {entry["result"] for entry in done}
-    result = "unchanged" if results <= {"unchanged"} else "undone" if results <= {"undone", "unchanged"} else "partly undone"
-    journal.write("end", result=result, steps=done, **{key: value for key, value in holder.items() if key in ("by", "at")})
+    well = results <= {"undone", "unchanged"}
+    result = "partly undone" if not well else "partly held" if kept else "undone" if "undone" in results else "unchanged"
+    lost = noted(stage, journal, "end", result=result, steps=done, **{key: value for key, value in holder.items() if key in ("by", "at")})
     return {"result": result, "run": journal.name, "records": journal.folder, "steps": done,
-            "changed": any(entry["result"] == "undone" for entry in done)}  # fmt: skip
+            "changed": any(entry["result"] == "undone" for entry in done), **lost}  # fmt: skip
 
 
 def by_hand(stage: Stage, error: StackError) -> str:

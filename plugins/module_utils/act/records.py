@@ -73,7 +73,9 @@ class BaseJournal(ABC):
 
     @property
     def ended(self) -> bool:
-        return any(entry["event"] == "end" for entry in self.entries)
+        """Whether it came to its end, and no taking back that somebody asked for since was broken off."""
+        told = [entry["event"] for entry in self.entries if entry["event"] in ("end", "undo")]
+        return told[-1:] == ["end"]
 
     @property
     def died(self) -> bool:

@@ -408,7 +408,7 @@ class ClusterJournal(BaseJournal):
 
     def write(self, event: str, **facts: Any) -> None:
         super().write(event, **facts)
-        if event == "end":
+        if event in ("end", "undo"):
             self.records.ended(self)
 
     def _keep_entry(self, entry: dict[str, Any]) -> None:

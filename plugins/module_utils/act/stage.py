@@ -10,6 +10,7 @@ import json
 import time
 from typing import Any, Callable, Iterable, Mapping, TypeVar
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import Project
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseRecords
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import records_of
@@ -72,6 +73,8 @@ class Stage:
         self.platform: Any = scene.platform
         self.project = Project(self.platform)
         self.records: BaseRecords = records_of(params, self.platform)
+        # The steps before the one that is previewed, with their previews (act/engine.py).
+        self.coming: list[tuple[Step, Preview]] = []
 
     def renew(self) -> Scene:
         """Meet the stack again: after containers were made anew, ids and addresses are others."""
