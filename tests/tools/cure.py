@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,21 +30,28 @@ PATIENCE_SECONDS = 10  # with one probe: it asks whether the stack works, not ho
 UNREAD = "unread"  # injection.UNREAD
 OVERRIDE = "compose.aiops-runbook.yml"
 
-# What a remedy may change about the components that its step names; "" stands for anything about them.
+# What a remedy may change about the components that its step names: of containers, and of workloads (which are told by other parts).
 MAY_CHANGE: dict[str, tuple[str, ...]] = {
     "component_start": ("state",),
     "component_restart": ("state",),
     "component_recreate": ("state", "environment", "mounts", "files", "labels"),
-    "component_resources": ("state", "memory", "processors", "healthcheck", "files", "labels"),
+    "component_resources": ("state", "memory", "processors", "healthcheck", "files", "labels", "resources"),
+    "component_probes": ("probes",),
     "connection_setting": ("state", "environment", "mounts", "files", "labels"),
     "pool_tuning": ("state", "environment", "files", "labels"),
     "stack_env": ("state", "environment", "files", "labels"),
+    "stack_rollback": ("image", "command", "environment", "probes", "resources", "mounts", "pull secrets", "pod"),
+    "image_set": ("image",),
+    "image_pull_secret": ("pull secrets",),
     "celery_consumers": ("state", "command", "environment", "files", "labels"),
     "network_connect": ("networks",),
     "postgres_terminate": (),
     "redis_config": ("state",),
     "redis_password": ("state",),
     "redis_persistence": ("state",),
+    "service_fix": (),
+    "autoscaler_bounds": (),
+    "node_uncordon": (),
 }
 
 # What a restart ends is gone for good: a process that hung, a password that was set at run time. Its undo has nothing to put back.
@@ -125,10 +133,13 @@ def _flat(settings: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
 def _allowed(key: str, part: str, steps: Sequence[Mapping[str, Any]]) -> bool:
     """Whether one of the steps says that it changes this."""
     for step in steps:
-        told = json.dumps([step.get(name) for name in ("diff", "lasting", "params")])
+        told = json.dumps([step.get(name) for name in ("diff", "lasting", "params", "target")])
         if key.rpartition(" ")[0] in step["touches"] and part in MAY_CHANGE.get(str(step["remedy"]), (part,)):
             return True
         if key == "project" and part.rpartition("/")[2] in told:
+            return True
+        # An object of a cluster, "namespace/kind/name" or "node/name", that the step names.
+        if re.fullmatch(r"(\S+/)?[a-z]+/\S+", key) and re.search(r"\b%s\b" % re.escape("/".join(key.split("/")[-2:])), told):
             return True
         if key == "redis" and str(step["remedy"]).startswith("redis_") and part in told:
             return True

@@ -599,6 +599,8 @@ HEALTHY = {
     "project": {".env": "1", "secrets/key": "2"},
 }
 GROW = {"remedy": "redis_config", "component": "queue", "touches": ["queue"], "diff": [{"what": "maxmemory of queue", "before": "1", "after": "2"}]}
+FIX = {"remedy": "service_fix", "component": "db1", "touches": ["db1"], "diff": [], "target": {"object": "service/db1", "namespace": "shop"}}
+ROLL = {"remedy": "stack_rollback", "component": "db1", "touches": ["db1"], "diff": []}
 WRITE = {"remedy": "stack_env", "component": "db1", "touches": ["db1"], "diff": [{"what": "/srv/orders/.env", "before": "", "after": "A=1"}]}
 
 
@@ -623,6 +625,11 @@ def changed(key: str, **parts: Any) -> dict[str, Any]:
         (HEALTHY, changed("project", **{"secrets/key": "9"}), WRITE, ["project differs in secrets/key"]),
         (HEALTHY, changed("project", **{"compose.aiops-runbook.yml": "9"}), STEP, ["project differs in compose.aiops-runbook.yml"]),
         (HEALTHY, {**HEALTHY, "jobs 2": {"state": "on"}}, STEP, ["jobs 2 differs in state"]),
+        (HEALTHY, {**HEALTHY, "shop/service/db1": {"spec": "b"}}, FIX, []),
+        (HEALTHY, {**HEALTHY, "shop/service/db": {"spec": "b"}}, FIX, ["shop/service/db differs in spec"]),
+        (HEALTHY, {**HEALTHY, "db1 shop/deployment": {"image": "b"}}, ROLL, []),
+        (HEALTHY, {**HEALTHY, "db1 shop/deployment": {"spec": "b"}}, ROLL, ["db1 shop/deployment differs in spec"]),
+        (HEALTHY, {**HEALTHY, "jobs shop/statefulset": {"image": "b"}}, ROLL, ["jobs shop/statefulset differs in image"]),
     ],
 )
 def test_what_a_cure_changed_beyond_its_steps(broken: Any, after: Any, step: Any, other: list[str]) -> None:
