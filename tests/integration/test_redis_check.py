@@ -17,6 +17,9 @@ import pytest
 from brokers import cleared, found, free_port, redis_server, run_module, wait_until
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.redis import RedisTarget
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import observe_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
@@ -206,6 +209,30 @@ def test_slow_commands(server):
     time.sleep(1)
     server.cli("slowlog", "reset")
     assert found(check(server)) == {}
+
+
+def test_a_busy_machine_is_not_a_slow_redis(server):
+    """Pings are late by the fault of who asks; Redis's own figures say that it had nothing to do."""
+    server.cli("set", "a", "b")
+    over = threading.Event()
+
+    def burn():
+        while not over.is_set():
+            sum(range(1000))
+
+    burners = [threading.Thread(target=burn) for _unused in range(6)]
+    for burner in burners:
+        burner.start()
+    try:
+        seen = [observe_redis("redis", RedisTarget(port=server.port), Mask(), 6.0) for _unused in range(3)]
+    finally:
+        over.set()
+        for burner in burners:
+            burner.join()
+    assert max(one["latency"]["p99_ms"] for one in seen) >= 10, "it was busy"
+    for one in seen:
+        answers = [answer for answer in judge_domain("redis", one, Limits()) if answer.id == "redis.slow"]
+        assert [type(answer) for answer in answers] == [Clear], (one["latency"], answers)
 
 
 def test_clients(server):

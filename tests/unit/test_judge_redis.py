@@ -10,7 +10,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import redis a
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen, unseen
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import SECTIONS, read_info
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import SECTIONS, busy, read_info
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, say
 
 MEGA = 1 << 20
@@ -37,7 +37,16 @@ HEALTHY = {
     "clients": {"connected": 12, "own": 1, "max": 10000, "blocked": 2, "rejected": 0},
     "stats": {"errors": {}, "total_error_replies": 0, "since": {"seconds": 0.1, "rejected": 0, "evicted": 0}},
     "replication": {"role": "master", "master_host": "", "master_link": "", "read_only": False, "replicas": 0, "readonly_errors": 0},
-    "latency": {"p50_ms": 0.1, "p99_ms": 0.3, "ms": [0.1] * 19 + [0.3], "samples": 20, "dropped": 0, "slowlog": [], "events": []},
+    "latency": {
+        "p50_ms": 0.1,
+        "p99_ms": 0.3,
+        "ms": [0.1] * 19 + [0.3],
+        "samples": 20,
+        "dropped": 0,
+        "slowlog": [],
+        "events": [],
+        "busy": {"seconds": 0.02, "percent": 2.0},
+    },
     "keyspace": {"0": {"keys": 100, "expires": 10}},
     "holds_broker": True,
     "broker_databases": [0],
@@ -81,6 +90,10 @@ def ms(*late):
     return {"ms": sorted([0.2] * (20 - len(late)) + list(late)), "p99_ms": max(late, default=0.2), "samples": 20}
 
 
+AT_WORK = {"busy": {"seconds": 0.8, "percent": 90.0}}
+UNTOLD = unseen("commandstats is denied", kind="denied")
+
+
 def slowlog(count, took, ago, command="KEYS"):
     return [{"command": command, "ms": took, "seconds_ago": ago}] * count
 
@@ -116,16 +129,34 @@ def slowlog(count, took, ago, command="KEYS"):
         (changed(persistence={"aof_enabled": False, "aof_last_write_status": "err"}), {}),
         (changed(persistence={"aof_enabled": True, "aof_last_rewrite_status": "err"}), {"redis.save_failing": WARNING}),
         # latency
-        (changed(latency=ms(9.0, 9.0, 9.0, 9.0)), {}),
-        (changed(latency=ms(60.0)), {}),
-        (changed(latency=ms(150.0, 12.0)), {}),
-        (changed(latency=ms(12.0, 13.0, 14.0)), {}),
-        (changed(latency=ms(12.0, 13.0, 14.0, 15.0, 16.0)), {"redis.slow": WARNING}),
-        (changed(latency=ms(12.0, 13.0, 14.0, 15.0, 500.0)), {"redis.slow": WARNING}),
-        (changed(latency=ms(120.0, 130.0, 140.0, 150.0, 500.0)), {"redis.slow": CRITICAL}),
+        (changed(latency={**ms(9.0, 9.0, 9.0, 9.0), **AT_WORK}), {}),
+        (changed(latency={**ms(60.0), **AT_WORK}), {}),
+        (changed(latency={**ms(150.0, 12.0), **AT_WORK}), {}),
+        (changed(latency={**ms(12.0, 13.0, 14.0), **AT_WORK}), {"redis.slow": WARNING}),
+        (changed(latency={**ms(12.0, 13.0, 500.0), **AT_WORK}), {"redis.slow": WARNING}),
+        (changed(latency={**ms(120.0, 130.0, 500.0), **AT_WORK}), {"redis.slow": CRITICAL}),
+        (changed(latency={**ms(*[12.0] * 6), **AT_WORK, "dropped": 9}), {"redis.slow": WARNING}),
+        (changed(latency={**ms(), "busy": {"seconds": 0.1, "percent": 95.0}}), {}),  # at work, and in time all the same
+        # late by the fault of the machine that measures, whatever they cost
+        (changed(latency=ms(12.0, 13.0, 14.0, 15.0, 16.0)), {}),
+        (changed(latency=ms(120.0, 130.0, 140.0, 150.0, 500.0)), {}),
+        (changed(latency=ms(*[60.0] * 9)), {}),
+        (changed(latency={**ms(*[60.0] * 15), "dropped": 21}), {}),
+        (changed(latency={**ms(*[60.0] * 6), "slowlog": slowlog(4, 15.0, 200)}), {}),
+        (changed(latency={**ms(*[60.0] * 6), "slowlog": slowlog(2, 12.0, 3, "INFO")}), {}),
+        # late more often than not, and the machine that measures was in time
+        (changed(latency=ms(*[12.0] * 11)), {"redis.slow": WARNING}),
         (changed(latency={"ms": [400.0, 410.0, 420.0], "p99_ms": 420.0, "samples": 3}), {"redis.slow": CRITICAL}),
-        (changed(latency={**ms(12.0, 13.0, 14.0, 15.0, 16.0, 17.0), "dropped": 6}), {}),
         (changed(latency={**ms(*[12.0] * 11), "dropped": 6}), {"redis.slow": WARNING}),
+        # Redis's own latency monitor
+        (changed(latency={**ms(12.0, 13.0, 14.0), "events": [{"event": "fork", "at": 990, "ms": 40, "max_ms": 90}]}), {"redis.slow": WARNING}),
+        (changed(latency={**ms(12.0, 13.0, 14.0), "events": [{"event": "fork", "at": 600, "ms": 40, "max_ms": 90}]}), {}),
+        (changed(latency={**ms(12.0, 13.0, 14.0), "events": unseen("denied", kind="denied")}), {}),
+        # a server that does not tell how long its commands take
+        (changed(latency={**ms(12.0, 13.0, 14.0), "busy": UNTOLD}), {}),
+        (changed(latency={**ms(12.0, 13.0, 14.0), "busy": UNTOLD, "slowlog": slowlog(1, 30.0, 5)}), {"redis.slow": WARNING}),
+        (changed(latency={**ms(12.0, 13.0, 14.0), "busy": UNTOLD, "slowlog": slowlog(9, 30.0, 500)}), {}),
+        (changed(latency={**ms(*[12.0] * 11), "busy": UNTOLD}), {"redis.slow": WARNING}),
         (changed(latency={"slowlog": slowlog(1, 900.0, 5)}), {}),
         (changed(latency={"slowlog": slowlog(20, 400.0, 600)}), {}),
         (changed(latency={"slowlog": slowlog(20, 400.0, 3)}), {"redis.slow": WARNING}),
@@ -171,9 +202,41 @@ def test_denied_config_is_said():
     assert isinstance(answers["redis.memory_full"], Unseen) and isinstance(answers["redis.clients_near_limit"], Unseen)
 
 
-def test_a_busy_machine_measures_nothing():
-    seen = changed(latency={"samples": 0, "dropped": 9, "ms": [], "p50_ms": None, "p99_ms": None})
-    assert isinstance({answer.id: answer for answer in judged(seen)}["redis.slow"], Unseen)
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({}, Clear),  # Redis says itself that it had nothing to do
+        (AT_WORK, Unseen),
+        ({"busy": UNTOLD}, Unseen),
+        ({"slowlog": slowlog(20, 400.0, 3)}, Finding),
+    ],
+)
+def test_a_busy_machine_measures_nothing(more, kind):
+    seen = changed(latency={"samples": 0, "dropped": 9, "ms": [], "p50_ms": 90.0, "p99_ms": 300.0, **more})
+    assert isinstance({answer.id: answer for answer in judged(seen)}["redis.slow"], kind)
+
+
+FIGURES = {"server_time_usec": 5_000_000, "cmdstat_get": {"calls": 5, "usec": 100_000}, "used_cpu_user_main_thread": 1.0, "used_cpu_sys_main_thread": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("after", "percent"),
+    [
+        ({"server_time_usec": 6_000_000, "cmdstat_get": {"calls": 6, "usec": 120_000}}, 2.0),
+        ({"server_time_usec": 6_000_000, "cmdstat_keys": {"calls": 6, "usec": 900_000}}, 90.0),
+        ({"server_time_usec": 6_000_000, "used_cpu_user_main_thread": 1.5}, 50.0),  # no command, yet at work
+        ({"server_time_usec": 6_000_000, "cmdstat_get": {"calls": 0, "usec": 0}}, 0.0),  # somebody reset the figures
+        ({"server_time_usec": 5_500_000, "cmdstat_eval": {"calls": 1, "usec": 900_000}}, 100.0),  # a script's commands count twice
+        ({"server_time_usec": None, "cmdstat_keys": {"calls": 6, "usec": 500_000}}, 25.0),  # by our clock: two seconds
+    ],
+)
+def test_how_long_redis_was_at_work(after, percent):
+    assert busy(FIGURES, {**FIGURES, **after}, 2.0)["percent"] == percent
+
+
+def test_a_server_that_tells_nothing_of_its_work():
+    assert busy({"server_time_usec": 1}, {"server_time_usec": 9}, 2.0)["unseen"]["kind"] == "denied"
+    assert busy(FIGURES, FIGURES, 0.0)["unseen"]["kind"] == "denied"
 
 
 def test_kind_of_password_trouble():
@@ -187,11 +250,13 @@ def test_kind_of_password_trouble():
 def test_limits_are_options_also_per_component():
     assert findings(changed(memory={"used": 70 * MEGA}), redis_memory_percent_warning=60) == {"redis.memory_near_limit": WARNING}
     own = Limits(components={"redis": {"redis_latency_p99_ms_warning": 20}})
-    assert not [one for one in judge_domain("redis", changed(latency=ms(12.0, 13.0, 14.0)), own) if isinstance(one, Finding)]
+    assert not [one for one in judge_domain("redis", changed(latency={**ms(12.0, 13.0, 14.0), **AT_WORK}), own) if isinstance(one, Finding)]
 
 
 def test_the_slow_log_names_the_commands_by_their_cost():
-    seen = changed(latency={**ms(50.0, 50.0, 50.0), "slowlog": slowlog(8, 50.0, 2) + slowlog(1, 80.0, 5, "HGETALL") + slowlog(1, 900.0, 9999, "SORT")})
+    seen = changed(
+        latency={**ms(50.0, 50.0, 50.0), **AT_WORK, "slowlog": slowlog(8, 50.0, 2) + slowlog(1, 80.0, 5, "HGETALL") + slowlog(1, 900.0, 9999, "SORT")}
+    )
     evidence = next(one for one in judged(seen) if isinstance(one, Finding)).evidence
     assert evidence["commands"] == ["KEYS x8 (up to 50 ms)", "HGETALL x1 (up to 80 ms)"]
 

@@ -9,15 +9,17 @@ from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, INFO, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 DOMAIN = "redis"
 DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol", "busy")
 # From this share of maxmemory on, an OOM reply since the start speaks of now.
 FULL_PERCENT = 99.0
-# One slow answer of twenty is an accident; so many are a slow server.
-SLOW_SAMPLES = 5
-SLOW_SAMPLES_WITH_COMMANDS = 3
+# One late answer is an accident, of whoever asks or answers; so many are none.
+SLOW_SAMPLES = 3
+# A Redis that works for less of the time than this does not keep anybody waiting.
+BUSY_PERCENT = 25.0
+JUST_NOW_SECONDS = 30
 
 
 @judges("redis.not_answering", domain=DOMAIN)
@@ -136,29 +138,35 @@ def save_failing(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
 
 @judges("redis.slow", domain=DOMAIN, needs=["latency"])
 def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """PING over 20 samples: p99 at or over 10 / 100 ms, and not by one sample alone; the slow log of the last minutes names who is to blame."""
+    """Late answers that are Redis's own: p99 of 20 pings at or over 10 / 100 ms, three of them or more, while Redis itself was at work for
+    a quarter of the time or more, or its slow log or latency monitor speaks of just now.
+
+    A ping alone may be late by the fault of a busy machine. Without a sign of Redis's own it must be late more often than not, while
+    the machine that asks was in time itself: then the way there, or the machine that Redis stands on, is slow.
+    The slow log of the last minutes names who is to blame.
+    """
     component, facts = seen["component"], seen["latency"]
-    if not facts["samples"]:
-        reason = "this machine was too busy to measure: all of %d samples were late by its own fault" % facts["dropped"]
-        yield Unseen("redis.slow", component, reason, "run it again")
-        return
     window = limits.get("log_window_seconds") or 0
     slowlog = [] if why_unseen(facts["slowlog"]) else facts["slowlog"]
     recent = [entry for entry in slowlog if entry["seconds_ago"] is not None and entry["seconds_ago"] <= window]
     bound = limits.get("redis_latency_p99_ms", WARNING, component)
     over = [one for one in facts["ms"] if bound is not None and one >= bound]
-    level = limits.grade("redis_latency_p99_ms", facts["p99_ms"], component)
-    evidence = {"p50_ms": facts["p50_ms"], "p99_ms": facts["p99_ms"], "samples": facts["samples"], "over": len(over), "commands": _slow_commands(recent)}
-    # Late answers may be the fault of a busy machine; together with slow commands they are Redis's own.
-    # Where samples were dropped the machine is known to be busy, and pings alone must be late more often than not.
-    alone = facts["samples"] // 2 + 1 if facts["dropped"] else SLOW_SAMPLES
-    needed = min(SLOW_SAMPLES_WITH_COMMANDS if recent else alone, facts["samples"])
-    if level and len(over) >= needed:
+    level = limits.grade("redis_latency_p99_ms", facts["p99_ms"], component) if facts["samples"] else None
+    percent = None if why_unseen(facts.get("busy")) else facts["busy"]["percent"]
+    evidence = {"p50_ms": facts["p50_ms"], "p99_ms": facts["p99_ms"], "samples": facts["samples"], "over": len(over), "busy_percent": percent}
+    evidence["commands"] = _slow_commands(recent)
+    at_work = percent is not None and percent >= BUSY_PERCENT
+    itself = at_work or _stood_still(seen, bound) or (percent is None and _just_now(recent, bound))
+    needed = min(SLOW_SAMPLES if itself else max(SLOW_SAMPLES, facts["samples"] // 2 + 1), facts["samples"])
+    if level and len(over) >= needed and (itself or facts["dropped"] <= facts["samples"]):
         # Graded by what came back again, not by the single worst answer.
         level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(needed, len(over))], component) or level
-        yield Finding("redis.slow", component, level, evidence)
-    elif _busy_with(recent, bound, window):
+        yield Finding("redis.slow", component, level, evidence, HIGH if itself else MEDIUM)
+    elif _busy_with(recent, bound):
         yield Finding("redis.slow", component, WARNING, evidence, confidence=MEDIUM)
+    elif not facts["samples"] and (percent is None or at_work):
+        reason = "this machine was too busy to measure: all of %d samples were late by its own fault" % facts["dropped"]
+        yield Unseen("redis.slow", component, reason, "run it again")
     else:
         yield Clear("redis.slow", component, evidence)
 
@@ -232,7 +240,20 @@ def _slow_commands(entries: list[dict[str, Any]]) -> list[str]:
     return ["%s x%d (up to %g ms)" % (name, count[name], worst[name]) for name in sorted(worst, key=lambda name: -worst[name] * count[name])[:5]]
 
 
-def _busy_with(entries: list[dict[str, Any]], bound: float | None, window: float) -> bool:
+def _just_now(entries: list[dict[str, Any]], bound: float | None) -> list[dict[str, Any]]:
+    """The slow log's commands over the bound of the last half minute."""
+    return [entry for entry in entries if bound is not None and entry["ms"] >= bound and entry["seconds_ago"] <= JUST_NOW_SECONDS]
+
+
+def _busy_with(entries: list[dict[str, Any]], bound: float | None) -> bool:
     """Whether the slow log holds commands over the bound again and again until just now: the server stood still for their sake."""
-    long = [entry for entry in entries if bound is not None and entry["ms"] >= bound and entry["seconds_ago"] <= min(30.0, window)]
+    long = _just_now(entries, bound)
     return len(long) >= 5 and sum(entry["ms"] for entry in long) >= 1000
+
+
+def _stood_still(seen: dict[str, Any], bound: float | None) -> bool:
+    """Whether Redis's own latency monitor, where it is switched on, saw it stand still just now (a fork, the disk, an eviction)."""
+    events, now = seen["latency"].get("events"), seen.get("now")
+    if why_unseen(events) or not isinstance(events, list) or not isinstance(now, int) or bound is None:
+        return False
+    return any(one["ms"] >= bound and now - one["at"] <= JUST_NOW_SECONDS for one in events)

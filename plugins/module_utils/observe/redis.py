@@ -20,9 +20,10 @@ SECTIONS = ("now", "server", "memory", "persistence", "clients", "stats", "repli
 SETTINGS = ("stop-writes-on-bgsave-error", "save", "maxclients", "maxmemory", "maxmemory-policy", "databases", "appendonly", "slowlog-log-slower-than")
 PING_SAMPLES = 20
 PING_BUDGET_SECONDS = 0.8
-# A sample around which this process itself had to wait for longer than this, and for more than this share of it, says nothing.
+# A sample around which this process itself woke up later than by this, and by more than this share of it, says nothing.
 BUSY_MS = 1.5
 BUSY_SHARE = 0.2
+NAP_SECONDS = 0.0005
 SLOWLOG_ENTRIES = 32
 CLIENTS_LISTED = 2000
 BROKER_KEYS = ("_kombu.binding.celery", "_kombu.binding.celery.pidbox", "unacked_index", "unacked")
@@ -78,9 +79,11 @@ class _Look:
         listed = self._ask(lambda: self._listed(info))
         keyspace = self._keyspace(info)
         broker = self._ask(lambda: self._broker_databases(info))
-        later = info if why else self._ask(lambda: self.client.info("stats"))
+        later = info if why else self._ask(lambda: self.client.info("all"))
         facts = {"now": now, "latency": latency, "keyspace": keyspace, "holds_broker": broker if why_unseen(broker) else bool(broker)}
         facts["broker_databases"] = broker
+        if not why_unseen(latency):
+            latency["busy"] = later if why_unseen(later) else busy(info, later, time.monotonic() - started)
         if why:
             facts.update(dict.fromkeys(("server", "memory", "persistence", "clients", "stats", "replication"), info))
             return facts
@@ -155,15 +158,15 @@ class _Look:
             if own < max(BUSY_MS, took * BUSY_SHARE):
                 good.append(max(0.0, took - own))
             before = after
-        if len(good) < 3:
-            return {"p50_ms": None, "p99_ms": None, "samples": 0, "over": [], "dropped": len(all_ms), "slowest_seen_ms": round(max(all_ms), 2)}
-        good.sort()
+        samples = len(good) if len(good) >= 3 else 0
+        # Where none is good, all of them say at least that it was no slower than that.
+        shown = sorted(good if samples else all_ms)
         return {
-            "p50_ms": round(good[len(good) // 2], 2),
-            "p99_ms": round(good[-1], 2),
-            "ms": [round(one, 2) for one in good],
-            "samples": len(good),
-            "dropped": len(all_ms) - len(good),
+            "p50_ms": round(shown[len(shown) // 2], 2),
+            "p99_ms": round(shown[-1], 2),
+            "ms": [round(one, 2) for one in shown] if samples else [],
+            "samples": samples,
+            "dropped": len(all_ms) - samples,
         }
 
     def _slowlog(self, now: Any) -> list[dict[str, Any]]:
@@ -277,6 +280,33 @@ def read_info(info: Mapping[str, Any], settings: Any, listed: Any) -> dict[str, 
     }
 
 
+def busy(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """{"seconds", "percent"}: for how much of the time between two INFOs Redis itself was at work, by its own figures. Pure.
+
+    What its commands took, or what its main thread took of the processor, whichever is more: neither is touched by how late this
+    machine hears of it. seconds: how long that was by our clock, where the server does not tell its own.
+    """
+    clock = [info.get("server_time_usec") for info in (before, after)]
+    if all(isinstance(one, int) for one in clock):
+        seconds = (clock[1] - clock[0]) / 1e6
+    known = [figure for figure in (_command_seconds, _main_thread_seconds) if figure(before) is not None and figure(after) is not None]
+    if not known or seconds <= 0:
+        return unseen("this server does not tell how long its commands take", kind="denied")
+    worked = max(figure(after) - figure(before) for figure in known)
+    return {"seconds": round(seconds, 3), "percent": round(min(100.0, max(0.0, 100 * worked / seconds)), 1)}
+
+
+def _command_seconds(info: Mapping[str, Any]) -> Any:
+    """What all commands have taken since the start; None where that is not told."""
+    found = [one["usec"] for name, one in info.items() if name.startswith("cmdstat_") and isinstance(one, dict)]
+    return sum(found) / 1e6 if found else None
+
+
+def _main_thread_seconds(info: Mapping[str, Any]) -> Any:
+    found = [info.get("used_cpu_%s_main_thread" % kind) for kind in ("user", "sys")]
+    return None if None in found else sum(found)
+
+
 def _databases(info: Mapping[str, Any]) -> list[tuple[str, dict[str, int]]]:
     """The lines of INFO's section Keyspace: ("db0", {"keys", "expires", …})."""
     return [(name, found) for name, found in info.items() if name.startswith("db") and name[2:].isdigit() and isinstance(found, dict)]
@@ -317,7 +347,7 @@ def _text(value: Any) -> str:
 
 
 def _own_delay() -> float:
-    """Milliseconds that this thread has to wait for its turn just now."""
+    """Milliseconds by which this thread wakes up late just now, as it would from waiting for an answer."""
     since = time.perf_counter()
-    time.sleep(0)
-    return (time.perf_counter() - since) * 1000
+    time.sleep(NAP_SECONDS)
+    return max(0.0, time.perf_counter() - since - NAP_SECONDS) * 1000
