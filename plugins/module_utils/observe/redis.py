@@ -286,9 +286,9 @@ def busy(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) ->
     What its commands took, or what its main thread took of the processor, whichever is more: neither is touched by how late this
     machine hears of it. seconds: how long that was by our clock, where the server does not tell its own.
     """
-    clock = [info.get("server_time_usec") for info in (before, after)]
-    if all(isinstance(one, int) for one in clock):
-        seconds = (clock[1] - clock[0]) / 1e6
+    then, now = before.get("server_time_usec"), after.get("server_time_usec")
+    if isinstance(then, int) and isinstance(now, int):
+        seconds = (now - then) / 1e6
     known = [figure for figure in (_command_seconds, _main_thread_seconds) if figure(before) is not None and figure(after) is not None]
     if not known or seconds <= 0:
         return unseen("this server does not tell how long its commands take", kind="denied")
