@@ -56,6 +56,7 @@ CACHE = Path(os.environ.get("AIOPS_RUNBOOK_CACHE", Path.home() / ".cache" / "aio
 TARGET_PYTHON = "3.11.2"  # Debian 12's
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "any")
 BUILD_NEEDS = 3 << 30  # bytes free where Docker keeps its images
+TELL_SECONDS = 10.0  # between two lines while something long is under way
 
 
 class CtlError(Exception):
@@ -185,6 +186,25 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def telling(title: str) -> Iterator[None]:
+    """Say what is done, and from time to time for how long already."""
+    started, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not done.wait(TELL_SECONDS):
+            say(f"  … {time.monotonic() - started:.0f} s")
+
+    say(title)
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def run(command: list[str], timeout: float = 300, check: bool = True, stdin: str | None = None) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES")}
     try:
@@ -201,6 +221,7 @@ def run(command: list[str], timeout: float = 300, check: bool = True, stdin: str
 def _explain(command: list[str], output: str) -> str:
     known = (
         ("no space left on device", "the disk is full: `docker system df` shows what Docker keeps, `docker builder prune` and `docker image prune` free some"),
+        ("No matching distribution found", "the Python package registry does not give what requirements.txt names: is it reachable from here?"),
         ("permission denied while trying to connect", "the Docker socket refuses this user: add it to the group docker, or run as root"),
         ("Cannot connect to the Docker daemon", "no Docker engine answers: start it (`systemctl start docker`, or `dockerd` by hand)"),
         ("is not a docker command", "the Compose plugin is missing: install docker-compose-plugin (2.x)"),
@@ -257,6 +278,8 @@ def build(stack: Stack) -> list[str]:
     """Build what is missing, point `latest` at it; the tags that were built."""
     known, built = _all_images(), list[str]()
     with _lock("build"):
+        for left in [*(CACHE / "build").glob("tmp*"), *(CACHE / "wheels").glob("tmp*")]:  # by a build that was killed
+            shutil.rmtree(left, ignore_errors=True)
         for name in stack.image_names:
             _build(f"{stack.project}/{name}", known, built)
     return built
@@ -270,12 +293,12 @@ def _build(image: str, known: dict[str, Path], built: list[str]) -> None:
     ids = [run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).strip() for name in (tag, latest)]
     if not ids[0]:
         check_engine(BUILD_NEEDS)
+        needed = wheels(folder / "requirements.txt") if (folder / "requirements.txt").is_file() else None
         started = time.monotonic()
-        say(f"building {tag}")
-        with tempfile.TemporaryDirectory(dir=_made(CACHE / "build")) as context:
+        with telling(f"building {tag}"), tempfile.TemporaryDirectory(dir=_made(CACHE / "build")) as context:
             shutil.copytree(folder, context, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-            if (folder / "requirements.txt").is_file():
-                shutil.copytree(wheels(folder / "requirements.txt"), Path(context, "wheels"))
+            if needed:
+                shutil.copytree(needed, Path(context, "wheels"))
             run(["docker", "build", "--quiet", "--tag", tag, context], timeout=1200)
         say(f"built {tag} in {time.monotonic() - started:.0f} s")
         built.append(tag)
@@ -288,8 +311,8 @@ def wheels(requirements: Path) -> Path:
     key = hashlib.sha256("\0".join([requirements.read_text(encoding="utf-8"), TARGET_PYTHON, *PLATFORMS]).encode()).hexdigest()[:16]
     target = _made(CACHE / "wheels") / key
     if not target.is_dir():
-        say(f"downloading the wheels of {requirements.parent.name}/{requirements.name}")
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        title = f"downloading the wheels of {requirements.parent.name}/{requirements.name}"
+        with telling(title), tempfile.TemporaryDirectory(dir=target.parent) as folder:
             platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
             run([_python_with_pip(), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", f"{folder}/w", "--only-binary=:all:",
                  "--python-version", TARGET_PYTHON, *platforms, "--requirement", str(requirements)], timeout=900)  # fmt: skip
@@ -313,7 +336,11 @@ def _made(folder: Path) -> Path:
 @contextlib.contextmanager
 def _lock(name: str) -> Iterator[None]:
     with open(_made(CACHE) / f"{name}.lock", "w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with telling(f"another {name} is under way on this machine; waiting for it"):
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
@@ -329,18 +356,18 @@ def containers(stack: Stack, *filters: str) -> list[str]:
 def up(stack: Stack, timeout: float = 120) -> float:
     """Start the stack and wait until it is ready; seconds taken after the build."""
     check_engine()
+    _check_port(stack)
     build(stack)
     started = time.monotonic()
-    _check_port(stack)
     paused = containers(stack, "status=paused")
     if paused:
         run(["docker", "unpause", *paused])
-    say(f"starting {stack.project}")
-    worn = _worn(stack)
-    if worn:
-        run(["docker", "rm", "--force", *worn])
-    _compose_up(stack, timeout)
-    wait_ready(stack, timeout)
+    with telling(f"starting {stack.project}"):
+        worn = _worn(stack)
+        if worn:
+            run(["docker", "rm", "--force", "--volumes", *worn])
+        _compose_up(stack, timeout)
+        wait_ready(stack, timeout)
     seconds = time.monotonic() - started
     say(f"{stack.project} is ready at {stack.url} after {seconds:.0f} s")
     return seconds
@@ -382,7 +409,8 @@ def down(stack: Stack) -> None:
     paused = containers(stack, "status=paused")
     if paused:
         run(["docker", "unpause", *paused], check=False)
-    stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "10", check=False)
+    with telling(f"taking {stack.project} away"):
+        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "10", check=False)
     leftovers = containers(stack)
     if leftovers:
         run(["docker", "rm", "--force", "--volumes", *leftovers])
@@ -614,6 +642,9 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n".join(images(stack)))
     except CtlError as error:
         say(f"error: {error}")
+        return 1
+    except OSError as error:
+        say(f"error: {error.filename or CACHE}: {error.strerror}")
         return 1
     except KeyboardInterrupt:
         return 130
