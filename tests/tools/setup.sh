@@ -18,6 +18,7 @@ VENV="$CACHE/venv"
 BASE_IMAGE="debian:bookworm-slim"
 BASE_SUITE="bookworm"
 COMPOSE_SUITE="trixie" # the first Debian with Compose v2
+TELL_SECONDS=10        # between two lines while something long is under way
 TEMP=""
 STEP=""
 APT_UPDATED=""
@@ -67,8 +68,12 @@ cleanup() {
 lock() {
     exec 9>"$CACHE/setup.lock"
     if ! flock -n 9; then
+        local started=$SECONDS
         say "another set-up is at work on this machine; waiting for it"
-        flock -w 1800 9 || die "another set-up has been at work for 30 minutes (lock: $CACHE/setup.lock)"
+        until flock -w "$TELL_SECONDS" 9; do
+            say "  … $((SECONDS - started)) s"
+            [ $((SECONDS - started)) -lt 1800 ] || die "another set-up has been at work for 30 minutes (lock: $CACHE/setup.lock)"
+        done
     fi
 }
 
@@ -90,10 +95,10 @@ need_disk() {
     [ "$free" -ge "$2" ] || die "$1 has ${free} GB free, $2 GB are needed"
 }
 
-# step TITLE COMMAND...: run it silently, with a line every ten seconds; on failure show how it ended.
+# step TITLE COMMAND...: run it silently, with a line every TELL_SECONDS; on failure show how it ended.
 # It has a process group of its own, so that Ctrl-C ends all of it.
 step() {
-    local title="$1" log started=$SECONDS next=10 status=0
+    local title="$1" log started=$SECONDS next=$TELL_SECONDS status=0
     shift
     temp_dir
     log="$TEMP/step.log"
@@ -104,7 +109,7 @@ step() {
         sleep 0.2
         if [ $((SECONDS - started)) -ge $next ]; then
             say "  … $((SECONDS - started)) s"
-            next=$((next + 10))
+            next=$((next + TELL_SECONDS))
         fi
     done
     wait "$STEP" || status=$?
@@ -255,7 +260,7 @@ start_engine() {
 }
 
 wait_for_engine() {
-    local started=$SECONDS next=10
+    local started=$SECONDS next=$TELL_SECONDS
     until engine_answers; do
         if [ -n "$1" ] && ! kill -0 "$1" 2>/dev/null; then
             die "dockerd ended: $(engine_last_words)"
@@ -263,7 +268,7 @@ wait_for_engine() {
         [ $((SECONDS - started)) -lt 90 ] || die "dockerd does not answer after 90 s: $(engine_last_words)"
         if [ $((SECONDS - started)) -ge $next ]; then
             say "  … $((SECONDS - started)) s"
-            next=$((next + 10))
+            next=$((next + TELL_SECONDS))
         fi
         sleep 0.3
     done
