@@ -118,12 +118,13 @@ def say(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str, plat
 
 def say_all(finding_id: str, what: str, evidence: Mapping[str, Any], lang: str, platform: str = "") -> list[str]:
     """A list of texts of a finding ("do")."""
-    texts = texts_of(finding_id, what, platform) or {}
-    chosen = texts.get(lang) or texts.get("en") or []
+    texts = texts_of(finding_id, what, platform)
+    chosen = texts[lang] if texts else []
     return [_Tolerant(lang).vformat(text, (), evidence) for text in ([chosen] if isinstance(chosen, str) else chosen)]
 
 
 def fill(texts: Mapping[str, str] | None, evidence: Mapping[str, Any], lang: str) -> str:
+    """A text in this language, filled; "" where there is none at all. KeyError where it lacks the language: no other stands in for it."""
     if not texts:
         return ""
-    return _Tolerant(lang).vformat(texts.get(lang) or texts["en"], (), evidence)
+    return _Tolerant(lang).vformat(texts[lang], (), evidence)

@@ -22,7 +22,7 @@ def _all_words() -> dict[str, dict[str, str]]:
 
 
 class Words:
-    """words("took", seconds=3): the phrase of that name in one language; English where a language has none."""
+    """words("took", seconds=3): the phrase of that name in one language."""
 
     def __init__(self, lang: str = "en") -> None:
         self.lang = lang if lang in LANGUAGES else "en"
@@ -34,7 +34,7 @@ class Words:
 
     def __call__(self, name: str, /, **fields: Any) -> str:
         phrase = self._words[name]
-        text = phrase.get(self.lang) or phrase["en"]
+        text = phrase[self.lang]
         return text.format(**fields) if fields else text
 
     def count(self, name: str, number: int) -> str:
@@ -47,4 +47,4 @@ class Words:
     def label(self, name: str) -> str | None:
         """What a name in the evidence is called, where the list has it."""
         phrase = self._words.get("evidence." + name)
-        return (phrase.get(self.lang) or phrase.get("en")) if phrase else None
+        return phrase[self.lang] if phrase else None
