@@ -34,13 +34,13 @@ class ClusterObject:
         words = path.strip("/").split("/")
         self.name = words[-1]
         self.namespace = words[words.index("namespaces") + 1] if "namespaces" in words[:-1] else ""
-        self.object = self.read()
+        self.object: dict[str, Any] = self.read()
 
     def __str__(self) -> str:
         return "%s/%s" % (self.kind.lower(), self.name)
 
     def read(self) -> dict[str, Any]:
-        self.object: dict[str, Any] = self.cluster.get(self.path)
+        self.object = self.cluster.get(self.path)
         return self.object
 
     @property

@@ -10,25 +10,30 @@ from dataclasses import dataclass
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject, version_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import REVISION, WORKLOADS
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # Pods are made, images are there, programs start; a rollout's own deadline comes first where it is shorter.
 ROLLOUT_SECONDS = 180.0
+# Until a controller has seen a change.
+SEEN_SECONDS = 10.0
 SCALABLE = ("Deployment", "StatefulSet")
 HASH = "pod-template-hash"
 
 
 @dataclass
 class Revision:
-    """A version of a workload that the cluster still knows. made_at: UNIX seconds."""
+    """A version of a workload that the cluster still knows. made_at: as the API says it. ready: its pods that serve, where the cluster counts them."""
 
     number: int
     name: str
     template: dict[str, Any]
     made_at: str
+    ready: int = 0
 
 
 class Target(ClusterObject):
@@ -36,13 +41,26 @@ class Target(ClusterObject):
 
     def __init__(self, stage: Stage, component: str) -> None:
         stage.component(component)  # an unknown one is told with the names there are
-        workload = stage.platform.workloads.get(component)
+        workload, self.part = stage.platform.workloads.get(component), ""
+        if workload is None:
+            # A second program in the same pods is a component of its own.
+            main, _dot, self.part = component.rpartition(".")
+            workload = stage.platform.workloads.get(main)
         if workload is None or workload.kind not in SCALABLE:
             kind = workload.kind if workload is not None else "nothing that can be changed as one"
             raise Refused("%s is made by %s: only a Deployment or a StatefulSet can be changed here" % (component, kind), fix="change it by kubectl")
         self.component = component
+        self.pods: list[dict[str, Any]] = workload.pods
         path = "/apis/apps/v1/namespaces/%s/%s/%s" % (workload.namespace, WORKLOADS[workload.kind], workload.name)
         super().__init__(stage.platform.cluster, workload.kind, path)
+
+    @property
+    def version(self) -> str:
+        """The number of copies does not count: an autoscaler moves it, and nothing else of what was agreed upon."""
+        found: dict[str, Any] = json.loads(json.dumps(self.object))
+        found["spec"].pop("replicas", None)
+        (found["metadata"].get("annotations") or {}).pop(REVISION, None)
+        return version_of(found)
 
     @property
     def generation(self) -> int:
@@ -57,6 +75,23 @@ class Target(ClusterObject):
     def template(self) -> dict[str, Any]:
         found: dict[str, Any] = self.object["spec"]["template"]
         return found
+
+    def container(self, name: str = "", template: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The container that is meant: a named one, those that run first included, else the component's own. template: of which, if not the present one."""
+        template = template or self.template
+        spec = template["spec"]
+        name = name or self.part or app_containers({"metadata": template.get("metadata") or {}, "spec": spec}, self.name)[0]["name"]
+        every: list[dict[str, Any]] = [*spec["containers"], *(spec.get("initContainers") or [])]
+        found = next((one for one in every if one["name"] == name), None)
+        if found is None:
+            names = ", ".join(one["name"] for one in every)
+            raise StackError("%s has no container %s: it has %s" % (self, name, names), kind="bad_option", option="container")
+        return found
+
+    def refuse_paused(self) -> None:
+        """Refused where what is changed of the template would not come about."""
+        if self.object["spec"].get("paused"):
+            raise Refused("the rollout of %s is paused: nothing that is changed of its pods takes effect" % self, fix="let it go on: workload_resume")
 
     # its rollout
 
@@ -81,7 +116,10 @@ class Target(ClusterObject):
         """A StatefulSet waits for ever for a pod of a broken version: it is made anew only when that is gone."""
         if self.kind != "StatefulSet":
             return
-        wanted = (self.read().get("status") or {}).get("updateRevision")
+        end = time.monotonic() + SEEN_SECONDS
+        while int((self.read().get("status") or {}).get("observedGeneration") or 0) < self.generation and time.monotonic() < end:
+            time.sleep(0.2)  # until then its status names the version from before
+        wanted = (self.object.get("status") or {}).get("updateRevision")
         labels = ",".join("%s=%s" % pair for pair in sorted((self.object["spec"]["selector"].get("matchLabels") or {}).items()))
         for pod in self.cluster.every("/api/v1/namespaces/%s/pods" % self.namespace, {"labelSelector": labels}):
             ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
@@ -103,7 +141,8 @@ class Target(ClusterObject):
             else:
                 number, template = one.get("revision"), ((one.get("data") or {}).get("spec") or {}).get("template") or {}
             if number is not None and template:
-                found.append(Revision(int(number), one["metadata"]["name"], bare(template), one["metadata"].get("creationTimestamp") or ""))
+                ready = int((one.get("status") or {}).get("readyReplicas") or 0)
+                found.append(Revision(int(number), one["metadata"]["name"], bare(template), one["metadata"].get("creationTimestamp") or "", ready))
         return sorted(found, key=lambda one: -one.number)
 
 
@@ -143,7 +182,8 @@ def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, Any]]:
             if place.rpartition(".")[2] == "env":
                 yield "environment %s of %s" % (one["name"], place.rpartition(".")[0]), one
             else:
-                yield from _leaves({key: inner for key, inner in one.items() if key != "name"}, "%s[%s]" % (place, one["name"]))
+                rest = {key: inner for key, inner in one.items() if key != "name"}
+                yield from _leaves(rest or "there", "%s[%s]" % (place, one["name"]))
     else:
         yield place.replace("spec.containers", "container"), value
 

@@ -8,13 +8,12 @@ import time
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import blinded
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, seconds_since
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED
-
-# A version that has run for so long is not what broke it.
-PROVEN_SECONDS = 7 * 86400
+from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import MEND, last_healthy, lost_sources, present_version
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, images_of
 
 
 class _OnWorkload:
@@ -91,16 +90,18 @@ class WorkloadRestart(_OnWorkload):
 
 
 class StackRollback(_OnWorkload):
-    """Give a workload the pod template of an earlier version. params: revision (the one before the present one)."""
+    """Give a workload the pod template of an earlier version, its annotations included; what else it has stays. params: revision (the last healthy one)."""
 
     name = "stack_rollback"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
         target = Target(stage, step.component)
-        target.refuse_owned()
-        now, wanted = self._versions(target, step.params.get("revision"))
+        now, wanted = self._versions(stage, step, target, step.params.get("revision"))
         diff = differences(target.template, wanted.template)
         if diff:
+            target.refuse_owned()
+            target.refuse_paused()
+            self._refuse_pointless(stage, step, target, wanted)
             target.tried(_template(wanted.template))
         return Preview(
             risk=TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE,
@@ -110,30 +111,40 @@ class StackRollback(_OnWorkload):
             undo={"component": step.component, "template": bare(target.template)},
             texts={"revision": wanted.number, "present": now.number if now else "?", "workload": str(target)},
             touches=[step.component] if diff else [],
-            lasting=target.lasting() + (["the source from which %s was deployed still has the version that was rolled back" % target] if diff else []),
+            lasting=(target.lasting() + self._lasting(stage, target, wanted)) if diff else [],
             changed=bool(diff),
         )
 
     @staticmethod
-    def _versions(target: Target, asked: Any) -> tuple[Revision | None, Revision]:
+    def _versions(stage: Stage, step: Step, target: Target, asked: Any) -> tuple[Revision | None, Revision]:
         """(the present version, the one to go back to); Refused where none is known or going back is pointless."""
         known = target.revisions()
-        now = next((one for one in known if not differences(one.template, target.template)), None)
-        if asked:
-            named = next((one for one in known if one.number == int(asked)), None)
-            if named is None:
-                raise Refused("%s has no revision %s: there are %s" % (target, asked, ", ".join(str(one.number) for one in known) or "none"), kind="bad_option")
-            return now, named
-        earlier = [one for one in known if now is None or one.number < now.number]
-        if not earlier:
-            raise Refused("the cluster knows no earlier version of %s" % target, fix="mend what the finding names")
-        if now is not None and now.made_at and seconds_since(now.made_at) > PROVEN_SECONDS:
-            raise Refused("%s has had this version for more than a week: its rollout is not what broke it" % target, fix="mend what the finding names")
-        return now, earlier[0]
+        now = present_version(target, known)
+        if not asked:
+            return now, last_healthy(stage, step, target)
+        named = next((one for one in known if one.number == int(asked)), None)
+        if named is None:
+            raise Refused("%s has no revision %s: there are %s" % (target, asked, ", ".join(str(one.number) for one in known) or "none"), kind="bad_option")
+        return now, named
+
+    @staticmethod
+    def _refuse_pointless(stage: Stage, step: Step, target: Target, wanted: Revision) -> None:
+        lost = lost_sources(stage, target, wanted.template)
+        if lost:
+            raise Refused("revision %d of %s needs %s, which is not there any more" % (wanted.number, target, ", ".join(lost)), fix="make it again first")
+        if step.finding.startswith("image.") and images_of(target.template) == images_of(wanted.template):
+            raise Refused("revision %d of %s has the same images: going back would pull them again" % (wanted.number, target), fix=MEND)
+
+    @staticmethod
+    def _lasting(stage: Stage, target: Target, wanted: Revision) -> list[str]:
+        found = ["the source from which %s was deployed still has the version that was rolled back" % target]
+        for name, resource in blinded(stage, target, wanted.template):
+            found.append("revision %d has no request of %s: the autoscaler %s cannot reckon with it" % (wanted.number, resource, name))
+        return found
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         target = Target(stage, step.component)
-        _now, wanted = self._versions(target, preview.texts["revision"])
+        _now, wanted = self._versions(stage, step, target, preview.texts["revision"])
         target.change(_template(wanted.template), preview.target["version"])
         target.drop_stuck()
 
@@ -141,6 +152,7 @@ class StackRollback(_OnWorkload):
         target = Target(stage, record["component"])
         if differences(target.template, record["template"]):
             target.change(_template(record["template"]), target.version)
+            target.drop_stuck()
 
 
 def _scale(replicas: int) -> list[dict[str, Any]]:

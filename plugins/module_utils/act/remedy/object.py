@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What remedies on one object of a cluster have in common: the server tries the change, and what it says of it is shown, applied and put back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act import difference
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, ClusterObject
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import ROLLOUT_SECONDS, Target
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+
+@dataclass
+class Wish:
+    """What is to become of an object. wanted: the whole of it. touches, texts, lasting: as a Preview's.
+
+    state: what else the difference rests on. seconds: how long it may take until that has come about.
+    """
+
+    wanted: dict[str, Any]
+    risk: str
+    touches: list[str] = field(default_factory=list)
+    texts: dict[str, Any] = field(default_factory=dict)
+    lasting: list[str] = field(default_factory=list)
+    state: Any = None
+    seconds: float = ROLLOUT_SECONDS
+
+
+class ObjectRemedy:
+    """Changes one object, and puts back every place of it as it was, absent keys included.
+
+    A remedy brings target(), wish() and verify(). Its undo refuses where somebody else has changed such a place since.
+    """
+
+    def target(self, stage: Stage, step: Step) -> Any:
+        """The object that is meant, as it is now (a ClusterObject); Refused where none or more than one can be meant."""
+        raise NotImplementedError
+
+    def wish(self, stage: Stage, step: Step, target: Any) -> Wish:
+        """What is to become of it; Refused where it must not be done. It is given a copy that it may change."""
+        raise NotImplementedError
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        target = self.target(stage, step)
+        for attempt in range(ATTEMPTS):
+            wish = self.wish(stage, step, target)
+            changes = difference.patch(target.object, difference.places(target.object, wish.wanted))
+            if not changes:
+                return self._previewed(step, target, wish, [])
+            target.refuse_owned()
+            version = target.object["metadata"]["resourceVersion"]
+            try:
+                # What the server makes of it, defaults and canonical forms included, is what is shown, applied and put back.
+                tried = target.tried([{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *changes])
+                return self._previewed(step, target, wish, difference.places(target.object, tried))
+            except StackError as error:
+                # What somebody else wrote meanwhile is none of ours; a change that is not valid is not so the next time, either.
+                if error.kind not in ("conflict", "invalid") or target.read()["metadata"]["resourceVersion"] == version or attempt + 1 == ATTEMPTS:
+                    raise
+        raise StackError("%s is changed by somebody all the time" % target, kind="conflict")
+
+    def _previewed(self, step: Step, target: Any, wish: Wish, changed: list[difference.Place]) -> Preview:
+        return Preview(
+            risk=wish.risk,
+            target=target.identity(),
+            state=[changed, wish.state],
+            diff=self.told(target, changed),
+            undo={"component": step.component, "kind": target.kind, "path": target.path, "uid": target.uid, "places": changed},
+            texts={"object": str(target), "seconds": wish.seconds, **wish.texts},
+            touches=wish.touches if changed else [],
+            lasting=(target.lasting() + (wish.lasting or difference.lines(changed, str(target)))) if changed else [],
+            changed=bool(changed),
+        )
+
+    @staticmethod
+    def told(target: Any, changed: list[difference.Place]) -> list[dict[str, str]]:
+        return difference.told(changed, str(target))
+
+    def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
+        found: dict[str, Any] = {"object": {key: preview.target[key] for key in ("object", "namespace", "uid", "version")}, "difference": preview.diff}
+        if is_part(stage, step.component):
+            found["logs"] = {step.component: last_lines(stage, step.component)}
+        return found
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        target = self.target(stage, step)
+        target.change(difference.patch(target.object, places_of(preview)), preview.target["version"])
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        put_back(ClusterObject(stage.platform.cluster, record["kind"], record["path"]), record)
+
+
+class TemplateRemedy(ObjectRemedy):
+    """Changes the pod template of a component's workload: new pods are made, and are there when its rollout is done."""
+
+    def target(self, stage: Stage, step: Step) -> Target:
+        found = Target(stage, step.component)
+        found.refuse_paused()
+        return found
+
+    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
+        super().apply(stage, step, preview)
+        Target(stage, step.component).drop_stuck()
+
+    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
+        return Target(stage, step.component).wait_rolled_out(stage, float(preview.texts["seconds"]))
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        super().undo(stage, record)
+        Target(stage, record["component"]).drop_stuck()
+
+
+def places_of(preview: Preview) -> list[difference.Place]:
+    """What a preview says that changes."""
+    found: list[difference.Place] = (preview.undo or {})["places"]
+    return found
+
+
+def put_back(target: ClusterObject, record: dict[str, Any]) -> None:
+    """Give an object what stood at the places of an undo record before; a StackError where it is another one, or somebody has changed them since."""
+    if target.uid != record["uid"]:
+        raise StackError("%s was made anew since: it is another one" % target, kind="not_undone", fix="compare it with what it should be")
+    others = difference.moved_on(target.object, record["places"])
+    if others:
+        before = "; ".join("%s: %s" % (line["what"], line["before"]) for line in difference.told(record["places"]) if line["what"] in others)
+        raise StackError("%s was changed by somebody else since" % target, kind="not_undone", fix="if it is to be as before, set %s" % before)
+    changes = difference.patch(target.object, record["places"], "before")
+    if changes:
+        target.change(changes, target.version)
+
+
+def copied(found: dict[str, Any]) -> dict[str, Any]:
+    """An object that may be changed without changing the one that was read."""
+    made: dict[str, Any] = json.loads(json.dumps(found))
+    return made
+
+
+def risk_of(stage: Stage, component: str) -> str:
+    """What new pods mean: a worker's tasks in flight cannot be put back; who else is restarted serves again."""
+    return TRANSIENT if stage.component(component).role == "worker" else DISRUPTIVE
+
+
+def is_part(stage: Stage, name: str) -> bool:
+    """Whether this is a component of the stack: an autoscaler, a Service or a node is none."""
+    return any(one.id == name for one in stage.scene.components)

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which version of a workload to go back to, and when that is pointless."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, differences, seconds_since
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import references
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name, changed_at, listed
+from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
+
+# A version that has run for so long is not what broke it.
+PROVEN_SECONDS = 7 * 86400
+# What events say of the pods of a version that does not come up.
+TROUBLES = ("Failed", "BackOff", "FailedCreate")
+# What is written at the same time as a rollout belongs to it.
+MARGIN_SECONDS = 60.0
+MEND = "mend what the finding names"
+
+
+def present_version(target: Target, known: Iterable[Revision]) -> Revision | None:
+    """The version that the workload asks for now; None where the cluster does not know it."""
+    return next((one for one in known if not differences(one.template, target.template)), None)
+
+
+def last_healthy(stage: Stage, step: Step, target: Target) -> Revision:
+    """The last version that was healthy: the present one where nothing is found of it and all of its pods serve, else to_go_back_to()."""
+    now = present_version(target, target.revisions())
+    return now if now is not None and not step.finding and not target.rolled_out() else to_go_back_to(stage, target)
+
+
+def to_go_back_to(stage: Stage, target: Target) -> Revision:
+    """The last version before the present one that was healthy, as far as the cluster can tell; Refused where there is none, or where it is pointless."""
+    known = target.revisions()
+    now = present_version(target, known)
+    status = target.object.get("status") or {}
+    # A StatefulSet calls that current which all of its pods were of at last.
+    current = "" if status.get("currentRevision") == status.get("updateRevision") else str(status.get("currentRevision") or "")
+    chosen = choose(known, now, current, troubled(listed(stage.platform.objects, "events"), known))
+    if chosen is None:
+        raise Refused("the cluster knows no earlier version of %s" % target, fix=MEND)
+    under_way = bool(current) or (target.kind == "Deployment" and not whole_since(target.object))
+    if now is not None and now.made_at and seconds_since(now.made_at) > PROVEN_SECONDS and not under_way:
+        raise Refused("%s has had this version for more than a week: its rollout is not what broke it" % target, fix=MEND)
+    later = changed_later(stage, target)
+    if later:
+        raise Refused(
+            "%s had rolled out this version whole before %s was changed: going back to an earlier version leaves that as it is" % (target, ", ".join(later)),
+            fix="put back what was changed there, and restart %s" % target.component,
+        )
+    return chosen
+
+
+def choose(known: list[Revision], now: Revision | None, current: str = "", ill: Iterable[str] = ()) -> Revision | None:
+    """The version to go back to: one that serves still, else the newest earlier one of which nothing bad is known, else the newest earlier one. Pure.
+
+    current: the name of the one that the cluster itself calls the last whole one. ill: the names of those whose pods are known not to have come up.
+    """
+    earlier = [one for one in known if now is None or one.number < now.number]
+    serving = [one for one in earlier if one.name == current] or [one for one in earlier if one.ready]
+    well = [one for one in earlier if one.name not in {*ill}]
+    return next(iter([*serving, *well, *earlier]), None)
+
+
+def troubled(events: Iterable[dict[str, Any]], known: Iterable[Revision]) -> set[str]:
+    """The names of the versions of whose pods events tell that they do not come up. Pure."""
+    found = set()
+    about = [(event.get("involvedObject") or {}) for event in events if event.get("reason") in TROUBLES]
+    for one in known:
+        if any(place.get("name") == one.name or str(place.get("name")).startswith(one.name + "-") for place in about):
+            found.add(one.name)
+    return found
+
+
+def whole_since(work: dict[str, Any]) -> float:
+    """When the present version of a Deployment had replaced the one before for the first time, in UNIX seconds; 0 where it has not, or nobody tells. Pure."""
+    for one in (work.get("status") or {}).get("conditions") or []:
+        if one.get("type") == "Progressing" and one.get("reason") == "NewReplicaSetAvailable":
+            return read_time(one.get("lastUpdateTime"))
+    return 0.0
+
+
+def changed_later(stage: Stage, target: Target) -> list[str]:
+    """The ConfigMaps and Secrets of a workload that were written after its present version had been whole."""
+    since = whole_since(target.object)
+    if not since:
+        return []
+    found = []
+    for ref in references(target.template["spec"]):
+        one = source(stage, target.namespace, ref)
+        if one is not None and read_time(changed_at(one)) > since + MARGIN_SECONDS:
+            found.append("%s/%s" % (ref["kind"].lower(), ref["name"]))
+    return sorted({*found})
+
+
+def source(stage: Stage, namespace: str, ref: dict[str, Any]) -> dict[str, Any] | None:
+    """The ConfigMap or Secret that a template names; None where it is not there. What may not be seen is taken to be there, and as it was."""
+    if ref["kind"] == "ConfigMap" and not why_unseen(stage.platform.objects.get("configmaps")):
+        return by_name(stage.platform.objects, "configmaps", namespace, ref["name"])
+    path = "/api/v1/namespaces/%s/%s/%s" % (namespace, ref["kind"].lower() + "s", ref["name"])
+    try:
+        found: dict[str, Any] = stage.platform.cluster.get(path)
+    except StackError as error:
+        if error.kind == "not_found":
+            return None
+        return {"metadata": {}}
+    return found
+
+
+def lost_sources(stage: Stage, target: Target, template: dict[str, Any]) -> list[str]:
+    """What a version needs and is not there any more: ConfigMaps and Secrets that it names."""
+    refs = [ref for ref in references(template["spec"]) if not ref["optional"]]
+    return sorted({"%s/%s" % (ref["kind"].lower(), ref["name"]) for ref in refs if source(stage, target.namespace, ref) is None})
