@@ -27,6 +27,7 @@ GAMEDAY = ROOT / "tests" / "tools" / "gameday.py"
 REPORTS = ROOT / "reports"
 LEFT = ROOT / "tests" / "output" / "gameday"  # what gameday.py keeps of a stack while it is broken
 STATE = ROOT / "tests" / "output" / "state"  # the records of acting (state_dir of the inventory)
+REVERSIBLE = "pg-wrong-password"  # a fault whose cure can be taken back
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,11 @@ def break_it(stack: Stack, fault: str) -> int:
     if run([sys.executable, GAMEDAY, "--inject", fault, *gameday(stack)]):
         return fail("the fault %s could not be injected: see above" % fault)
     # A diagnosis that finds the fault is what is wanted here.
-    status = diagnose(stack, "-e", "fail_on=never")
+    if diagnose(stack, "-e", "fail_on=never"):
+        return fail("the diagnosis came to no end: see above; the way back: make demo%s" % stack.words)
     say("now fix it: make demo-fix%s" % stack.words)
     say("or the way back: make demo%s (heals and diagnoses again), make demo-down%s (takes everything away)" % (stack.words, stack.words))
-    return status
+    return 0
 
 
 def fix(stack: Stack) -> int:
@@ -214,6 +216,7 @@ def fix(stack: Stack) -> int:
         say("fixed%s; take it back: make demo-undo%s" % (rest, stack.words))
     else:
         say("fixed%s; what it ended cannot be put back, so there is nothing for make demo-undo" % rest)
+        say("a fault whose cure can be taken back: %s" % shown_undone(stack))
     return 0
 
 
@@ -227,6 +230,7 @@ def undo(stack: Stack) -> int:
     plan = plan_of(stack, str(done.get("digest")))
     if plan and not any(step.get("can_undo") for step in plan["steps"]):
         say("this cannot be taken back: %s" % "; ".join(step["undo"] or step["title"] for step in plan["steps"]))
+        say("one that can: %s" % shown_undone(stack))
         return 0
     status = play("undo", stack, "-e", "fail_on=never")
     report = last_report(stack)
@@ -237,6 +241,10 @@ def undo(stack: Stack) -> int:
     else:
         say("taken back; the stack stays well, because what the cure did leaves nothing behind that could be put back")
     return 0
+
+
+def shown_undone(stack: Stack) -> str:
+    return "make demo-break FAULT=%s%s; make demo-fix%s; make demo-undo%s" % (REVERSIBLE, stack.words, stack.words, stack.words)
 
 
 def down(stack: Stack) -> int:

@@ -66,7 +66,12 @@ def done(result: str, approved: str = "digest abc") -> dict[str, Any]:
         ([{"root_causes": [], "plan": None}], 0, "nothing is to be fixed", 1),
         ([{"root_causes": [CAUSE], "plan": plan()}], 0, "what a person must do stands above", 1),
         ([{"root_causes": [CAUSE], "plan": plan(STEP)}, {"root_causes": [], "record": done("held")}], 0, "take it back: make demo-undo STACK=second", 2),
-        ([{"root_causes": [CAUSE], "plan": plan(ENDED)}, {"root_causes": [], "record": done("held")}], 0, "nothing for make demo-undo", 2),
+        (
+            [{"root_causes": [CAUSE], "plan": plan(ENDED)}, {"root_causes": [], "record": done("held")}],
+            0,
+            "FAULT=pg-wrong-password STACK=second",
+            2,
+        ),
         ([{"root_causes": [CAUSE], "plan": plan(STEP)}, {"root_causes": [CAUSE], "record": done("failed")}], 1, "did not hold", 2),
         ([{"root_causes": [CAUSE], "plan": plan(STEP)}, {"root_causes": [CAUSE], "record": done("held")}], 0, "must do still stands above", 2),
     ],
@@ -177,3 +182,107 @@ def test_faults_are_offered_where_they_can_be(tmp_path: Path) -> None:
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert [demo.on(tmp_path / name) for name in texts] == [["compose"], ["kubernetes", "compose"], ["compose", "kubernetes"]]
+
+
+class World:
+    """What the demo runs, each command with what it leaves behind; a command that holds `breaks_at` is interrupted, one of `failing` fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ran: list[str] = []
+        self.asked: list[str] = []
+        self.breaks_at, self.failing = "", ""
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "gameday" / "second" / "journal.json"
+
+    def run(self, command: list[Any], stdout: int | None = None) -> int:
+        words = " ".join(Path(word).name if "/" in str(word) else str(word) for word in command[1 if "python" in str(command[0]) else 0 :])
+        self.ran.append(words)
+        if "--inject" in words:
+            self.journal.parent.mkdir(parents=True, exist_ok=True)
+            self.journal.write_text("{}", encoding="utf-8")
+        if "--heal-all" in words:
+            self.journal.unlink()
+        if words.startswith("ansible-playbook"):
+            (self.folder / "reports" / "second" / ("2026112%dT000000Z" % len(self.ran))).mkdir(parents=True)
+        if self.breaks_at and self.breaks_at in words:
+            self.breaks_at = ""
+            raise KeyboardInterrupt
+        return int(bool(self.failing) and self.failing in words)
+
+    def output(self, words: list[Any]) -> str:
+        self.asked.append(" ".join(map(str, words)))
+        if "images" in words and "docker" not in words:
+            return "orders/backend:1 orders/db:2"
+        return "%s:1\n%s:latest" % (words[-1], words[-1]) if words[:2] == ["docker", "images"] else ""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path)
+    for name in ("reports", "state"):
+        monkeypatch.setattr(demo, name.upper(), tmp_path / name)
+    monkeypatch.setattr(demo, "LEFT", tmp_path / "gameday")
+    monkeypatch.setattr(demo, "run", made.run)
+    monkeypatch.setattr(demo, "output", made.output)
+    return made
+
+
+UP = ["ctl.py up second", "ansible-playbook -i inventory.yml --limit second diagnose.yml"]
+BREAK = [
+    "ctl.py up second",
+    "gameday.py --inject pg-down --stack second --platform compose",
+    "ansible-playbook -i inventory.yml --limit second -e fail_on=never diagnose.yml",
+]
+HEAL = ["gameday.py --heal-all --stack second --platform compose"]
+
+
+def test_up_twice_and_broken_twice(world: World) -> None:
+    for words in (["up"], ["up"], ["break", "pg-down"], ["break", "pg-down"], ["up"]):
+        assert demo.main([words[0], "second", *words[1:]]) == 0
+    assert world.ran == UP + UP + BREAK + HEAL + BREAK + HEAL + UP
+
+
+@pytest.mark.parametrize("where", ["ctl.py", "--inject", "ansible-playbook"])
+def test_interrupted_anywhere_and_again_from_the_start(world: World, where: str) -> None:
+    world.breaks_at = where
+    with pytest.raises(KeyboardInterrupt):
+        demo.main(["break", "second", "pg-down"])
+    healed = world.journal.exists()
+    begun = len(world.ran)
+    assert demo.main(["break", "second", "pg-down"]) == 0
+    assert world.ran[begun:] == (HEAL if healed else []) + BREAK
+
+
+def test_down_leaves_nothing(world: World) -> None:
+    (world.folder / "state" / "orders").mkdir(parents=True)
+    demo.main(["break", "second", "pg-down"])
+    assert demo.main(["down", "second"]) == 0
+    assert world.ran[-2:] == [*HEAL, "ctl.py down second"]
+    assert not (world.folder / "reports").exists() and not world.journal.parent.exists() and not (world.folder / "state" / "orders").exists()
+    assert sorted(line for line in world.asked if line.startswith("docker image rm")) == [
+        "docker image rm orders/backend:1 orders/backend:latest",
+        "docker image rm orders/db:1 orders/db:latest",
+    ]
+    assert demo.main(["down", "second"]) == 0  # also where nothing is
+
+
+@pytest.mark.parametrize(
+    ("words", "failing", "told"),
+    [
+        (["up", "third"], "", "there is no stack 'third'; the stacks are reference and second"),
+        (["up", "second", "--platform", "nomad"], "", "there is no platform 'nomad'; the platforms are compose and kubernetes"),
+        (["break", "second", "nonsense"], "", "there is no fault 'nonsense' for compose; the faults are: already-recovered"),
+        (["up", "second"], "ctl.py", "the stack second did not start: see above"),
+        (["break", "second", "pg-down"], "ctl.py", "the stack second did not start: see above"),
+        (["break", "second", "pg-down"], "--inject", "the fault pg-down could not be injected: see above"),
+        (["break", "second", "pg-down"], "ansible-playbook", "the diagnosis came to no end: see above; the way back: make demo STACK=second"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_one_line(world: World, capsys: pytest.CaptureFixture[str], words: list[str], failing: str, told: str) -> None:
+    world.failing = failing
+    assert demo.main(words) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("demo: cannot go on: " + told)
