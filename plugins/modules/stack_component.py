@@ -14,6 +14,7 @@ author:
 description:
   - Starts what does not run of a component, and waits until it is healthy. Those of its users that gave up meanwhile are started, too.
   - Or restarts the running copies of a component one after another. Their last log lines are kept first.
+  - What the component needs and does not run is started before it, in order of dependency, each until it is healthy.
   - The containers stay what they are. What changes a setting needs new ones.
 options:
   state:
@@ -23,6 +24,11 @@ options:
     type: str
     choices: [started, restarted]
     default: started
+  dependencies:
+    description:
+      - Start what the component depends on or is told to connect to, directly or not, where it does not run. Jobs that run once are left alone.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - aiops.runbook.stack
   - aiops.runbook.acting
@@ -38,6 +44,11 @@ EXAMPLES = r"""
 - name: Start the worker
   aiops.runbook.stack_component:
     component: worker
+
+- name: Start the worker alone, whatever it needs
+  aiops.runbook.stack_component:
+    component: worker
+    dependencies: false
 
 - name: Restart a worker that no longer takes tasks, and give up on it when the stack is not well for a minute
   aiops.runbook.stack_component:
@@ -69,7 +80,10 @@ record:
   type: dict
 """
 
+from typing import Mapping
+
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import apply_one, apply_with_needed
 from ansible_collections.aiops.runbook.plugins.module_utils.act.module import COMPONENT, run_module
 
 
@@ -79,12 +93,17 @@ def main() -> None:
             return Step("component_restart", params["component"])
         return Step("component_start", params["component"])
 
+    def act(params: Mapping, step: Step, check_mode: bool) -> dict:
+        return (apply_with_needed if params["dependencies"] else apply_one)(params, step, check_mode)
+
     run_module(
         {
             **COMPONENT,
             "state": {"type": "str", "choices": ["started", "restarted"], "default": "started"},
+            "dependencies": {"type": "bool", "default": True},
         },
         step_of,
+        act,
     )
 
 

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import later
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import together
 from ansible_collections.aiops.runbook.plugins.module_utils.act.module import outcome
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import needed_by
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.loglevel import level_like, switch_like, wanted_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.network import aliases, seats
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 DOCUMENT = {
     "networks": {"default": {"name": "shop_default"}, "back": {"name": "company-backbone", "external": True}},
@@ -117,6 +120,47 @@ def test_a_failed_cure_says_what_is_left_to_do(step, changed, words):
     assert words in problem
     assert problem.endswith("The record is in /state/r.")
     assert result["changed"] is changed
+
+
+def test_what_was_done_before_a_step_that_failed_stays_and_is_told():
+    before = {"number": 1, "remedy": "component_start", "component": "db", "result": "cured", "diff": PREVIEW["diff"]}
+    told = record("failed", result="undone", error="it is unhealthy", undone=True)
+    told["steps"].insert(0, before)
+    result, problem = outcome({"changed": True, "preview": PREVIEW, "record": told}, False)
+    assert problem.startswith("it is unhealthy. It was taken back; what was done before it stays: component_start on db.") and result["changed"] is True
+
+
+# who needs whom; what is needed by api, in order
+NEEDS = [
+    ({}, []),
+    ({"api": ["db"]}, ["db"]),
+    ({"api": ["db", "cache"], "cache": ["db"]}, ["db", "cache"]),
+    ({"api": ["cache", "db"], "db": ["storage"], "cache": []}, ["cache", "storage", "db"]),
+    ({"api": ["worker"], "worker": ["api", "db"]}, ["db", "worker"]),
+    ({"api": ["api"]}, []),
+    ({"api": ["migrate", "db"], "migrate": ["storage"]}, ["db"]),
+    ({"worker": ["db"]}, []),
+]
+
+
+@pytest.mark.parametrize(("uses", "needed"), NEEDS)
+def test_what_a_component_needs_in_order(uses, needed):
+    names = sorted({"api", *uses, *(name for found in uses.values() for name in found)})
+    stage = SimpleNamespace(
+        scene=SimpleNamespace(components=[Component(id=name, role="migration" if name == "migrate" else "other") for name in names]),
+        uses=lambda user, used: used in uses.get(user, []),
+        component=lambda name: name,
+    )
+    assert needed_by(stage, "api") == needed
+
+
+def test_steps_that_follow_one_another_are_shown_as_one():
+    start = {**PREVIEW, "risk": "safe", "touches": ["db"], "lasting": ["a"], "diff": [{"what": "db"}], "changed": True}
+    restart = {**PREVIEW, "risk": "disruptive", "touches": ["api"], "lasting": ["a", "b"], "diff": [{"what": "api"}], "changed": True, "texts": {"x": 1}}
+    shown = together([start, restart])
+    assert (shown["risk"], shown["touches"], shown["lasting"], shown["diff"]) == ("disruptive", ["db", "api"], ["a", "b"], [{"what": "db"}, {"what": "api"}])
+    assert (shown["changed"], shown["texts"], together([restart])) == (True, {"x": 1}, restart)
+    assert not together([{**start, "changed": False}, {**restart, "changed": False}])["changed"]
 
 
 def test_overdue(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import read_instance, read_wanted
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import read_instance, read_wanted, waited_for
 
 WANTED = [
     ("a network of the project's own", {"networks": {"lan": None}}, "networks", ["shop_lan"]),
@@ -45,3 +45,17 @@ HOMES = [
 @pytest.mark.parametrize(("what", "mode", "seat", "expected"), HOMES, ids=[case[0] for case in HOMES])
 def test_home_network(what, mode, seat, expected):
     assert read_instance(inspected(mode, shop_lan=seat)).home_network == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "jobs"),
+    [
+        ([], set()),
+        (["", "db:service_healthy:false"], set()),
+        (["migrate:service_completed_successfully:false,db:service_started:true"], {"migrate"}),
+        (["seed:service_completed_successfully:false", "migrate:service_completed_successfully:true"], {"seed", "migrate"}),
+        (["db"], set()),
+    ],
+)
+def test_who_is_waited_for_until_it_has_ended_does_its_work_once(told, jobs):
+    assert waited_for([{"com.docker.compose.depends_on": text} for text in told]) == jobs

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import RISKS, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.engine import Run, preview_steps
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import needed_by
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import LIMITS_SPEC, STACK_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
@@ -79,16 +80,43 @@ def do_job(job: str, params: Mapping[str, Any], order: Mapping[str, Any], scene:
 
 def apply_one(params: Mapping[str, Any], step: Step, check_mode: bool, stage: Stage | None = None) -> dict[str, Any]:
     """One remedy that a person asks for by its own module: {"changed", "preview", "record"?}. stage: where, when that is no stack."""
-    stage = stage or Stage(params)
-    shown = preview_steps(stage, [vars(step)])[0]
-    if "refused" in shown:
-        raise Refused(shown["refused"], fix=shown["fix"])
-    preview = shown["preview"]
+    return _apply_steps(params, [step], check_mode, stage or Stage(params))
+
+
+def apply_with_needed(params: Mapping[str, Any], step: Step, check_mode: bool) -> dict[str, Any]:
+    """As apply_one, after what the step's component needs and does not run was started, in order of dependency."""
+    stage = Stage(params)
+    needed = [Step("component_start", name) for name in needed_by(stage, step.component)]
+    shown = preview_steps(stage, map(vars, needed))
+    down = [one for one, answer in zip(needed, shown) if answer.get("preview", {"changed": True})["changed"]]
+    return _apply_steps(params, [*down, step], check_mode, stage)
+
+
+def _apply_steps(params: Mapping[str, Any], steps: list[Step], check_mode: bool, stage: Stage) -> dict[str, Any]:
+    """Each in its turn; the preview is that of all of them."""
+    entries = [{**vars(step), "number": number} for number, step in enumerate(steps, 1)]
+    previews = []
+    for shown in preview_steps(stage, entries):
+        if "refused" in shown:
+            raise Refused(shown["refused"], fix=shown["fix"])
+        previews.append(shown["preview"])
+    preview = together(previews)
     if check_mode or not preview["changed"]:
         return {"changed": preview["changed"], "preview": preview}
     # Nobody approved an earlier state: what it finds under the lease is what was asked for.
-    record = _run(stage, params).apply({"digest": ""}, [vars(step)])
+    record = _run(stage, params).apply({"digest": ""}, entries)
     return {"changed": record["changed"], "preview": preview, "record": record}
+
+
+def together(previews: list[dict[str, Any]]) -> dict[str, Any]:
+    """The previews of steps that follow one another as one: the texts are those of the last. Pure."""
+    return {
+        **previews[-1],
+        "risk": max((preview["risk"] for preview in previews), key=RISKS.index),
+        "changed": any(preview["changed"] for preview in previews),
+        **{name: list(dict.fromkeys(entry for preview in previews for entry in preview[name])) for name in ("touches", "lasting")},
+        "diff": [line for preview in previews for line in preview["diff"]],
+    }
 
 
 def _run(stage: Stage, params: Mapping[str, Any]) -> Run:

@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one
+from ansible_collections.aiops.runbook.plugins.module_utils.act.engine import DONE
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 # The option that says what is acted on.
@@ -56,7 +57,10 @@ def outcome(done: Mapping[str, Any], with_diff: bool) -> tuple[dict[str, Any], s
         return result, ""
     entry: dict[str, Any] = next((one for one in record["steps"] if one.get("error")), {})
     words = [entry.get("error") or "it was not done"]
-    if entry.get("undone"):
+    stays = ["%s on %s" % (one["remedy"], one["component"]) for one in record["steps"] if one["result"] in DONE]
+    if entry.get("undone") and stays:
+        words.append("It was taken back; what was done before it stays: %s." % ", ".join(stays))
+    elif entry.get("undone"):
         words.append("It was taken back: everything is as it was before.")
         # Nothing is left of it, whatever was tried.
         result["changed"] = False

@@ -85,6 +85,8 @@ class Compose:
             if not instance.one_off:
                 component.depends_on = [word.split(":")[0] for word in labels.get(LABEL + "depends_on", "").split(",") if word]
                 self.labels[service] = labels
+        for name in waited_for(self.labels.values()) & set(components):
+            components[name].finite = True
         self.components_by_id = components
         return sorted(components.values(), key=lambda component: component.id)
 
@@ -400,6 +402,12 @@ def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, 
         "profiles": service.get("profiles") or [],
         "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
     }
+
+
+def waited_for(labels: Iterable[Mapping[str, str]]) -> set[str]:
+    """The services whose end others wait for before they start: they do their work once."""
+    words = [word.split(":") for one in labels for word in one.get(LABEL + "depends_on", "").split(",")]
+    return {word[0] for word in words if "service_completed_successfully" in word[1:]}
 
 
 def read_instance(detail: dict[str, Any]) -> Instance:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
 # Until a component that was started is healthy: what its health check takes to its first answer comes on top of it.
@@ -101,6 +101,23 @@ class ComponentRestart:
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         """Nothing was changed that could be put back."""
+
+
+def needed_by(stage: Stage, name: str) -> list[str]:
+    """What a component depends on or is told to connect to, directly or not, in the order in which it is needed; what runs once and ends is left out."""
+    found: list[str] = []
+    seen = {name}
+
+    def visit(user: str) -> None:
+        for other in stage.scene.components:
+            if other.id not in seen and other.role not in FINITE and stage.uses(user, other.id):
+                seen.add(other.id)
+                visit(other.id)
+                found.append(other.id)
+
+    stage.component(name)
+    visit(name)
+    return found
 
 
 def wait_healthy(stage: Stage, name: str, seconds: float = HEALTHY_SECONDS) -> str:
