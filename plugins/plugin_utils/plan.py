@@ -25,18 +25,21 @@ Previewer = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 def propose(model: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(steps, what a person must do) for the root causes of a diagnosis: servers before those who use them."""
+    """(steps, what a person must do) for the root causes of a diagnosis: servers before those who use them.
+
+    otherwise: what else the catalogue knows for a step's cause, where the first is refused.
+    """
     steps: list[dict[str, Any]] = []
     by_hand: list[dict[str, Any]] = []
     for root in _in_order(model):
-        chosen = _step(root, model["platform"])
-        if chosen is None:
+        fitting = list(_fitting(root, model["platform"]))
+        if not fitting:
             by_hand.append(_hand(root))
-        elif not any(_same(chosen, other) for other in steps):
-            steps.append({"number": len(steps) + 1, **chosen})
+        elif not any(_same(fitting[0], other) for other in steps):
+            steps.append({"number": len(steps) + 1, **fitting[0], "otherwise": fitting[1:]})
     for chosen in _starts(model, {one["finding"] for one in by_hand}):
         if not any(_same(chosen, other) for other in steps):
-            steps.append({"number": len(steps) + 1, **chosen})
+            steps.append({"number": len(steps) + 1, **chosen, "otherwise": []})
     return steps, by_hand
 
 
@@ -61,8 +64,8 @@ def _in_order(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(roots, key=lambda root: -sum(graph.reaches(user, root["component"]) for user in graph.uses))
 
 
-def _step(root: Mapping[str, Any], platform: str) -> dict[str, Any] | None:
-    """The first remedy of the catalogue that this platform has and that fits what was found."""
+def _fitting(root: Mapping[str, Any], platform: str) -> Iterator[dict[str, Any]]:
+    """The remedies of the catalogue that this platform has and that fit what was found, the best first."""
     facts = {"component": root["component"], "about": root.get("about"), **root["evidence"]}
     for rule in catalogue().get(root["id"], {}).get("remedies") or []:
         if rule["remedy"] not in remedies_on(platform) or rule.get("platform", platform) != platform:
@@ -74,8 +77,7 @@ def _step(root: Mapping[str, Any], platform: str) -> dict[str, Any] | None:
             component = _filled(rule.get("on", "{component}"), facts)
         except KeyError:
             continue
-        return {"remedy": rule["remedy"], "component": component, "params": params, "finding": root["key"], "why": root["title"]}
-    return None
+        yield {"remedy": rule["remedy"], "component": component, "params": params, "finding": root["key"], "why": root["title"]}
 
 
 def _filled(value: Any, facts: Mapping[str, Any]) -> Any:
@@ -118,24 +120,28 @@ def make_plan(
     if not wanted and not by_hand and not any(at_work.values()):
         return None
     lang = model.get("lang") or "en"
-    found = preview([{key: step[key] for key in ("number", "remedy", "component", "params", "finding")} for step in wanted]) if wanted else {}
+    found = _previewed(wanted, preview)
     now = time.time()
     steps: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
-    answers = {answer["number"]: answer for answer in found.get("steps") or []}
     for step in wanted:
-        answer = answers.get(step["number"], {"refused": "it could not be previewed", "fix": ""})
-        causes = step.pop("after", None)
+        answer, causes = step.pop("answer"), step.pop("after", None)
+        tried = [*step.pop("tried", []), {"answer": answer}]
+        step.pop("otherwise")
         if causes and {one["finding"] for one in refused} & set(causes):
             continue
         if "preview" in answer and answer["preview"]["changed"]:
+            if any(_same(step, other) for other in steps):
+                continue
             steps.append(worded({**step, **answer["preview"], "token": answer["token"]}, lang))
             continue
         if causes:
             continue
         root = next(root for root in model["root_causes"] if root["key"] == step["finding"])
-        reason = answer.get("refused") or "everything that it would change is already so"
-        refused.append({**worded({**step, "texts": {}}, lang), "reason": reason, "fix": answer.get("fix") or ""})
+        for one in tried:
+            told = one.pop("answer")
+            reason = told.get("refused") or "everything that it would change is already so"
+            refused.append({**worded({**step, **one, "texts": {}}, lang), "reason": reason, "fix": told.get("fix") or ""})
         by_hand.append(_hand(root))
     plan: dict[str, Any] = {
         "schema": SCHEMA,
@@ -154,6 +160,22 @@ def make_plan(
         "lease": at_work.get("lease"),
     }
     return {"digest": digest_of(plan), **plan}
+
+
+def _previewed(wanted: list[dict[str, Any]], preview: Previewer) -> dict[str, Any]:
+    """The last answer; each step gets its own ("answer"). One that is refused becomes the next remedy of its cause, as long as there is one ("tried")."""
+    found: dict[str, Any] = {}
+    left = wanted
+    while left:
+        found = preview([{key: step[key] for key in ("number", "remedy", "component", "params", "finding")} for step in left])
+        told = {answer["number"]: answer for answer in found.get("steps") or []}
+        for step in left:
+            step["answer"] = told.get(step["number"]) or {"refused": "it could not be previewed", "fix": ""}
+        left = [step for step in left if "refused" in step["answer"] and step["otherwise"]]
+        for step in left:
+            step["tried"] = [*step.get("tried", []), {key: step[key] for key in ("remedy", "component", "params", "answer")}]
+            step.update(step["otherwise"].pop(0))
+    return found
 
 
 def worded(step: dict[str, Any], lang: str) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from functools import partial
 import pytest
 from playing import ROOT, ad_hoc, run
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act import project_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one, undo_run
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import env
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import wait_healthy
 
 PROJECT = "limits"
@@ -143,7 +143,7 @@ def test_two_changes_and_the_first_stays_when_the_second_is_taken_back(change, p
 
 
 def test_a_change_that_makes_it_ill_is_taken_back(change, monkeypatch):
-    monkeypatch.setattr(env, "wait_healthy", partial(wait_healthy, seconds=3.0))
+    monkeypatch.setattr(project_settings, "wait_healthy", partial(wait_healthy, seconds=3.0))
     before = everything()
     done = change("api", healthcheck={"test": ["CMD", "false"], "start_period_seconds": 0})
     assert (done["record"]["result"], done["record"]["steps"][0]["undone"]) == ("failed", True)

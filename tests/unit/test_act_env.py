@@ -13,7 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, f
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, changed_override, settings_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import changed_url, parsed, repaired
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import bare_url
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 

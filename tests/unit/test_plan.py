@@ -147,6 +147,45 @@ def test_what_is_refused_or_done_already_goes_to_a_person() -> None:
     assert sorted(one["component"] for one in found["by_hand"]) == ["cache", "db"]
 
 
+WRONG = root("config.wrong_port", "api", "db", setting="DB_PORT", kind="postgres")
+
+
+def without(*names):
+    """The host refuses these remedies."""
+
+    def preview(steps):
+        found = previewed(steps)
+        found["steps"] = [
+            {"number": step["number"], "refused": "not %s" % step["remedy"], "fix": ""} if step["remedy"] in names else answer
+            for step, answer in zip(steps, found["steps"], strict=True)
+        ]
+        return found
+
+    return preview
+
+
+@pytest.mark.parametrize(
+    ("names", "planned", "refused"),
+    [
+        ((), ["connection_setting"], []),
+        (("connection_setting",), ["stack_rollback"], []),
+        (("connection_setting", "stack_rollback"), [], ["not connection_setting", "not stack_rollback"]),
+    ],
+)
+def test_what_is_refused_gives_way_to_the_next_remedy(names, planned, refused) -> None:
+    found = plan.make_plan({**model(WRONG), "platform": "kubernetes"}, without(*names), "kim")
+    assert [step["remedy"] for step in found["steps"]] == planned
+    assert [one["reason"] for one in found["refused"]] == refused
+    assert [one["component"] for one in found["by_hand"]] == (["api"] if refused else [])
+    assert not {"otherwise", "tried", "answer"} & set().union(*(set(one) for one in found["steps"] + found["refused"]))
+
+
+def test_two_findings_that_are_left_with_the_same_remedy_share_it() -> None:
+    other = root("config.host_unresolved", "api", setting="LLM_URL", kind="llm")
+    found = plan.make_plan({**model(WRONG, other), "platform": "kubernetes"}, without("connection_setting"), "kim")
+    assert [(step["remedy"], step["component"]) for step in found["steps"]] == [("stack_rollback", "api")]
+
+
 CHANGES = [
     lambda one: one["steps"][0]["params"].update(pids=[1]),
     lambda one: one["steps"][0].update(component="api"),

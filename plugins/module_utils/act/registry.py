@@ -12,7 +12,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env impor
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.loglevel import LogLevel
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.network import NetworkConnect
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.pools import PoolTuning
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.recreate import ComponentRecreate
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.recreate import ComponentRecreate, WorkloadRecreate
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisConfig, RedisPassword, RedisPersistence
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import ComponentResources
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
@@ -20,31 +20,39 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 _TERMINATE = PostgresTerminate()
-
-REMEDIES: dict[str, Remedy] = {
-    remedy.name: remedy
-    for remedy in (
-        ComponentStart(),
-        ComponentRestart(),
-        _TERMINATE,
-        ComponentResources(),
-        NetworkConnect(),
-        LogLevel(),
-        RedisConfig(),
-        RedisPersistence(),
-        RedisPassword(),
-        CeleryConsumers(),
-        CeleryScale(),
-        CeleryRetry(),
-        StackEnv(),
-        ConnectionSetting(),
-        ComponentRecreate(),
-        PoolTuning(),
-    )
-}
+# Where settings are kept is the platform's affair, and what they should say is not.
+_SETTINGS: tuple[Remedy, ...] = (StackEnv(), ConnectionSetting(), PoolTuning(), LogLevel())
 
 
-ON_KUBERNETES: dict[str, Remedy] = {remedy.name: remedy for remedy in (WorkloadStart(), WorkloadRestart(), StackRollback(), _TERMINATE)}
+def _by_name(*remedies: Remedy) -> dict[str, Remedy]:
+    return {remedy.name: remedy for remedy in remedies}
+
+
+REMEDIES = _by_name(
+    ComponentStart(),
+    ComponentRestart(),
+    _TERMINATE,
+    ComponentResources(),
+    NetworkConnect(),
+    RedisConfig(),
+    RedisPersistence(),
+    RedisPassword(),
+    CeleryConsumers(),
+    CeleryScale(),
+    CeleryRetry(),
+    *_SETTINGS,
+    ComponentRecreate(),
+)
+
+
+ON_KUBERNETES = _by_name(
+    WorkloadStart(),
+    WorkloadRestart(),
+    StackRollback(),
+    _TERMINATE,
+    *_SETTINGS,
+    WorkloadRecreate(),
+)
 
 
 def remedies_on(platform: str) -> dict[str, Remedy]:

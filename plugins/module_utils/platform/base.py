@@ -163,6 +163,9 @@ class Platform(Protocol):
         {(host, port): {"resolves": true, false, or None when its resolver did not answer, "addresses", "connects", "error", "seconds"}}
         """
 
+    def ports(self, instance: Instance, host: str) -> list[int] | None:
+        """The ports that a name offers where an instance stands, whatever its bearers listen at (a Service's); None where it is the bearers' own."""
+
     def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
         """(address, port) by which this machine gets to what an instance (or nobody in particular) knows as this address."""
 

@@ -200,6 +200,9 @@ class Compose:
     def reach(self, instance: Instance, places: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], dict[str, Any]] | None:
         return None  # by enter(), or from the host
 
+    def ports(self, instance: Instance, host: str) -> list[int] | None:
+        return None
+
     def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
         return address, port  # the engine's host has a leg in every network
 

@@ -23,7 +23,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform import kube
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import probe_failures, read_events
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, by_name, listed, read_objects
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, split_name
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, cluster_addresses, split_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import (
     Given,
     Held,
@@ -362,6 +362,13 @@ class Kubernetes:
             self.services.add([service], [])
             query = {"labelSelector": "kubernetes.io/service-name=" + name}
             self.services.add([], self.cluster.every("/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices" % namespace, query))
+
+    def ports(self, instance: Instance, host: str) -> list[int] | None:
+        namespace = self._seats[instance.id].namespace
+        service = self.services.named(self.services.led_to(host, namespace), namespace)
+        if service is None or not cluster_addresses(service):
+            return None  # a headless one is but a name for its pods
+        return sorted({int(port["port"]) for port in service["spec"].get("ports") or [] if port.get("protocol", "TCP") == "TCP"})
 
     def address(self, instance: Instance | None, address: str, port: int) -> tuple[str, int]:
         if instance is None:

@@ -18,7 +18,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import read_quantity
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
-_REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][\w.-]*)\))")
+REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][\w.-]*)\))")
 # What the kubelet adds for every Service of the namespace (service links): no setting of anybody's.
 _LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
 
@@ -65,7 +65,7 @@ def secrets_referred(specs: Iterable[tuple[str, dict[str, Any]]]) -> dict[tuple[
                 if reference:
                     want(namespace, reference["name"], [reference["key"]])
         for volume in spec.get("volumes") or []:
-            for kind, source in _sources(volume):
+            for kind, source in sources_of(volume):
                 if kind == "secret":
                     items = source.get("items")
                     want(namespace, source.get("secretName") or source.get("name") or "", [one["key"] for one in items] if items else None)
@@ -92,7 +92,8 @@ class Settings:
         self._maps = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed(objects, "configmaps")}
         self._secrets = secrets
 
-    def _held(self, kind: str, namespace: str, name: str) -> Held:
+    def held(self, kind: str, namespace: str, name: str) -> Held:
+        """What a ConfigMap or Secret holds. kind: "configmap" or "secret"."""
         if kind == "secret":
             return self._secrets.get((namespace, name)) or Held(missing=unseen("the Secret %s was not read" % name, kind="absent")["unseen"])
         if self._unread:
@@ -101,6 +102,21 @@ class Settings:
         if found is None:
             return Held(missing=unseen("there is no ConfigMap %s" % name, kind="not_found")["unseen"])
         return Held({key: str(value).encode("utf-8", "surrogateescape") for key, value in (found.get("data") or {}).items()}, read_time(changed_at(found)))
+
+    def changed(self, kind: str, namespace: str, name: str, key: str, value: str | None) -> Settings:
+        """The same, with another content of one key (None: without it)."""
+        data = dict(self.held(kind, namespace, name).data)
+        data.pop(key, None)
+        if value is not None:
+            data[key] = value.encode("utf-8", "surrogateescape")
+        other = Settings({}, {**self._secrets})
+        other._unread, other._maps = self._unread, dict(self._maps)
+        if kind == "secret":
+            other._secrets[(namespace, name)] = Held(data, self.held(kind, namespace, name).changed_at)
+        else:
+            texts = {one: content.decode("utf-8", "surrogateescape") for one, content in data.items()}
+            other._maps[(namespace, name)] = {**self._maps[(namespace, name)], "data": texts}
+        return other
 
     def given(self, pod: dict[str, Any], container: dict[str, Any]) -> Given:
         """What a container of this pod is given; of a template, what the next pod would be."""
@@ -113,7 +129,7 @@ class Settings:
         namespace = pod["metadata"].get("namespace", "")
         for source in container.get("envFrom") or []:
             kind, reference = ("secret", source["secretRef"]) if source.get("secretRef") else ("configmap", source.get("configMapRef") or {})
-            held = self._held(kind, namespace, reference.get("name", ""))
+            held = self.held(kind, namespace, reference.get("name", ""))
             if held.missing:
                 if not reference.get("optional") or held.missing["kind"] != "not_found":
                     made.unread["(all of the %s %s)" % (_word(kind), reference.get("name", ""))] = held.missing
@@ -123,14 +139,14 @@ class Settings:
         for entry in container.get("env") or []:
             name, source = entry["name"], entry.get("valueFrom") or {}
             if not source:
-                made.environment[name] = _expanded(str(entry.get("value") or ""), made.environment)
+                made.environment[name] = expanded(str(entry.get("value") or ""), made.environment)
             elif source.get("fieldRef"):
                 made.environment[name] = field_of(pod, source["fieldRef"].get("fieldPath", ""))
             elif source.get("resourceFieldRef"):
                 made.environment[name] = _resource(container, source["resourceFieldRef"])
             else:
                 kind, reference = ("secret", source["secretKeyRef"]) if source.get("secretKeyRef") else ("configmap", source.get("configMapKeyRef") or {})
-                held = self._held(kind, namespace, reference.get("name", ""))
+                held = self.held(kind, namespace, reference.get("name", ""))
                 key = reference.get("key", "")
                 if key in held.data:
                     self._take(made, name, held.data[key], kind)
@@ -167,16 +183,16 @@ class Settings:
 
     def _content(self, namespace: str, volume: dict[str, Any]) -> Iterable[tuple[str, tuple[str, str, File]]]:
         """(path in the volume, (kind, source, File)) of every key of a ConfigMap or Secret that a volume shows."""
-        for kind, source in _sources(volume):
+        for kind, source in sources_of(volume):
             name = source.get("secretName") or source.get("name") or ""
-            held = self._held(kind, namespace, name)
+            held = self.held(kind, namespace, name)
             paths = {one["key"]: one["path"] for one in source.get("items") or []} or {key: key for key in held.data}
             for key, path in paths.items():
                 if key in held.data:
                     yield path, (kind, "%s/%s:%s" % (kind, name, key), File(held.data[key], held.changed_at))
 
 
-def _sources(volume: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+def sources_of(volume: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
     """The ConfigMaps and Secrets of a volume, also of a projected one."""
     for one in [volume, *((volume.get("projected") or {}).get("sources") or [])]:
         if one.get("secret"):
@@ -194,9 +210,9 @@ def _word(kind: str) -> str:
     return "Secret" if kind == "secret" else "ConfigMap"
 
 
-def _expanded(value: str, environment: dict[str, str]) -> str:
+def expanded(value: str, environment: dict[str, str]) -> str:
     """$(NAME) as the kubelet fills it in: what is not known stays as it is, and $$ is a dollar sign."""
-    return _REFERENCE.sub(lambda match: "$" if match.group(1) == "$" else environment.get(match.group(2), match.group(0)), value)
+    return REFERENCE.sub(lambda match: "$" if match.group(1) == "$" else environment.get(match.group(2), match.group(0)), value)
 
 
 def field_of(pod: dict[str, Any], path: str) -> str:

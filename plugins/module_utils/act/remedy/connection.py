@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Iterable
 from urllib.parse import quote
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act import files
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import wait_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, preview_settings, risk_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, keeper
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
@@ -24,7 +22,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 
 # What may stand where a client of this kind is led to.
 ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",), "llm": ("llm",)}
-BY_HAND = "a person must say what is right: correct the setting where the project keeps it, then docker compose up -d %s"
 NOT_LET_IN = ("auth", "auth_required")
 
 
@@ -36,68 +33,18 @@ class ConnectionSetting(ChangedSettings):
     def preview(self, stage: Stage, step: Step) -> Preview:
         kind = server_kind(str(step.params.get("kind") or ""))
         if kind not in ROLES:
-            raise Refused("what is right for a connection of the kind %s is not known" % (kind or "?"), fix=BY_HAND % step.component)
+            raise Refused("what is right for a connection of the kind %s is not known" % (kind or "?"), fix=by_hand(stage, step.component))
         target = the_target(stage, step.component, kind, str(step.params.get("setting") or ""))
-        right = Right(stage, target, kind).found()
+        work = Right(stage, target, kind)
+        right = work.found()
         texts = {"kind": step.params.get("kind"), "setting": right.setting, "proof": right.proof}
         if right.path:
-            return _preview_file(stage, step.component, right, texts)
-        return preview_settings(stage, step.component, dict(right.settings), texts)
-
-    def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        if "file" not in preview.target:
-            super().apply(stage, step, preview)
-            return
-        path = preview.target["file"]
-        if files.digest(path) != preview.state["before"]:
-            raise Refused("%s was changed a moment ago" % path, fix="diagnose again", kind="stale")
-        files.write(path, preview.state["content"].encode("utf-8", "surrogateescape"), in_place=True)
-        _restart(stage, step.component)
-        problem = wait_healthy(stage, step.component)
-        if problem:
-            raise StackError(problem, kind="not_verified")
-
-    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        if "file" not in preview.target:
-            return super().verify(stage, step, preview)
-        return wait_healthy(stage, step.component)
-
-    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        if "file" not in record:
-            super().undo(stage, record)
-            return
-        files.restore(record["file"], in_place=True)
-        _restart(stage, record["component"])
+            return keeper(stage).preview_file(stage, step.component, right.path, right.content, texts, also=work.suits)
+        return keeper(stage).preview(stage, step.component, dict(right.settings), texts, also=work.suits)
 
 
-def _restart(stage: Stage, component: str) -> None:
-    for one in stage.platform.copies(component):
-        stage.platform.restart(one.id)
-
-
-def _preview_file(stage: Stage, component: str, right: Answer, texts: dict[str, Any]) -> Preview:
-    """The password is read from a mounted file: that file gets the right content, and its reader starts again."""
-    copies = stage.instances(component)
-    strangers = set(stage.platform.mounted_by(right.path)) - {one.id for one in copies}
-    if strangers:
-        raise Refused(
-            "%s is mounted into other containers, too, which may need it as it is" % right.path, fix="give %s a file of its own, and deploy" % component
-        )
-    present = (files.read(right.path) or b"").decode("utf-8", "surrogateescape")
-    # The line end stays as it was: not every program takes it off.
-    content = right.content + present[len(present.rstrip("\r\n")) :]
-    return Preview(
-        risk=risk_of(stage, component),
-        target={"containers": sorted(one.id for one in copies), "file": right.path},
-        state={"before": files.digest(right.path), "content": content},
-        diff=[{"what": "the password in %s" % right.path, "before": "***", "after": "*** (another value)"}]
-        + [{"what": "container %s" % one.name, "before": "running", "after": "restarted"} for one in copies],
-        undo={"component": component, "file": files.record(right.path)},
-        texts=texts,
-        touches=[component],
-        lasting=["%s holds the right password now: put it where this file comes from, too" % right.path],
-        changed=content != present,
-    )
+def by_hand(stage: Stage, component: str) -> str:
+    return "a person must say what is right: correct the setting where it is kept, then %s" % keeper(stage).again(stage, component)
 
 
 def the_target(stage: Stage, component: str, kind: str, setting: str) -> Target:
@@ -108,7 +55,7 @@ def the_target(stage: Stage, component: str, kind: str, setting: str) -> Target:
         found = [one for one in found if setting in (one.setting, one.password_setting, one.password_file)]
     places = {(one.setting if one.malformed else "", one.host, one.port, one.user, one.password, one.database) for one in found}
     if not found:
-        raise Refused("%s has no setting%s that leads to a %s" % (component, " " + setting if setting else "", kind), fix=BY_HAND % component)
+        raise Refused("%s has no setting%s that leads to a %s" % (component, " " + setting if setting else "", kind), fix=by_hand(stage, component))
     if len(places) > 1:
         raise Refused(
             "%s is led to a %s by several settings: %s" % (component, kind, ", ".join(sorted(one.setting for one in found))), fix="name one by setting"
@@ -139,20 +86,33 @@ class Right:
         self.instance = next(iter(self.client.running or self.client.instances))
         self.environment = stage.scene.environment(self.instance)[0]
         self.given = target
+        self.by_hand = by_hand(stage, target.component)
         self.twins = self._twins()
 
     def found(self) -> Answer:
         target = self._readable()
         server, host = self._server(target)
-        wanted = replace(target, host=host, port=self._port(target, server))
+        wanted = replace(target, host=host, port=self._port(target, server, host))
         if target.malformed and not target.url:
             wanted.malformed = ""
         why = self._refusal(wanted, server)
         if why is not None and why.kind in NOT_LET_IN:
             wanted, why = self._with_password(wanted, server, why)
         if why is not None:
-            raise Refused("the corrected setting would not work either: %s" % why.message, fix=BY_HAND % self.client.id)
+            raise Refused("the corrected setting would not work either: %s" % why.message, fix=self.by_hand)
         return self._answer(target, wanted)
+
+    def suits(self, other: str) -> bool:
+        """Whether what is right here is right for another component, too: it is told the same, and that leads it where it leads this one."""
+        mine = self.given
+        for one in self.scene.targets.get(other, []):
+            told = [(target.url, target.host, target.port, target.user, target.password, target.malformed) for target in (mine, one)]
+            if one.setting == mine.setting and told[0] == told[1]:
+                return bool(mine.malformed) or self._at(one) is self._at(mine)
+        return False
+
+    def _at(self, target: Target) -> Component | None:
+        return self.scene.component_at(target.component, target.host, self.kind)
 
     # what the setting says
 
@@ -166,9 +126,7 @@ class Right:
             if target is not None:
                 self.stage.mask.learn(target.password)
                 return target
-        raise Refused(
-            "%s cannot be understood (%s), and no other component shows what it should say" % (given.setting, given.malformed), fix=BY_HAND % given.component
-        )
+        raise Refused("%s cannot be understood (%s), and no other component shows what it should say" % (given.setting, given.malformed), fix=self.by_hand)
 
     def _twins(self) -> list[Target]:
         """The settings of other running components for a server of this kind that lead to one; those for the same use, of the same name, first."""
@@ -184,7 +142,7 @@ class Right:
 
     def _leads(self, target: Target) -> bool:
         """Whether a setting leads to a server of the right kind, of this stack or elsewhere."""
-        there = self.scene.component_at(target.component, target.host, self.kind)
+        there = self._at(target)
         if there is None:
             return any(server.component == "%s:%d" % (target.host, target.port) for server in self.servers.found) and self._resolves(target)
         return there.role in ROLES[self.kind]
@@ -206,23 +164,23 @@ class Right:
 
     def _server(self, target: Target) -> tuple[Component | None, str]:
         """(component, host): where it should lead, and by which name; component None for a server elsewhere."""
-        there = self.scene.component_at(target.component, target.host, self.kind)
+        there = self._at(target)
         if there is not None and there.role in ROLES[self.kind] and there.id != self.client.id and self._reachable(there, target.host):
             return there, target.host
         if there is None and self._resolves(target):
-            raise Refused("%s leads to %s, which exists outside of this stack" % (target.setting, target.host), fix=BY_HAND % self.client.id)
+            raise Refused("%s leads to %s, which exists outside of this stack" % (target.setting, target.host), fix=self.by_hand)
         # Of the same name or the same use; where none is, any that leads to a server of this kind.
         like = [twin for twin in self.twins if twin.setting == target.setting] or [twin for twin in self.twins if twin.kind == target.kind] or self.twins
         places = {}
         for twin in like:
-            other = self.scene.component_at(twin.component, twin.host, self.kind)
+            other = self._at(twin)
             places[other.id if other is not None else "%s:%d" % (twin.host, twin.port)] = (other, twin.host)
         if not places:
             servers = [component for component in self.scene.components if component.role == ROLES[self.kind][0] and component.id != self.client.id]
             places = {component.id: (component, component.id) for component in servers}
         if len(places) != 1:
             said = "several could be meant: %s" % ", ".join(sorted(places)) if places else "the stack has none, and no other component names one"
-            raise Refused("which %s %s should lead to is not known (%s)" % (self.kind, target.setting, said), fix=BY_HAND % self.client.id)
+            raise Refused("which %s %s should lead to is not known (%s)" % (self.kind, target.setting, said), fix=self.by_hand)
         component, host = next(iter(places.values()))
         if component is None:
             return None, host
@@ -233,36 +191,51 @@ class Right:
         return host in self._names(server)
 
     def _names(self, server: Component) -> list[str]:
-        """The names and addresses of a server on the networks that the client stands on, its own name first."""
+        """The names and addresses by which the client, where it stands, knows a server; its own name first, then the shortest."""
         mine = set(self.instance.networks)
         found: list[str] = []
         for one in server.running or server.instances:
             for network, seat in one.networks.items():
                 if network in mine:
                     found += [name for name in [*seat["aliases"], seat["address"]] if name]
-        return sorted(dict.fromkeys(found), key=lambda name: (name != server.id, name))
+        return sorted(filter(self._known, dict.fromkeys(found)), key=lambda name: (name != server.id, is_address(name), name.count("."), name))
+
+    def _known(self, name: str) -> bool:
+        """On Kubernetes a name means something in its own namespace only."""
+        if self.scene.platform.name != "kubernetes":
+            return True
+        return bool(self.scene.platform.resolve(self.instance, name, self.scene.options.timeout / 2, inside=False))
 
     def _name_of(self, server: Component) -> str:
-        names = self._names(server)
-        if server.id not in names:
-            raise Refused("%s and %s stand on no network together" % (self.client.id, server.id), fix="connect them: networks of both services")
-        return server.id
+        """Its own name, else the only one that is as short as any: on Kubernetes that of a Service."""
+        names = [name for name in self._names(server) if not is_address(name)]
+        if server.id in names:
+            return server.id
+        shortest = [name for name in names if name.count(".") == names[0].count(".")]
+        if self.scene.platform.name != "kubernetes" or not shortest:
+            raise Refused("%s knows no name of %s" % (self.client.id, server.id), fix="a network or a Service must lead there: %s" % self.by_hand)
+        if len(shortest) > 1:
+            raise Refused("%s goes by several names: %s" % (server.id, ", ".join(shortest)), fix=self.by_hand)
+        return shortest[0]
 
-    def _port(self, target: Target, server: Component | None) -> int:
-        twins = [twin.port for twin in self.twins if self.scene.component_at(twin.component, twin.host, self.kind) is server]
+    def _port(self, target: Target, server: Component | None, host: str) -> int:
+        twins = [twin.port for twin in self.twins if self._at(twin) is server]
         if server is None:
             return twins[0] if twins else target.port
-        listening = [port for one in server.running for port in self._listening(one)]
+        offered = self.scene.platform.ports(self.instance, host)
+        listening = [port for one in server.running for port in self._listening(one)] if offered is None else offered
         if target.port in listening and not (target.malformed and not target.url):
             return target.port
         known = [port for port in twins if port in listening or not listening]
         if known:
             return known[0]
         if self.kind in SERVER_PORTS and server.running:
-            return self.servers.own_port(Server(server.id, self.kind, instance=server.running[0]))
+            own = self.servers.own_port(Server(server.id, self.kind, instance=server.running[0]))
+            if offered is None or own in offered:
+                return own
         if len(set(listening)) == 1:
             return listening[0]
-        raise Refused("at which port %s is to be reached is not known" % server.id, fix=BY_HAND % self.client.id)
+        raise Refused("at which port %s is to be reached is not known" % server.id, fix=self.by_hand)
 
     def _listening(self, one: Instance) -> list[int]:
         sockets = self.scene.sockets.get(one.id)
@@ -289,7 +262,7 @@ class Right:
         if not candidates:
             raise Refused(
                 "the password for %s is refused, and the right one is kept nowhere in this stack" % (wanted.user or "it"),
-                fix="a person must give it: correct it where the project keeps it, then docker compose up -d %s" % self.client.id,
+                fix=self.by_hand,
             )
         return wanted, why
 
@@ -328,11 +301,11 @@ class Right:
         if given.url:
             changes: dict[str, Any] = {key: getattr(wanted, key) for key in ("host", "port", "password") if getattr(wanted, key) != getattr(target, key)}
             if given.password_file and "password" in changes:
-                raise Refused("%s keeps its password apart from its URL" % given.setting, fix=BY_HAND % given.component)
+                raise Refused("%s keeps its password apart from its URL" % given.setting, fix=self.by_hand)
             text = changed_url(target.url, **changes)
             again = parsed(replace(given, url=text, malformed=""), self.kind)
             if again is None or any(getattr(again, key) != getattr(wanted, key) for key in ("host", "port", "user", "password", "database")):
-                raise Refused("%s has a form in which its wrong part cannot be changed alone" % given.setting, fix=BY_HAND % given.component)
+                raise Refused("%s has a form in which its wrong part cannot be changed alone" % given.setting, fix=self.by_hand)
             self.stage.mask.learn(text if wanted.password else "")
             return Answer(given.setting, {given.setting: text}, proof=proof)
         settings = {}
@@ -341,15 +314,13 @@ class Right:
             settings[host_name] = wanted.host
         if wanted.port != given.port or given.malformed:
             if port_name not in self.environment:
-                raise Refused(
-                    "%s listens at %d, and %s has no setting for the port" % (wanted.host, wanted.port, given.component), fix=BY_HAND % given.component
-                )
+                raise Refused("%s listens at %d, and %s has no setting for the port" % (wanted.host, wanted.port, given.component), fix=self.by_hand)
             settings[port_name] = str(wanted.port)
         if wanted.password != given.password:
             if given.password_file:
                 return self._file(wanted, settings, proof)
             if not given.password_setting:
-                raise Refused("%s has no setting for a password, and %s wants one" % (given.component, wanted.host), fix=BY_HAND % given.component)
+                raise Refused("%s has no setting for a password, and %s wants one" % (given.component, wanted.host), fix=self.by_hand)
             settings[given.password_setting] = wanted.password
         return Answer(next(iter(settings), given.setting), settings or {host_name: given.host}, proof=proof)
 
@@ -366,10 +337,15 @@ class Right:
 
     def _file(self, wanted: Target, settings: dict[str, str], proof: str) -> Answer:
         given = self.given
-        mount = next((mount for mount in self.instance.mounts if mount["target"] == given.password_file and mount["kind"] == "bind"), None)
+        kinds = keeper(self.stage).FILES
+        mount = next((mount for mount in self.instance.mounts if mount["target"] == given.password_file and mount["kind"] in kinds), None)
         if settings or mount is None:
-            raise Refused("the password is read from %s, which is no file of the host" % given.password_file, fix=BY_HAND % given.component)
+            raise Refused("the password is read from %s, which cannot be changed from here" % given.password_file, fix=self.by_hand)
         return Answer(given.password_file, {}, path=mount["source"], content=wanted.password, proof=proof)
+
+
+def is_address(name: str) -> bool:
+    return bool(re.fullmatch(r"[\d.]+|[\da-fA-F:]*:[\da-fA-F:.]*", name))
 
 
 def _required_password(one: Instance) -> list[str]:

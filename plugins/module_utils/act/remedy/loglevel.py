@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.later import put_back_later
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, preview_settings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, keeper
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -33,12 +33,17 @@ class LogLevel(ChangedSettings):
     name = "log_level"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
+        if stage.platform.name == "kubernetes":
+            raise Refused(
+                "on a cluster nothing would put the level of %s back by itself" % step.component,
+                fix="set it by stack_env, and take that back by undo afterwards",
+            )
         minutes = float(step.params.get("minutes") or DEFAULT_MINUTES)
         if not 0 < minutes <= MOST_MINUTES:
             raise Refused("minutes is not a number up to %d" % MOST_MINUTES, kind="bad_option")
         copies = stage.instances(step.component)
         wanted = wanted_settings(copies[0].environment if copies else {}, step.component, step.params)
-        preview = preview_settings(stage, step.component, wanted, {"minutes": "%g" % minutes})
+        preview = keeper(stage).preview(stage, step.component, wanted, {"minutes": "%g" % minutes})
         if not preview.changed:
             return preview
         self._refuse_raised(stage, step.component)

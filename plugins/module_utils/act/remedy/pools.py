@@ -8,7 +8,7 @@ import re
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, preview_settings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings, keeper
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.pools import BUDGET_SHARE
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import pools_view
@@ -47,7 +47,8 @@ class PoolTuning(ChangedSettings):
             why = "it uses several servers" if mine else "it does not run, uses no PostgreSQL, or the server could not be asked"
             raise Refused("the pool of %s cannot be counted: %s" % (component, why), fix="see stack_info for who connects where")
         pool = mine[0]
-        others = [other for other in view["pools"] if other["server"] == pool["server"] and other is not pool]
+        # Two that each fit alone must not exceed the budget together.
+        others = [as_coming(other, stage.coming) for other in view["pools"] if other["server"] == pool["server"] and other is not pool]
         usable = view["servers"][pool["server"]]["usable"]
         environment = stage.scene.environment(stage.component(component).running[0])[0]
         names = variables(environment)
@@ -56,7 +57,7 @@ class PoolTuning(ChangedSettings):
             # Who waits for shorter than anybody would gives up at each crowd, however large the pool is.
             wanted["timeout_seconds"] = DEFAULT_TIMEOUT
         settings = {names[kind]: text(value) for kind, value in wanted.items()}
-        preview = preview_settings(stage, component, settings, {"size": wanted.get("size"), "overflow": wanted.get("overflow"), "server": pool["server"]})
+        preview = keeper(stage).preview(stage, component, settings, {"size": wanted.get("size"), "overflow": wanted.get("overflow"), "server": pool["server"]})
         before, after = budget([pool, *others], usable), budget([resized(pool, wanted), *others], usable)
         if preview.changed:
             preview.diff += rows(before, after, pool["server"])
@@ -120,6 +121,14 @@ def rows(before: Mapping[str, Any], after: Mapping[str, Any], server: str) -> li
 
 def resized(pool: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {**pool, "size": wanted.get("size", pool["size"]), "overflow": wanted.get("overflow", pool["overflow"])}
+
+
+def as_coming(pool: Mapping[str, Any], coming: Iterable[tuple[Step, Preview]]) -> Mapping[str, Any]:
+    """A client's pool as the steps before this one will leave it."""
+    for step, preview in coming:
+        if step.remedy == PoolTuning.name and preview.changed and (step.component, preview.target.get("server")) == (pool["component"], pool["server"]):
+            pool = resized(pool, {kind: preview.texts[kind] for kind in ("size", "overflow") if preview.texts.get(kind) is not None})
+    return pool
 
 
 def chosen(pool: Mapping[str, Any], others: list[Any], usable: int, params: Mapping[str, Any], names: Mapping[str, str], ill: bool) -> dict[str, Any]:

@@ -1,17 +1,19 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A component that still runs with the values of before: made anew from the project's files, where nothing else in them has changed."""
+"""A component that still runs with the values of before: made anew from what is kept for it now."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 from typing import Any
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act import files
+from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_settings, files
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, Sources, changed_override, settings_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.project_settings import STAND_SECONDS, changeable
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import STAND_SECONDS, changeable, risk_of, shown
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import risk_of, shown
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
@@ -30,7 +32,7 @@ class ComponentRecreate:
         texts = {"settings": names}
         target: dict[str, Any] = {"containers": sorted(one.id for one in copies)}
         risk = risk_of(stage, component)
-        secret = self._newer_file(stage, component, names)
+        secret = newer_file(stage, component, names)
         if secret:
             return Preview(
                 risk=risk,
@@ -61,15 +63,6 @@ class ComponentRecreate:
             texts=texts,
             touches=[component],
         )
-
-    def _newer_file(self, stage: Stage, component: str, names: list[str]) -> str:
-        """The mounted file that one of these settings is read from, where it is newer than a copy that read it at its start."""
-        started = [one.started_at for one in stage.component(component).running]
-        for target in stage.scene.targets.get(component, []):
-            if target.password_file and {target.setting, target.password_setting, target.password_file} & set(names):
-                if started and target.password_changed_at > min(started):
-                    return target.password_file
-        return ""
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
         return {"logs": {step.component: last_lines(stage, step.component)}}
@@ -111,3 +104,41 @@ class ComponentRecreate:
         left = stage.wait(problem, STAND_SECONDS)
         if left:
             raise StackError(left, kind="not_undone", fix="see the containers of %s: docker compose ps %s" % (component, component))
+
+
+class WorkloadRecreate(ChangedSettings):
+    """New pods for a workload whose ConfigMaps and Secrets say something else than what its program was started with. params: settings [names].
+
+    Whatever else was changed there since is told, and taken as well: any pod that is made anew for another reason takes it, too.
+    """
+
+    name = "component_recreate"
+
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        names = [str(name) for name in step.params.get("settings") or []]
+        if not names:
+            raise Refused("nothing says which settings have changed", fix="give settings", kind="bad_option")
+        change = cluster_settings.Change(stage, step.component)
+        kept = {name: change.value(name) for name in names}
+        secret = newer_file(stage, step.component, names)
+        copies = stage.instances(step.component)
+        if not secret and not any(cluster_settings.stale(copies, name, value) for name, value in kept.items()):
+            return cluster_settings.unchanged(stage, change, names, {"settings": names})
+        made = change.preview(kept, {"settings": names})
+        if secret:
+            made.diff.insert(0, {"what": "pods of %s" % change.target, "before": "started before %s was changed" % secret, "after": "started after it"})
+        # What is kept was changed by somebody else, and stays.
+        return replace(made, undo={})
+
+    def undo(self, stage: Stage, record: dict[str, Any]) -> None:
+        """Nothing was changed that could be put back."""
+
+
+def newer_file(stage: Stage, component: str, names: list[str]) -> str:
+    """The mounted file that one of these settings is read from, where it is newer than a copy that read it at its start."""
+    started = [one.started_at for one in stage.component(component).running]
+    for target in stage.scene.targets.get(component, []):
+        if target.password_file and {target.setting, target.password_setting, target.password_file} & set(names):
+            if started and target.password_changed_at > min(started):
+                return target.password_file
+    return ""

@@ -12,8 +12,10 @@ from typing import Any, Iterable, Mapping
 from ansible_collections.aiops.runbook.plugins.module_utils.act import room
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, changed_override, escaped
+from ansible_collections.aiops.runbook.plugins.module_utils.act.project_settings import Change, changeable, preview_anew, tried
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import Change, ChangedSettings, changeable, preview_anew, risk_of, tried
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import risk_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
