@@ -83,9 +83,10 @@ def _platforms() -> dict[str, list[list[str]]]:
     return _read("platforms.yml")
 
 
-def remedy_words(name: str) -> dict[str, Any]:
-    """The texts of a remedy: {"title", "interrupts", "undo"}, each by language."""
-    return _remedies().get(name, {})
+def remedy_words(name: str, platform: str = "") -> dict[str, Any]:
+    """The texts of a remedy: {"title", "interrupts", "undo"}, each by language; those for this platform ("undo_kubernetes") where it has such."""
+    words = _remedies().get(name, {})
+    return {what: words.get("%s_%s" % (what, platform)) or words[what] for what in ("title", "interrupts", "undo") if what in words}
 
 
 def texts_of(finding_id: str, what: str, platform: str = "") -> Any:

@@ -133,7 +133,7 @@ def make_plan(
         if "preview" in answer and answer["preview"]["changed"]:
             if any(_same(step, other) for other in steps):
                 continue
-            steps.append(worded({**step, **answer["preview"], "token": answer["token"]}, lang))
+            steps.append(worded({**step, **answer["preview"], "token": answer["token"]}, lang, model["platform"]))
             continue
         if causes:
             continue
@@ -141,7 +141,7 @@ def make_plan(
         for one in tried:
             told = one.pop("answer")
             reason = told.get("refused") or "everything that it would change is already so"
-            refused.append({**worded({**step, **one, "texts": {}}, lang), "reason": reason, "fix": told.get("fix") or ""})
+            refused.append({**worded({**step, **one, "texts": {}}, lang, model["platform"]), "reason": reason, "fix": told.get("fix") or ""})
         by_hand.append(_hand(root))
     plan: dict[str, Any] = {
         "schema": SCHEMA,
@@ -178,10 +178,10 @@ def _previewed(wanted: list[dict[str, Any]], preview: Previewer) -> dict[str, An
     return found
 
 
-def worded(step: dict[str, Any], lang: str) -> dict[str, Any]:
+def worded(step: dict[str, Any], lang: str, platform: str = "") -> dict[str, Any]:
     """A step in words; its texts are spent."""
-    texts = {"component": step["component"], **(step.get("params") or {}), **step.pop("texts", {})}
-    words = remedy_words(step["remedy"])
+    texts = {"component": step["component"], "touches": step.get("touches"), **(step.get("params") or {}), **step.pop("texts", {})}
+    words = remedy_words(step["remedy"], platform)
     return {**step, **{what: fill(words.get(what), texts, lang) for what in ("title", "interrupts", "undo")}}
 
 

@@ -285,6 +285,12 @@ def test_every_remedy_of_the_catalogue_exists(finding, rule) -> None:
 
 @pytest.mark.parametrize("name", sorted({**REMEDIES, **ON_KUBERNETES}))
 def test_every_remedy_has_its_words(name) -> None:
-    words = knowledge.remedy_words(name)
-    assert set(words) == {"title", "interrupts", "undo"}
-    assert all(set(texts) == {"en", "zh-TW"} for texts in words.values())
+    for platform in ("", "compose", "kubernetes"):
+        words = knowledge.remedy_words(name, platform)
+        assert set(words) == {"title", "interrupts", "undo"}
+        assert all(set(texts) == {"en", "zh-TW"} for texts in words.values())
+
+
+def test_a_platform_may_have_words_of_its_own() -> None:
+    told = [knowledge.remedy_words("component_recreate", platform)["undo"]["en"] for platform in ("compose", "kubernetes")]
+    assert told == ["It is made anew with the values that it had.", "Nothing is changed that could be put back."]
