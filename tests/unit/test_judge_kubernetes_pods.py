@@ -243,3 +243,65 @@ def test_what_rbac_hides_is_said_with_the_rule():
     denied = unseen("this account may not list nodes", kind="denied", fix='grant it in a ClusterRole: {apiGroups: [""], resources: ["nodes"], verbs: ["list"]}')
     found = answers(seen(*SET, pod(), nodes=denied), Unseen)["node.not_ready"]
     assert "ClusterRole" in found.fix and found.component == "stack"
+
+
+# what a cure needs to know
+
+
+def of_version(number, digest, image="shop/api:1", **container):
+    one = replicaset(digest=digest, revision=number)
+    one["spec"]["template"] = {"metadata": {"labels": {"pod-template-hash": digest}}, "spec": {"containers": [{"name": "api", "image": image, **container}]}}
+    return one
+
+
+BEFORE = [
+    ("the image alone", [of_version(2, "new", "r.example/app:2"), of_version(1, "old")], "new", ("shop/api:1", True)),
+    ("more than the image", [of_version(2, "new", "r.example/app:2", command=["x"]), of_version(1, "old")], "new", ("shop/api:1", False)),
+    ("the same image", [of_version(2, "new", "r.example/app:2", command=["x"]), of_version(1, "old", "r.example/app:2")], "new", ("", False)),
+    ("pods of the version before", [of_version(2, "new", "r.example/app:2"), of_version(1, "old")], "old", ("", False)),
+    ("what serves still",
+     [of_version(3, "new", "r.example/app:2"), of_version(2, "bad", "x:1"), {**of_version(1, "old"), "status": {"readyReplicas": 1}}],
+     "new", ("shop/api:1", True)),
+    ("no other", [of_version(1, "new", "r.example/app:2")], "new", ("", False)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "versions", "digest", "expected"), BEFORE, ids=[case[0] for case in BEFORE])
+def test_the_image_before(what, versions, digest, expected):
+    gone = waits("ImagePullBackOff", 'Back-off pulling image "r.example/app:2": not found')
+    one = pod(status=gone, container={"image": "r.example/app:2"}, digest=digest, seconds=60)
+    found = answers(seen(deployment(container={"image": "r.example/app:2"}), *versions, one))["image.not_found"].evidence
+    assert (found["image_before"], found["only_image"]) == expected
+
+
+FITTING = [
+    ("one", secret(registries=["r.example"]), "pull"),
+    ("for another registry", secret(registries=["quay.io"]), ""),
+    ("two", secret(registries=["r.example"]) + secret(name="too", registries=["r.example"]), ""),
+    ("of another namespace", secret(namespace="other", registries=["r.example"]), ""),
+    ("what was not read", secret(), ""),
+]
+
+
+@pytest.mark.parametrize(("what", "facts", "expected"), FITTING, ids=[case[0] for case in FITTING])
+def test_a_secret_that_fits(what, facts, expected):
+    one = pod(status=DENIED, spec={"containers": [{"name": "api", **IMAGE}]}, seconds=60)
+    assert answers(seen(*SET, one, secretfacts=facts))["image.denied"].evidence["fits"] == expected
+
+
+def test_the_one_that_is_refused_does_not_fit():
+    one = pod(status=DENIED, spec={"containers": [{"name": "api", **IMAGE}], **NAMED}, seconds=60)
+    assert answers(seen(*SET, one, secretfacts=secret(registries=["r.example"])))["image.denied"].evidence["fits"] == ""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ([node(spec={"unschedulable": True})], (["n1"], "n1")),
+        ([node(spec={"unschedulable": True}), node("n2", spec={"unschedulable": True})], (["n1", "n2"], "")),
+        ([node(spec={"unschedulable": True}), node("n2", ready=False, spec={"unschedulable": True})], (["n1"], "n1")),
+    ],
+)
+def test_which_node_is_cordoned(nodes, expected):
+    found = answers(seen(*SET, pod(seconds=60, unscheduled=CORDONED), nodes=nodes))["pod.node_cordoned"].evidence
+    assert (found["cordoned"], found["node"]) == expected

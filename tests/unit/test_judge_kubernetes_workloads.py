@@ -246,6 +246,63 @@ def test_a_start_that_was_seen_to_take_longer_makes_it_certain():
     assert (found.confidence, found.evidence["needs"]) == ("high", 40.0)
 
 
+def probed_before(number, digest, **probes):
+    one = replicaset(digest=digest, revision=number)
+    wish = {"name": "api", "image": "shop/api:1", "ports": [{"name": "http", "containerPort": 8000}], **probes}
+    one["spec"]["template"] = {"spec": {"containers": [wish]}}
+    return one
+
+
+WRONG = {"livenessProbe": http(8001)}
+RIGHT = [
+    ("as in the version before", WRONG, REFUSES, {"livenessProbe": http("http")}, [8000], {"port": "http"}),
+    ("not as before: nobody listens there", WRONG, REFUSES, {"livenessProbe": http(8002)}, [8000, 9000], {"port": 8000}),
+    ("as its twin", {**WRONG, "readinessProbe": http("http")}, REFUSES, None, [8000, 9000], {"port": "http"}),
+    ("the only port that it says it has", WRONG, REFUSES, None, [8000, 9000], {"port": 8000}),
+    ("the only port on which it listens", {**WRONG, "ports": []}, REFUSES, None, [9000], {"port": 9000}),
+    ("two that it may be", {**WRONG, "ports": []}, REFUSES, None, [8000, 9000], {}),
+    ("a name that none has", {"livenessProbe": http("web")}, "couldn't find port: web", None, [8000], {"port": 8000}),
+    ("the path before", {"livenessProbe": http(path="/nope")}, NOT_FOUND, {"livenessProbe": http(path="/live")}, [8000], {"path": "/live"}),
+    ("the path of its twin", {"livenessProbe": http(path="/nope"), "startupProbe": http(path="/up")}, NOT_FOUND, None, [8000], {"path": "/up"}),
+    ("readiness asks another question", {"livenessProbe": http(path="/nope"), "readinessProbe": http(path="/ready")}, NOT_FOUND, None, [8000], {}),
+    ("plain HTTP", {"livenessProbe": http()}, "http: server gave HTTP response to HTTPS client", None, [8000], {"scheme": "HTTP"}),
+    ("TLS", {"livenessProbe": http()}, 'Get "http://x": malformed HTTP response', None, [8000], {"scheme": "HTTPS"}),
+]
+
+
+@pytest.mark.parametrize(("what", "wish", "message", "before", "listens", "expected"), RIGHT, ids=[case[0] for case in RIGHT])
+def test_what_a_probe_should_ask(what, wish, message, before, listens, expected):
+    one = pod(status=killed(), seconds=300)
+    versions = [probed_before(2, "abc123", **wish), *([probed_before(1, "old", **before)] if before else [])]
+    document = seen(deployment(container=wish), *versions, one, events=told("liveness", message, one))
+    for copy in document["components"]["api"]["instances"]:
+        copy["listening"] = listens
+    assert answers(document)["container.probe_wrong"].evidence["right"] == expected
+
+
+EAGER = {"livenessProbe": http(initialDelaySeconds=1)}  # 16 s
+TIMES = [
+    ("nothing tells, and nothing to go back to", None, None, (False, 300)),
+    ("the version before gave more", {"startupProbe": http(failureThreshold=30)}, None, (True, None)),
+    ("the version before had no probe", {}, None, (True, None)),
+    ("the version before was as eager", EAGER, None, (False, None)),
+    ("a start was seen", EAGER, 40, (False, 80)),
+    ("a start was seen that was fast", None, 3, (False, 24)),
+]
+
+
+@pytest.mark.parametrize(("what", "before", "needs", "expected"), TIMES, ids=[case[0] for case in TIMES])
+def test_how_long_a_start_may_take(what, before, needs, expected):
+    one = pod(status=killed(), seconds=300)
+    versions = [probed_before(2, "abc123", **EAGER), *([probed_before(1, "old", **before)] if before is not None else [])]
+    other = [pod(number=2, ready_since=100, status={**RUNS, "state": {"running": {"startedAt": ago(100 + needs)}}}, seconds=150)] if needs else []
+    document = seen(deployment(container=EAGER), *versions, one, *other, events=told("liveness", REFUSES.replace("8001", "8000"), one))
+    for copy in document["components"]["api"]["instances"]:
+        copy["listening"] = []
+    found = answers(document)["container.probe_too_eager"].evidence
+    assert (found["patient_before"], found["start_seconds"]) == expected
+
+
 UNREADY = {**RUNS, "ready": False}
 READINESS = [
     ("another port", http(8001), REFUSES, UNREADY, ["container.probe_wrong"]),

@@ -63,12 +63,33 @@ def _judge_pull(seen: dict[str, Any], work: dict[str, Any], group: dict[str, Any
     registry = registry_of(one["image"])
     evidence = {**kube.base(work, group), "image": one["image"], "registry": registry, "container": one["name"], "reason": one["reason"], "message": message}
     evidence["secrets"] = group["pull_secrets"]
+    evidence.update(before_this(work, group, one["name"], one["image"]))
+    evidence["fits"] = fitting(seen, work["namespace"], group["pull_secrets"], registry)
     secret = _secret_cause(seen, work, group, registry) if cause == "image.denied" else None
     if secret:
         yield Finding(secret[0], component, severity, {**evidence, "secret": secret[1], "registries": secret[2]})
     else:
         vague = cause == "image.denied" and VAGUE.search(message) and not group["pull_secrets"]
         yield Finding(cause, component, severity, evidence, MEDIUM if vague else HIGH)
+
+
+def before_this(work: dict[str, Any], group: dict[str, Any], container: str, image: str) -> dict[str, Any]:
+    """{"image_before": what this container had in the version before, "only_image": whether nothing else differs}; "" where it had the same."""
+    now, earlier = kube.versions(work)
+    before = ((earlier.get("containers") or {}).get(container) or {}).get("image", "")
+    if not before or before == image or group["revision"] != now.get("hash"):
+        return {"image_before": "", "only_image": False}
+    return {"image_before": before, "only_image": earlier["rest"] == now["rest"]}
+
+
+def fitting(seen: dict[str, Any], namespace: str, used: list[str], registry: str) -> str:
+    """The one Secret of the namespace that is for this registry and that the pod does not name; "" where there is none, or more than one."""
+    found = {
+        one["name"]
+        for one in kube.facts(seen)["secrets"]
+        if one["namespace"] == namespace and one["name"] not in used and any(serves(place, registry) for place in one.get("registries") or [])
+    }
+    return found.pop() if len(found) == 1 else ""
 
 
 def why_not_pulled(reason: str, message: str) -> str:

@@ -57,7 +57,7 @@ def unschedulable(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             continue
         if CLAIM.search(message) and _claims_ill(seen, name):
             continue  # told by the judge of volumes
-        evidence = {**kube.base(work, group), "message": message, "seconds": round(seconds), **_wishes(work)}
+        evidence = {**kube.base(work, group), "message": message, "seconds": round(seconds), **_wishes(work), **_cordoned(seen)}
         yield Finding(why_no_node(seen, work, group["scheduled"]), name, kube.gravity(seen, name), {**evidence, "short": sorted(set(SHORT.findall(message)))})
 
 
@@ -83,6 +83,12 @@ def why_no_node(seen: dict[str, Any], work: dict[str, Any], scheduled: dict[str,
     if found["match"]:
         return "pod.no_matching_node"
     return "pod.unschedulable"
+
+
+def _cordoned(seen: dict[str, Any]) -> dict[str, Any]:
+    """{"cordoned": the nodes that could take it again, "node": the one, where there is but one}."""
+    names = sorted(name for name, node in kube.facts(seen)["nodes"].items() if node["cordoned"] and node["ready"])
+    return {"cordoned": names, "node": names[0] if len(names) == 1 else ""} if names else {}
 
 
 def _wishes(work: dict[str, Any]) -> dict[str, Any]:

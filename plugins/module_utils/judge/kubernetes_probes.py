@@ -7,6 +7,7 @@ That a probe fails is judged by judge/containers.py, on both platforms; these sa
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Iterator
 
@@ -20,12 +21,14 @@ KINDS = ("liveness", "startup", "readiness")
 # An answer with which a server says that nobody offers what the probe asks for, or that it wants to know who asks.
 WRONG_STATUS = re.compile(r"statuscode: (40[13456]|301|302|307|308)\b")
 WRONG_SCHEME = re.compile(r"HTTP response to HTTPS client|malformed HTTP response|first record does not look like a TLS handshake|tls: ", re.IGNORECASE)
+SPEAKS_HTTP = re.compile(r"HTTP response to HTTPS client", re.IGNORECASE)
 REFUSED = re.compile(r"connection refused|dial tcp.* refused|timeout: failed to connect service", re.IGNORECASE)
 # Nobody answers yet; an answer of any kind comes from a program that is up.
 SILENT = re.compile(r"connection refused|refused|timeout|deadline exceeded|EOF|connection reset", re.IGNORECASE)
 UNNAMED = re.compile(r"couldn't find port|invalid port|strconv", re.IGNORECASE)
 # How long a container is given to end once it has been told to, and how late a kubelet may be.
 SLACK_SECONDS = 15.0
+LONG_START = 300.0
 
 
 @judges("container.probe_wrong", "container.probe_too_eager", "container.liveness_kills", domain=kube.DOMAIN)
@@ -65,7 +68,13 @@ def _judge_group(seen: dict[str, Any], work: dict[str, Any], group: dict[str, An
         if wrong:
             listens = kube.listening(seen, work["component"]) or []
             severity = kube.gravity(seen, work["component"]) if killer else CRITICAL if not _some_ready(work) else WARNING
-            yield Finding("container.probe_wrong", work["component"], severity, {**evidence, "why": wrong[0], "listening": listens}, wrong[1])
+            evidence = {
+                **evidence,
+                "why": wrong[0],
+                "listening": listens,
+                "right": right_one(work, group, one["name"], failing, wrong[0], event["message"], listens),
+            }
+            yield Finding("container.probe_wrong", work["component"], severity, evidence, wrong[1])
         elif killer:
             yield _killed(seen, work, group, one, asked, {**evidence, "killer": killer})
 
@@ -105,6 +114,31 @@ def why_wrong(seen: dict[str, Any], work: dict[str, Any], probe: dict[str, Any],
     return None
 
 
+def right_one(work: dict[str, Any], group: dict[str, Any], container: str, kind: str, why: str, message: str, listens: list[int]) -> dict[str, Any]:
+    """What a probe should ask instead ({"port"}, {"path"} or {"scheme"}), where that is known; {} where it is not. Pure guesses are none of it.
+
+    It is what the same probe asked in the version before, what its twin asks that passes (liveness and startup ask the same question), or the only
+    port on which the program listens.
+    """
+    wish = next(one for one in work["containers"] if one["name"] == container)
+    probe = wish["probes"][kind]
+    if why == "scheme":
+        return {"scheme": "HTTP" if SPEAKS_HTTP.search(message) else "HTTPS"}
+    _now, earlier = kube.versions(work)
+    before = ((earlier.get("containers") or {}).get(container) or {"probes": {}})["probes"].get(kind)
+    others = {name: one for name, one in wish["probes"].items() if name != kind and "Unhealthy/" + name not in group["events"]}
+    if why == "path":
+        twins = [one for name, one in others.items() if "readiness" not in (kind, name)]
+        known = [one["path"] for one in [before, *twins] if one and one["kind"] == "http" and one["path"] != probe["path"]]
+        return {"path": known[0]} if known else {}
+    for one in [before, *others.values()]:
+        if one and one["port"] and one["port"] != probe["port"] and (one["port"] in listens if listens else one is before):
+            return {"port": one["named"] or one["port"]}
+    declared = [port["port"] for port in wish["ports"] if port["port"] in listens]
+    only = declared if len(declared) == 1 else listens
+    return {"port": only[0]} if len(only) == 1 else {}
+
+
 def _answers_elsewhere(seen: dict[str, Any], component: str) -> bool:
     """Whether the program itself answered a request of ours."""
     fact = seen.get("http", {}).get(component) or {}
@@ -130,12 +164,33 @@ def _killed(seen: dict[str, Any], work: dict[str, Any], group: dict[str, Any], o
     words = _last_words(seen, work["component"], group["names"][0])
     evidence.update({"seconds": round(lived, 1), "patience": round(patience, 1), "needs": round(max(needs), 1) if needs else None, **words})
     early = bool(lived) and lived <= patience + probe["timeout"] + probe["period"] + min(float(work["grace_seconds"] or 30), 30.0) + SLACK_SECONDS
+    evidence.update(time_for_start(work, one["name"], asked, evidence["needs"]))
     startup = evidence["killer"] == "startup" or "startup" not in asked
     severity = kube.gravity(seen, work["component"]) if not group["ready"] else WARNING
     if never and mute and early and startup and not words["failure_about"] and words["failure_kind"] not in view.FATAL_AT_START:
         confidence = HIGH if needs and max(needs) > patience else MEDIUM
         return Finding("container.probe_too_eager", work["component"], severity, evidence, confidence)
     return Finding("container.liveness_kills", work["component"], severity, evidence)
+
+
+def time_for_start(work: dict[str, Any], container: str, asked: dict[str, Any], needs: float | None) -> dict[str, Any]:
+    """{"patient_before": whether the version before gave it more time, "start_seconds": how much it should have, None where nothing tells}.
+
+    Twice what a start was seen to take; where none was seen and there is no version to go back to, five minutes: only a start that hangs is found later.
+    """
+    _now, earlier = kube.versions(work)
+    before = ((earlier.get("containers") or {}).get(container) or {}).get("probes")
+    allowed = allowance(asked)
+    patient = bool(before is not None and (not before.get("liveness") and not before.get("startup") or allowance(before) > allowed))
+    if needs:
+        return {"patient_before": patient, "start_seconds": math.ceil(max(2 * needs, 1.5 * allowed))}
+    return {"patient_before": patient, "start_seconds": None if earlier else math.ceil(max(LONG_START, 2 * allowed))}
+
+
+def allowance(asked: dict[str, Any]) -> float:
+    """For how long nothing kills a container that does not answer yet."""
+    probe = asked.get("startup") or asked.get("liveness")
+    return probe["initial"] + probe["period"] * probe["failures"] if probe else 0.0
 
 
 def _last_words(seen: dict[str, Any], component: str, pod: str) -> dict[str, Any]:

@@ -90,7 +90,14 @@ def target_port(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             continue
         listening = sorted({port for ports in known for port in ports or []})
         for port in service["ports"]:
-            where = {**_base(service), "outside": port["port"], "inside": port["target"], "host": service["name"], "listening": listening}
+            where = {
+                **_base(service),
+                "service_port": port["port"],
+                "outside": port["port"],
+                "inside": port["target"],
+                "host": service["name"],
+                "listening": listening,
+            }
             if port["protocol"] != "TCP":
                 continue
             if service["selects"] and port["unnamed"] == service["selects"]:

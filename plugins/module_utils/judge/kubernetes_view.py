@@ -54,6 +54,15 @@ def own(group: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in group["containers"] if not one["init"] and not one["beside"]]
 
 
+def versions(work: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the present version of a workload, the earlier one that a rollback would take first: what serves still, else the newest); {} where none is known."""
+    known = work["revisions"]
+    now = next((one for one in known if one["name"] == work["update_revision"]), known[0] if known else {})
+    earlier = [one for one in known if one["revision"] < now["revision"]] if now else []
+    whole = [one for one in earlier if one["name"] == work["current_revision"] != work["update_revision"] or one["ready"]]
+    return now, next(iter([*whole, *earlier]), {})
+
+
 def age(seen: dict[str, Any], time: float) -> float:
     """Seconds since a UNIX time."""
     return max(0.0, seen["now"] - time)

@@ -22,7 +22,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe import kuber
 from ansible_collections.aiops.runbook.plugins.module_utils.observe import kubernetes_stores as stores
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_events import by_object, told_events
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import group_pods, template_fact
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import group_pods, template_fact, version_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed, owner_of
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_owners import managers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, images_of, revision_of, template_of
@@ -132,7 +132,10 @@ def wanted(workload: Workload) -> int | None:
 
 
 def revisions(objects: Objects, workload: Workload) -> list[dict[str, Any]]:
-    """The latest revisions, the newest first: [{"revision", "name", "hash", "created_at", "wanted", "ready", "images"}]."""
+    """The latest revisions, the newest first: [{"revision", "name", "hash", "created_at", "wanted", "ready", "images", "containers", "rest"}].
+
+    containers: {name: {"image", "probes"}}. rest: a hash of all else that its pods are, so that two which differ in their images alone are known.
+    """
     key = {"Deployment": "replicasets", "StatefulSet": "controllerrevisions", "DaemonSet": "controllerrevisions"}.get(workload.kind)
     if key is None:
         return []
@@ -151,6 +154,7 @@ def revisions(objects: Objects, workload: Workload) -> list[dict[str, Any]]:
                 "wanted": (one.get("spec") or {}).get("replicas"),
                 "ready": (one.get("status") or {}).get("readyReplicas", 0),
                 "images": sorted(images_of(template_of(one))),
+                **version_fact(template_of(one)),
             }
         )
     return sorted(found, key=lambda one: -one["revision"])[:MOST_REVISIONS]

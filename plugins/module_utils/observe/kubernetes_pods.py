@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, Callable, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, port_number, read_quantity
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 Text = Callable[[str], str]
@@ -224,6 +227,23 @@ def _container_wish(one: dict[str, Any]) -> dict[str, Any]:
         "ports": [{"name": port.get("name") or "", "port": port["containerPort"], "protocol": port.get("protocol", "TCP")} for port in one.get("ports") or []],
         "probes": {name: probe_fact(one, one[key]) for key, name in PROBES.items() if one.get(key)},
     }
+
+
+def version_fact(template: dict[str, Any]) -> dict[str, Any]:
+    """What of a version tells how it differs from another: {"containers": {name: {"image", "probes"}}, "rest": a hash of everything but the images}."""
+    spec, meta = template.get("spec") or {}, template.get("metadata") or {}
+    found, rest = {}, {key: value for key, value in spec.items() if key not in ("containers", "initContainers")}
+    for key in ("containers", "initContainers"):
+        for one in spec.get(key) or []:
+            found[one["name"]] = {
+                "image": one.get("image") or "",
+                "probes": {name: probe_fact(one, one[word]) for word, name in PROBES.items() if one.get(word)},
+            }
+        rest[key] = [{name: value for name, value in one.items() if name != "image"} for one in spec.get(key) or []]
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key not in ("pod-template-hash", "controller-revision-hash")}
+    notes = {key: value for key, value in (meta.get("annotations") or {}).items() if key != RESTARTED}
+    text = json.dumps([rest, labels, notes], sort_keys=True, default=str)
+    return {"containers": found, "rest": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]}
 
 
 def probe_fact(container: dict[str, Any], probe: dict[str, Any]) -> dict[str, Any]:
