@@ -260,11 +260,11 @@ RIGHT = [
     ("as its twin", {**WRONG, "readinessProbe": http("http")}, REFUSES, None, [8000, 9000], {"port": "http"}),
     ("the only port that it says it has", WRONG, REFUSES, None, [8000, 9000], {"port": 8000}),
     ("the only port on which it listens", {**WRONG, "ports": []}, REFUSES, None, [9000], {"port": 9000}),
-    ("two that it may be", {**WRONG, "ports": []}, REFUSES, None, [8000, 9000], {}),
+    ("two that it may be", {**WRONG, "ports": []}, REFUSES, None, [8000, 9000], None),
     ("a name that none has", {"livenessProbe": http("web")}, "couldn't find port: web", None, [8000], {"port": 8000}),
     ("the path before", {"livenessProbe": http(path="/nope")}, NOT_FOUND, {"livenessProbe": http(path="/live")}, [8000], {"path": "/live"}),
     ("the path of its twin", {"livenessProbe": http(path="/nope"), "startupProbe": http(path="/up")}, NOT_FOUND, None, [8000], {"path": "/up"}),
-    ("readiness asks another question", {"livenessProbe": http(path="/nope"), "readinessProbe": http(path="/ready")}, NOT_FOUND, None, [8000], {}),
+    ("readiness asks another question", {"livenessProbe": http(path="/nope"), "readinessProbe": http(path="/ready")}, NOT_FOUND, None, [8000], None),
     ("plain HTTP", {"livenessProbe": http()}, "http: server gave HTTP response to HTTPS client", None, [8000], {"scheme": "HTTP"}),
     ("TLS", {"livenessProbe": http()}, 'Get "http://x": malformed HTTP response', None, [8000], {"scheme": "HTTPS"}),
 ]

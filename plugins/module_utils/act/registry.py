@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Remedy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import AutoscalerBounds
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_node import NodeUncordon
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_service import ServicePort, ServiceSelector
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import ComponentRestart, ComponentStart
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import ConnectionSetting
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import StackEnv
@@ -17,6 +20,11 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis imp
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import ComponentResources
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import PostgresTerminate
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload import StackRollback, WorkloadRestart, WorkloadStart
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_image import ImageSet
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_probes import ComponentProbes
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_pull_secret import ImagePullSecret
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_resources import WorkloadResources
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_scale import ComponentScale, WorkloadResume
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 _TERMINATE = PostgresTerminate()
@@ -52,6 +60,16 @@ ON_KUBERNETES = _by_name(
     _TERMINATE,
     *_SETTINGS,
     WorkloadRecreate(),
+    WorkloadResources(),
+    ComponentProbes(),
+    ImageSet(),
+    ImagePullSecret(),
+    ComponentScale(),
+    WorkloadResume(),
+    AutoscalerBounds(),
+    ServiceSelector(),
+    ServicePort(),
+    NodeUncordon(),
 )
 
 

@@ -114,8 +114,8 @@ def why_wrong(seen: dict[str, Any], work: dict[str, Any], probe: dict[str, Any],
     return None
 
 
-def right_one(work: dict[str, Any], group: dict[str, Any], container: str, kind: str, why: str, message: str, listens: list[int]) -> dict[str, Any]:
-    """What a probe should ask instead ({"port"}, {"path"} or {"scheme"}), where that is known; {} where it is not. Pure guesses are none of it.
+def right_one(work: dict[str, Any], group: dict[str, Any], container: str, kind: str, why: str, message: str, listens: list[int]) -> dict[str, Any] | None:
+    """What a probe should ask instead ({"port"}, {"path"} or {"scheme"}), where that is known; None where it is not.
 
     It is what the same probe asked in the version before, what its twin asks that passes (liveness and startup ask the same question), or the only
     port on which the program listens.
@@ -130,13 +130,13 @@ def right_one(work: dict[str, Any], group: dict[str, Any], container: str, kind:
     if why == "path":
         twins = [one for name, one in others.items() if "readiness" not in (kind, name)]
         known = [one["path"] for one in [before, *twins] if one and one["kind"] == "http" and one["path"] != probe["path"]]
-        return {"path": known[0]} if known else {}
+        return {"path": known[0]} if known else None
     for one in [before, *others.values()]:
         if one and one["port"] and one["port"] != probe["port"] and (one["port"] in listens if listens else one is before):
             return {"port": one["named"] or one["port"]}
     declared = [port["port"] for port in wish["ports"] if port["port"] in listens]
     only = declared if len(declared) == 1 else listens
-    return {"port": only[0]} if len(only) == 1 else {}
+    return {"port": only[0]} if len(only) == 1 else None
 
 
 def _answers_elsewhere(seen: dict[str, Any], component: str) -> bool:

@@ -23,6 +23,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform import kube
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import probe_failures, read_events
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, by_name, listed, read_objects
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_secrets import secret_facts
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, cluster_addresses, split_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import (
     Given,
@@ -104,6 +105,7 @@ class Kubernetes:
 
     def components(self) -> list[Component]:
         self.objects = read_objects(self.cluster, self.namespaces, self.selector, self.cluster.timeout * 2)
+        self.objects["secretfacts"] = secret_facts(self.cluster, self.objects, self.cluster.timeout)
         self.services = Services(self.objects)
         self.ways = Ways(self.cluster, self.services)
         self.usage = Usage(self.cluster, self.objects)
