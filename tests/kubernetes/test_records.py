@@ -214,13 +214,12 @@ def test_a_run_that_was_killed_is_finished_from_another_controller(
     assert report["plan"]["lease"]["by"] == "the first" and report["plan"]["unfinished"] == []
     wait_for(lambda: records.lease_holder() is None, 90)
     (left,) = small.diagnose(tmp_path)["plan"]["unfinished"]
-    assert (left["by"], left["last"]) == ("the first", "acted")
-    # A restart would be the next thing to do: what had died is taken back first, and then nothing is left to restart.
-    refused = small.act("stack_component", component="cache", state="restarted", by="the second")
-    assert refused["msg"].startswith("a run had died in the middle (%s of the first: undone)" % left["run"]), refused
-    assert replicas(kubectl, namespace) == 0 and small.diagnose(tmp_path)["plan"]["unfinished"] == []
-    done = small.act("stack_component", component="cache", state="started", by="the second")
-    assert done["record"]["records"] == "secret/aiops-runbook-%s in the namespace %s" % (done["record"]["run"].lower(), namespace)
+    assert (left["by"], left["last"]) == ("the first", "done")
+    done = small.act("stack_component", component="cache", state="restarted", by="the second")["record"]
+    assert [(one["run"], one["by"], one["result"]) for one in done["settled"]] == [(left["run"], "the first", "held")], done
+    assert done["records"] == "secret/aiops-runbook-%s in the namespace %s" % (done["run"].lower(), namespace)
+    assert records.at_work() == {"lease": None, "unfinished": [], "overdue": []}
+    assert small.undo()["result"] == "unchanged", "a restart leaves nothing to put back"
     assert small.undo()["result"] == "undone" and replicas(kubectl, namespace) == 0
     kubectl("-n", namespace, "scale", "deployment/cache", "--replicas=1")
 

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -127,6 +128,22 @@ def test_a_list_that_took_too_long_is_begun_again(api):
     page = {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "old"}}
     api.answers = [(200, {}, page), (410, {}, status("expired")), (200, {}, {"items": [{"metadata": {"name": "a"}}]})]
     assert len(api.cluster.every(PODS)) == 1
+
+
+DATES = [
+    ("in step with us", 0.0, "", 0.0),
+    ("an hour ahead", 0.0, "3600", 3600.0),
+    ("an hour behind", 0.0, "-3600", -3600.0),
+    ("no date", 7.0, None, 7.0),
+    ("the second before", 3600.0, "3599.2", 3600.0),
+]
+
+
+@pytest.mark.parametrize(("what", "known", "date", "ahead"), DATES, ids=[case[0] for case in DATES])
+def test_the_servers_clock(api, what, known, date, ahead):
+    api.cluster.ahead = known
+    api.cluster._compare_clocks(None if date is None else formatdate(time.time() + float(date or 0), usegmt=True))
+    assert abs(api.cluster.ahead - ahead) < 1.0 and (abs(known - ahead) > 1.0 or api.cluster.ahead == known)
 
 
 STUMBLES = [

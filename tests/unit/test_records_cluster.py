@@ -298,6 +298,21 @@ def test_a_run_that_died_is_found_when_its_lease_has_run_out(cluster):
     assert cluster.asked == [("GET", LEASE)], "of runs that ended no journal is read"
 
 
+def test_a_run_that_is_being_taken_back_is_open_again_before_that_begins(cluster):
+    kept = records(cluster)
+    with kept.lease({"by": "kim"}):
+        journal = a_run(kept, "begin", "acting", "end")
+        assert [entry["open"] for entry in kept.held.index] == [False]
+        cluster.denied = {"patch secrets"}
+        with pytest.raises(StackError):
+            journal.write("undo", by="kim")
+        cluster.denied = set()
+        assert [entry["open"] for entry in index_of(cluster.objects[LEASE])] == [True]
+        journal.write("undo", by="kim")
+    (left,) = records(cluster).at_work()["unfinished"]
+    assert (left["run"], left["last"]) == (journal.name, "undo")
+
+
 def test_who_goes_on_with_a_run_is_the_only_one_that_writes_to_it(cluster):
     """Also where the first one does not know yet that its lease is gone."""
     _kept, _lease, journal = dead_run(cluster, "begin")

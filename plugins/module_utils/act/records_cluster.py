@@ -14,6 +14,7 @@ dead and one that takes its work over, only one can announce what it does.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import hmac
@@ -148,16 +149,10 @@ class ClusterRecords(BaseRecords):
         lease.set_index([*kept, {"run": name, "by": lease.facts.get("by"), "at": round(self.now(), 3), "open": True}])
         return ClusterJournal(self, name)
 
-    def ended(self, journal: ClusterJournal) -> None:
-        """Mark a run's end beside its name: who looks for what is left need not read its journal."""
+    def mark(self, run: str, left: bool) -> None:
+        """Say beside a run's name whether something of it may be left: who looks for that need not read the journals of all others."""
         lease = self._lease()
-        for entry in lease.index:
-            if entry["run"] == journal.name:
-                entry["open"] = is_open(journal)
-        try:
-            lease.set_index(lease.index)
-        except StackError:
-            pass  # the journal itself says so
+        lease.set_index([{**entry, "open": left} if entry["run"] == run else entry for entry in lease.index])
 
     def _removed(self, entry: dict[str, Any]) -> bool:
         """Whether an old run is gone."""
@@ -181,13 +176,14 @@ class ClusterRecords(BaseRecords):
             raise
 
     def _journals(self, names: Iterable[str]) -> list[ClusterJournal]:
-        """Those of these journals that are there, read side by side."""
+        """Those of these journals that are there, in this order, read side by side."""
+        names = list(names)
         found = Probes(timeout=3 * self.cluster.timeout).gather({name: partial(self._read, name) for name in names})
         for answer in found.values():
             why = why_unseen(answer)
             if why:
                 raise StackError("the records of earlier runs cannot be read: %s" % why["reason"], kind=why["kind"], fix=why["fix"])
-        return [journal for journals in found.values() for journal in journals]
+        return [journal for name in names for journal in found[name]]
 
     def _read(self, name: str) -> list[ClusterJournal]:
         found = self._journal(name)
@@ -263,10 +259,8 @@ class ClusterLease:
         self._done.set()
         self.records.held = None
         with self._lock:
-            try:
+            with contextlib.suppress(StackError):  # it runs out by itself, or is somebody else's already
                 self._patch({HOLDER: None}, {"holderIdentity": None, "acquireTime": None, "renewTime": None})
-            except StackError:
-                pass  # it runs out by itself, or is somebody else's already
 
     def check(self) -> None:
         """StackError when it was not renewed for so long that another one may take it soon."""
@@ -407,9 +401,12 @@ class ClusterJournal(BaseJournal):
         self.entries = list(read_entries(self._text.splitlines()))
 
     def write(self, event: str, **facts: Any) -> None:
+        if event == "undo":
+            self.records.mark(self.name, True)
         super().write(event, **facts)
-        if event in ("end", "undo"):
-            self.records.ended(self)
+        if event == "end":
+            with contextlib.suppress(StackError):  # the journal itself says so
+                self.records.mark(self.name, is_open(self))
 
     def _keep_entry(self, entry: dict[str, Any]) -> None:
         text = self._text + json.dumps(entry) + "\n"

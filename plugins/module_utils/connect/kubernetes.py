@@ -44,7 +44,7 @@ class Cluster:
 
     Its kinds: auth (401), denied (403; fix names the rule that is missing), not_found, conflict, gone (410), invalid (422),
     throttled (429), server_error (5xx), timeout, unreachable, tls, protocol.
-    timeout: seconds for one request. ahead: by how many seconds its clock was ahead of ours, by its last answer (which tells whole seconds).
+    timeout: seconds for one request. ahead: by how many seconds its clock is ahead of ours, give or take one; 0 for less.
     """
 
     def __init__(self, access: Access, timeout: float = 10.0) -> None:
@@ -125,8 +125,7 @@ class Cluster:
         wait = urllib3.Timeout(connect=min(self.timeout, 5.0), read=self.timeout)
         try:
             answer = self._http.request(method, url, body=body, headers=headers, timeout=wait, redirect=False)
-            with contextlib.suppress(TypeError, ValueError):  # no date, or none that can be read
-                self.ahead = parsedate_to_datetime(answer.headers.get("Date")).timestamp() + 0.5 - time.time()
+            self._compare_clocks(answer.headers.get("Date"))
             return answer.status, answer.headers, answer.data
         except urllib3.exceptions.SSLError as error:
             raise self._failure("cannot be trusted: %s" % _tls_reason(error), "tls") from None
@@ -139,6 +138,12 @@ class Cluster:
             raise self._failure("closed the connection", "reset") from None
         except urllib3.exceptions.HTTPError as error:
             raise self._failure("cannot be asked (%s)" % type(error).__name__, "unreachable") from None
+
+    def _compare_clocks(self, date: str | None) -> None:
+        """An answer tells whole seconds: what differs by less than one is no news."""
+        with contextlib.suppress(TypeError, ValueError):  # no date, or none that can be read
+            ahead = parsedate_to_datetime(date or "").timestamp() + 0.5 - time.time()
+            self.ahead = ahead if abs(ahead - self.ahead) > 1.0 else self.ahead
 
     def _failure(self, what: str, kind: str) -> StackError:
         return StackError(
