@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import read_instance, read_wanted, waited_for
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose, read_instance, read_wanted, waited_for
 
 WANTED = [
     ("a network of the project's own", {"networks": {"lan": None}}, "networks", ["shop_lan"]),
@@ -59,3 +62,34 @@ def test_home_network(what, mode, seat, expected):
 )
 def test_who_is_waited_for_until_it_has_ended_does_its_work_once(told, jobs):
     assert waited_for([{"com.docker.compose.depends_on": text} for text in told]) == jobs
+
+
+def engine(*containers):
+    """An engine with these containers, each "project state"."""
+    rows = [{"Labels": {"com.docker.compose.project": project}, "State": state} for project, state in (one.split() for one in containers)]
+    return types.SimpleNamespace(ask=lambda question: question(), api=types.SimpleNamespace(containers=lambda **_asked: rows))
+
+
+@pytest.mark.parametrize(
+    "containers", [["shop running"], ["shop running", "shop exited"], ["shop running", "old exited"], ["shop exited", "shop dead"]], ids=" and ".join
+)
+def test_the_project_is_found_where_only_one_runs(containers):
+    assert Compose(engine(*containers)).project == "shop"
+
+
+@pytest.mark.parametrize(
+    ("containers", "kind", "said"),
+    [
+        (["shop running", "blog running"], "bad_option", "several Compose projects are here (blog, shop): name one by compose_project"),
+        (["shop exited", "blog exited"], "bad_option", "several Compose projects are here (blog, shop): name one by compose_project"),
+        ([], "not_found", "docker_host"),
+    ],
+)
+def test_where_it_cannot_be_known_the_option_is_named(containers, kind, said):
+    with pytest.raises(StackError) as error:
+        Compose(engine(*containers))
+    assert error.value.kind == kind and said in error.value.message
+
+
+def test_one_that_is_named_is_not_looked_for():
+    assert Compose(engine("shop running", "blog running"), "blog").project == "blog"

@@ -30,7 +30,8 @@ LABEL = "com.docker.compose."
 class Compose:
     """The Platform of one Compose project on one engine.
 
-    project: its name; None when exactly one project runs on the engine. A StackError lists the projects otherwise.
+    project: its name; None when exactly one project runs on the engine (or none runs and only one is there). A StackError lists the
+    projects otherwise.
     """
 
     name = "compose"
@@ -48,7 +49,9 @@ class Compose:
         return self.engine.ask(lambda: self.engine.api.containers(all=True, filters={"label": label}))
 
     def _only_project(self) -> str:
-        names = sorted({one["Labels"][LABEL + "project"] for one in self._list(LABEL + "project")})
+        found = self._list(LABEL + "project")
+        running = [one for one in found if one.get("State") == "running"]
+        names = sorted({one["Labels"][LABEL + "project"] for one in running or found})
         if len(names) == 1:
             return names[0]
         if not names:
