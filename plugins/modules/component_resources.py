@@ -17,21 +17,42 @@ description:
     The lines for your own file are returned as RV(lasting).
   - It refuses where the project's files ask for anything else than what runs, as making the component anew would deploy that, too.
   - A job that runs once is not made anew.
+  - On Kubernetes the pod template of its Deployment or StatefulSet is changed, after the API server itself has tried the change. It refuses what a
+    LimitRange forbids, a quota has no room for, or no node has, and where Argo CD, Flux or an operator would take the change back. A container whose
+    request is its limit keeps both equal.
 options:
   memory:
     description:
       - The limit of memory of each container, as a number of bytes or with a unit (V(512M), V(2G)).
       - V(grow) doubles it, to at least 256 MiB, where a container was killed for want of memory or uses 80 % of its limit, and does nothing otherwise.
-        All copies together get no more than half of the memory that the host has left.
+        All copies together get no more than half of the memory that the host (on Kubernetes the node) has left.
       - The swap that a container may use besides stays as it was.
     type: str
   cpus:
     description:
       - How many processors each container may use, V(1.5) for example.
     type: float
+  requests:
+    description:
+      - What each container is given for sure, on Kubernetes only.
+    type: dict
+    suboptions:
+      memory:
+        description:
+          - Bytes, or a number with a unit (V(512M)). V(usage) takes what it uses now and half as much again, rounded up, where it has no request.
+        type: str
+      cpu:
+        description:
+          - Processors, V(0.25) for example, or V(usage).
+        type: str
+  containers:
+    description:
+      - The containers that are meant, on Kubernetes only. The component's own when none is given.
+    type: list
+    elements: str
   healthcheck:
     description:
-      - What of the health check is to be changed.
+      - What of the health check is to be changed, on Compose only. On Kubernetes it is M(aiops.runbook.component_probes).
     type: dict
     suboptions:
       test:
@@ -64,6 +85,7 @@ extends_documentation_fragment:
 seealso:
   - module: aiops.runbook.stack_check
   - module: aiops.runbook.stack_component
+  - module: aiops.runbook.component_probes
 """
 
 EXAMPLES = r"""
@@ -71,6 +93,14 @@ EXAMPLES = r"""
   aiops.runbook.component_resources:
     component: worker
     memory: grow
+
+- name: Give the API the request that its autoscaler needs
+  aiops.runbook.component_resources:
+    stack_platform: kubernetes
+    namespace: [shop]
+    component: api
+    requests:
+      cpu: usage
 
 - name: Let the API start in peace
   aiops.runbook.component_resources:
@@ -117,13 +147,23 @@ HEALTHCHECK = {
 }
 
 
+def size(text: str, word: str) -> object:
+    """Bytes; or the word that stands for a size."""
+    try:
+        return text if text == word else human_to_bytes(text)
+    except ValueError as error:
+        raise Refused("memory is neither %s nor a size: %s" % (word, text), fix="write 536870912, 512M or 2G", kind="bad_option") from error
+
+
 def step_of(params: dict) -> Step:
-    wanted = {key: params[key] for key in ("memory", "cpus") if params[key] is not None}
-    if wanted.get("memory") not in (None, "grow"):
-        try:
-            wanted["memory"] = human_to_bytes(wanted["memory"])
-        except ValueError as error:
-            raise Refused("memory is neither grow nor a size: %s" % wanted["memory"], fix="write 536870912, 512M or 2G", kind="bad_option") from error
+    wanted = {key: params[key] for key in ("memory", "cpus", "containers") if params[key] is not None}
+    if "memory" in wanted:
+        wanted["memory"] = size(wanted["memory"], "grow")
+    requests = {key: value for key, value in (params["requests"] or {}).items() if value is not None}
+    if "memory" in requests:
+        requests["memory"] = size(requests["memory"], "usage")
+    if requests:
+        wanted["requests"] = requests
     check = {key: value for key, value in (params["healthcheck"] or {}).items() if value is not None}
     return Step("component_resources", params["component"], {**wanted, **({"healthcheck": check} if check else {})})
 
@@ -134,10 +174,12 @@ def main() -> None:
             **COMPONENT,
             "memory": {"type": "str"},
             "cpus": {"type": "float"},
+            "requests": {"type": "dict", "options": {"memory": {"type": "str"}, "cpu": {"type": "str"}}},
+            "containers": {"type": "list", "elements": "str"},
             "healthcheck": {"type": "dict", "options": HEALTHCHECK},
         },
         step_of,
-        required_one_of=[("memory", "cpus", "healthcheck")],
+        required_one_of=[("memory", "cpus", "requests", "healthcheck")],
     )
 
 

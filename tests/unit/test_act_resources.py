@@ -105,6 +105,8 @@ def test_checked(params, wanted):
         {"memory": True},
         {"cpus": 0},
         {"cpus": -1},
+        {"cpus": 1, "requests": {"cpu": 1}},
+        {"cpus": 1, "containers": ["web"]},
         {"healthcheck": {"retries": 0}},
         {"healthcheck": {"interval_seconds": 0}},
         {"healthcheck": {"test": ["NONE"]}},

@@ -148,6 +148,8 @@ def checked(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters as what the containers are to have: {"memory", "cpus", "test", "interval_seconds", …}; Refused where they make no sense."""
     wanted: dict[str, Any] = {}
     memory, cpus, check = params.get("memory"), params.get("cpus"), params.get("healthcheck") or {}
+    if params.get("requests") or params.get("containers"):
+        raise Refused("on Compose nothing is given for sure, and a component has one container", fix="give memory or cpus", kind="bad_option")
     if memory not in (None, ""):
         wanted["memory"] = GROW if memory == GROW else _number(memory, "memory", 6 * room.MIB)  # the least that an engine takes
     if cpus is not None:
