@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from there import There
+from api_proxy import cluster_entry, write_kubeconfig
+from playing import ROOT
+from there import Kubectl, There
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import records_cluster
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import ClusterRecords
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubeconfig import find_access
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes import Cluster
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
-Kubectl = Callable[..., str]
+LEVELS = ("read-only", "diagnose", "remediate")
 
 # Another controller: it waits for the moment that it is told, takes the lease of a few seconds, and does what its last argument says.
 CONTROLLER = """
@@ -187,6 +191,86 @@ def test_a_journal_as_large_as_a_secret_can_be(records: ClusterRecords) -> None:
         assert caught.value.kind == "no_record" and step > 5
         journal.write("end", result="failed", steps=["x" * (100 << 10)])
     assert records.run(journal.name).acted() == list(range(1, step))
+
+
+# Rights ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_account(kubectl: Kubectl, namespace: str, kubeconfig: str, tmp_path: Path) -> Iterator[Callable[..., ClusterRecords]]:
+    """as_account(*levels): the records as a service account sees them that has these Roles of docs/rbac."""
+    made: list[tuple[str, str]] = []
+
+    def create(kind: str, name: str, *words: str) -> None:
+        kubectl("-n", namespace, "create", kind, name, *words)
+        made.append((kind, name))
+
+    def grant(*levels: str) -> ClusterRecords:
+        name = "guest-" + secrets.token_hex(3)
+        create("serviceaccount", name)
+        for level in levels:
+            kubectl("-n", namespace, "apply", "-f", str(ROOT / "docs" / "rbac" / (level + ".yml")))
+            create("rolebinding", "%s-%s" % (name, level), "--role", "aiops-runbook-" + level, "--serviceaccount", "%s:%s" % (namespace, name))
+        token = kubectl("-n", namespace, "create", "token", name, "--duration=1h").strip()
+        path = write_kubeconfig(tmp_path / name, cluster_entry(kubeconfig), {"token": token})
+        return ClusterRecords(Cluster(find_access(str(path)), timeout=10.0), namespace)
+
+    yield grant
+    for kind, name in made:
+        kubectl("-n", namespace, "delete", kind, name, "--ignore-not-found")
+
+
+def test_what_each_level_may(as_account: Callable[..., ClusterRecords], controller: Callable[..., Controller], records: ClusterRecords) -> None:
+    nobody, reader, looker, doer = (as_account(*LEVELS[:number]) for number in range(4))
+    killed = controller("old")
+    run = killed.said()["took"]
+    for one in (reader, looker, doer):
+        news = one.at_work()
+        assert (news["lease"]["by"], news["unfinished"]) == ("old", [])
+    killed.send(signal.SIGKILL)
+    wait_for(lambda: records.lease_holder() is None, 20)
+    # Without the right to read Secrets it is known that something is left, not how far it went.
+    assert [[(left["run"], left["by"], left["last"]) for left in one.at_work()["unfinished"]] for one in (reader, looker, doer)] == [
+        [(run, "old", "begin")],
+        [(run, "old", "acting")],
+        [(run, "old", "acting")],
+    ]
+    assert looker.key() == records.key() == reader.key()
+    with pytest.raises(StackError) as caught:
+        nobody.at_work()
+    assert caught.value.kind == "denied" and 'resources: ["leases"], verbs: ["get"]' in caught.value.details["fix"]
+    for one in (reader, looker):
+        with pytest.raises(StackError, match="nothing is done that is not recorded first") as caught:
+            one.lease({"by": "guest"})
+        assert caught.value.kind == "no_record" and 'resources: ["leases"], verbs: ["patch"]' in caught.value.details["fix"]
+    with doer.lease({"by": "guest"}):
+        doer.unfinished()[0].write("end", result="undone", steps=[])
+        journal = doer.new_run()
+        journal.write("begin", by="guest")
+        journal.write("end", result="held")
+    assert [one.name for one in records.runs()] == [run, journal.name]
+
+
+def test_the_lease_alone_is_not_enough(as_account: Callable[..., ClusterRecords], records: ClusterRecords, kubectl: Kubectl, namespace: str) -> None:
+    kubectl("-n", namespace, "create", "role", "leases", "--verb=get,create,patch", "--resource=leases.coordination.k8s.io")
+    guest = as_account()
+    kubectl("-n", namespace, "create", "rolebinding", "leases", "--role", "leases", "--group", "system:serviceaccounts:" + namespace)
+    try:
+        wait_for(lambda: not denied(guest.read_lease), 10)
+        with guest.lease({"by": "guest"}), pytest.raises(StackError, match="nothing is done that is not recorded first") as caught:
+            guest.new_run().write("begin", by="guest")
+        assert caught.value.kind == "no_record" and 'resources: ["secrets"], verbs: ["create"]' in caught.value.details["fix"]
+        assert records.at_work() == {"lease": None, "unfinished": [], "overdue": []}
+    finally:
+        kubectl("-n", namespace, "delete", "rolebinding", "leases")
+
+
+def denied(ask: Callable[[], Any]) -> bool:
+    try:
+        ask()
+    except StackError as error:
+        return error.kind == "denied"
+    return False
 
 
 # A whole run -------------------------------------------------------------------------------------------------------------
