@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from there import CLUSTER, Kubectl, There, service, workload
+from there import CLUSTER, SERVE, Kubectl, There, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubeconfig import find_access
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes import Cluster
@@ -120,11 +120,17 @@ def apply(kubectl: Kubectl, namespace: str) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(scope="module")
 def small(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str]) -> There:
-    """A small healthy stack in the module's namespace: Redis, as the workload `cache` with its Service, and nothing else."""
+    """A small healthy stack in the module's namespace: an api that says yes to everything, and its Redis, the workload `cache`."""
+    ping = {"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}
+    ask = {"httpGet": {"path": "/health", "port": "main"}, "periodSeconds": 2}
+    url = [{"name": "REDIS_URL", "value": "redis://cache:6379/0"}]
     objects = [
-        *workload("cache", images["redis"], port=6379, readinessProbe={"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}),
+        *workload("cache", images["redis"], port=6379, readinessProbe=ping),
         service("cache", 6379),
+        *workload("api", images["llm"], port=8000, command=["python3", "-u", "-c", SERVE], env=url, readinessProbe=ask),
+        service("api", 8000),
     ]
     kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    kubectl("-n", namespace, "rollout", "status", "deployment/cache", "--timeout=90s", timeout=100)
+    for name in ("cache", "api"):
+        kubectl("-n", namespace, "rollout", "status", "deployment/" + name, "--timeout=90s", timeout=100)
     return place

@@ -100,6 +100,19 @@ def causes(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 # What small workloads are made of ---------------------------------------------------------------------------------------
 
+# An api that says yes to everything, for python3 -c.
+SERVE = """
+import http.server as h
+class Api(h.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *words):
+        pass
+h.ThreadingHTTPServer(("", 8000), Api).serve_forever()
+"""
+
 
 def workload(name: str, image: str, kind: str = "Deployment", replicas: int = 1, port: int | None = None, spec: dict[str, Any] | None = None,
              pod: dict[str, Any] | None = None, annotations: dict[str, str] | None = None, **container: Any) -> list[dict[str, Any]]:  # fmt: skip

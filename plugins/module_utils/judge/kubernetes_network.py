@@ -13,6 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
+INSIDE = 'grant it in a Role: {apiGroups: [""], resources: ["pods/exec"], verbs: ["create"]}'
 # Every namespace bears its own name as a label; more of its labels is not known here.
 NAME_LABEL = "kubernetes.io/metadata.name"
 Policy = dict[str, Any]
@@ -34,7 +35,9 @@ def policies(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if not found:
             continue
         side, policy = found
-        if fact.get("connects"):
+        # A policy lets a node reach its own pods: what is tried from there proves nothing.
+        tried = bool(fact.get("inside")) and not why_unseen(fact.get("resolves"))
+        if tried and fact.get("connects"):
             yield Clear("network.partitioned", server, {"networks": [], "policy": policy["name"], "host": fact["host"], "port": fact["port"]}, about=client)
             continue
         ill, about = (server, "") if side == "ingress" else (client, server)
@@ -43,7 +46,7 @@ def policies(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         one = cut.setdefault((ill, policy["name"]), {"policy": policy["name"], "side": side, "clients": [], "servers": [], "about": about, "tried": True})
         one["clients"] = sorted({*one["clients"], client})
         one["servers"] = sorted({*one["servers"], "%s:%s" % (fact["host"], fact["port"])})
-        one["tried"] = one["tried"] and not why_unseen(fact.get("resolves"))
+        one["tried"] = one["tried"] and tried
         one["policies"] = [policy["name"]]
     for (ill, _name), one in sorted(cut.items()):
         evidence = {key: value for key, value in one.items() if key not in ("about", "tried")}
@@ -51,7 +54,8 @@ def policies(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if one["tried"]:
             yield Finding("network.partitioned", ill, CRITICAL, evidence, about=one["about"] or None)
         else:
-            yield Unseen("network.partitioned", ill, "%s forbids the way; whether that is enforced could not be tried" % one["policy"])
+            reason = "%s forbids the way; whether that is enforced could not be tried from inside" % one["policy"]
+            yield Unseen("network.partitioned", ill, reason, INSIDE)
 
 
 def _port_there(seen: dict[str, Any], fact: dict[str, Any]) -> int:
@@ -144,6 +148,12 @@ def picks(selector: dict[str, Any] | None, labels: dict[str, str]) -> bool:
         if not holds.get(one.get("operator", ""), False):
             return False
     return True
+
+
+@judges("network.unreachable", domain=kube.DOMAIN)
+def inside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """No command may be run in the pods: what they reach was tried from elsewhere, and what they run and were started with is not known."""
+    yield from kube.hidden(seen, "inside", "network.unreachable")
 
 
 @judges("network.dns_broken", domain=kube.DOMAIN)

@@ -135,6 +135,7 @@ def cannot_be_made(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
 
     A missing ConfigMap is told before the kubelet meets it, too: pods that run do so until they are restarted.
     """
+    yield from kube.hidden(seen, "events", "pod.cannot_be_made")
     for work in kube.workloads(seen):
         name = work["component"]
         found = list(_not_made(seen, work))

@@ -27,12 +27,16 @@ def _written(labels: dict[str, str]) -> str:
 def selects(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A Service whose selector picks no pod and fits no workload: of the component that it was made for, or of nobody who can be named."""
     yield from kube.hidden(seen, "services", "service.selects_nothing", "service.no_endpoints")
+    # What it picks may be of a workload that has no pod now.
+    unseen = any(kube.is_hidden(seen, kind) for kind in kube.WORKLOADS)
     for service in kube.facts(seen)["services"]:
         if not service["selector"] or service["type"] == "ExternalName":
             continue
         if service["components"]:
             for component in service["components"]:
                 yield Clear("service.selects_nothing", component, {**_base(service), "pods": service["selects"]})
+            continue
+        if unseen:
             continue
         meant = service["meant_for"]
         labels = kube.facts(seen)["workloads"][meant]["labels"] if meant else {}
@@ -72,6 +76,9 @@ def _inside(seen: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 @judges("service.no_endpoints", domain=kube.DOMAIN)
 def endpoints(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A Service that picks pods of which none is ready: what it promises, nobody takes."""
+    yield from kube.hidden(seen, "endpointslices", "service.no_endpoints")
+    if kube.is_hidden(seen, "endpointslices"):
+        return
     for service, component in _inside(seen):
         evidence = {**_base(service), "ready": service["ready"], "pods": service["selects"], "waiting": service["waiting"]}
         asleep = all(kube.facts(seen)["workloads"][name]["wanted"] == 0 for name in service["components"])

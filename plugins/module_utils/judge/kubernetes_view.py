@@ -14,6 +14,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Unseen
 
 DOMAIN = "kubernetes"
+# The kinds whose rollouts are judged.
+WORKLOADS = ("deployments", "statefulsets", "daemonsets", "replicasets")
 # Events of a state that has been over for so long say nothing of now; a kubelet repeats itself every five minutes at least.
 RECENT_SECONDS = 900
 

@@ -1,12 +1,18 @@
 # Copyright: (c) 2026, aiops.runbook contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a setting that leads nowhere means where a Service stands between: asked by the judge of settings, on Kubernetes only."""
+"""What Services mean to the judges of both platforms: where a setting leads that names one, and whether the ways in are known."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
+
+
+def doors_hidden(seen: dict[str, Any]) -> dict[str, Any] | None:
+    """Why it is not known which ways lead in; None where that is known (or this is another platform)."""
+    unread = (seen.get("kubernetes") or {}).get("unseen") or {}
+    return unread.get("services") or unread.get("ingresses")
 
 
 def service_ports(seen: dict[str, Any], client: str, host: str) -> list[int] | None:

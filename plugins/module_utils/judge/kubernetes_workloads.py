@@ -87,6 +87,8 @@ def _done(seen: dict[str, Any], work: dict[str, Any]) -> bool:
 @judges("workload.rollout_stuck", "workload.rollout_paused", domain=kube.DOMAIN)
 def rollout(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A rollout that has made no progress for longer than its own deadline (Deployment), or rollout_seconds. One that goes on is no illness."""
+    for kind in kube.WORKLOADS:
+        yield from kube.hidden(seen, kind, "workload.rollout_stuck")
     for work in kube.workloads(seen):
         if work["kind"] not in ("Deployment", "StatefulSet", "DaemonSet") or work["wanted"] is None:
             continue

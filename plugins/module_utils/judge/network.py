@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_ways import doors_hidden
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, Clear, Finding, Unseen, why_unseen
@@ -39,6 +40,10 @@ def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     if mapped or (outsiders and not why_unseen(outsiders)):
         return
     door = next((component for component in doors if component["role"] == "proxy"), doors[0])
+    why = doors_hidden(seen)
+    if why:
+        yield Unseen("network.port_not_published", door["component"], why["reason"], why["fix"])
+        return
     listening = sorted({port for one in view.running(door) for port in one["listening"] or []})
     yield Finding("network.port_not_published", door["component"], CRITICAL, {"ports": listening, "wanted_by": ""}, MEDIUM)
 

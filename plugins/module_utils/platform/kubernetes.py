@@ -17,7 +17,7 @@ from typing import Any, Iterable
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubeconfig import find_access
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes import Cluster
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes_stream import run_in_pod
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import kubernetes_inside as inside
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import kubernetes_pods as pods
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
@@ -42,6 +42,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 MOST_ASKED = 4
 # What a log line costs at most; one endless line must not fill the memory.
 LOG_BYTES = 4 << 20
+# Why a look inside is no fault of the pod's: whoever asks for another one meets the same.
+BARRED = ("auth", "denied", "throttled", "server_error", "unreachable")
 ROOT_CA = "kube-root-ca.crt"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -227,6 +229,8 @@ class Kubernetes:
                 except StackError as error:
                     if error.kind == "no_command":
                         error = StackError("there is no shell in its image", kind="no_shell")
+                    if error.kind in BARRED:
+                        self.objects["inside"] = unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))
                     seat.looked = error
         if isinstance(seat.looked, StackError):
             raise seat.looked
