@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from api_proxy import cluster_entry, write_kubeconfig
 from playing import ROOT
-from there import Kubectl, There
+from there import Kubectl, There, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import records_cluster
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import ClusterRecords
@@ -197,27 +197,32 @@ def test_a_journal_as_large_as_a_secret_can_be(records: ClusterRecords) -> None:
 
 
 @pytest.fixture
-def as_account(kubectl: Kubectl, namespace: str, kubeconfig: str, tmp_path: Path) -> Iterator[Callable[..., ClusterRecords]]:
-    """as_account(*levels): the records as a service account sees them that has these Roles of docs/rbac."""
+def account(kubectl: Kubectl, namespace: str, kubeconfig: str, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """account(*levels): the kubeconfig of a service account that has these Roles of docs/rbac."""
     made: list[tuple[str, str]] = []
 
     def create(kind: str, name: str, *words: str) -> None:
         kubectl("-n", namespace, "create", kind, name, *words)
         made.append((kind, name))
 
-    def grant(*levels: str) -> ClusterRecords:
+    def grant(*levels: str) -> Path:
         name = "guest-" + secrets.token_hex(3)
         create("serviceaccount", name)
         for level in levels:
             kubectl("-n", namespace, "apply", "-f", str(ROOT / "docs" / "rbac" / (level + ".yml")))
             create("rolebinding", "%s-%s" % (name, level), "--role", "aiops-runbook-" + level, "--serviceaccount", "%s:%s" % (namespace, name))
         token = kubectl("-n", namespace, "create", "token", name, "--duration=1h").strip()
-        path = write_kubeconfig(tmp_path / name, cluster_entry(kubeconfig), {"token": token})
-        return ClusterRecords(Cluster(find_access(str(path)), timeout=10.0), namespace)
+        return write_kubeconfig(tmp_path / name, cluster_entry(kubeconfig), {"token": token})
 
     yield grant
     for kind, name in made:
         kubectl("-n", namespace, "delete", kind, name, "--ignore-not-found")
+
+
+@pytest.fixture
+def as_account(account: Callable[..., Path], namespace: str) -> Callable[..., ClusterRecords]:
+    """as_account(*levels): the records as such an account sees them."""
+    return lambda *levels: ClusterRecords(Cluster(find_access(str(account(*levels))), timeout=10.0), namespace)
 
 
 def test_what_each_level_may(as_account: Callable[..., ClusterRecords], controller: Callable[..., Controller], records: ClusterRecords) -> None:
@@ -306,6 +311,31 @@ def test_a_run_that_was_killed_is_finished_from_another_controller(
     assert small.undo()["result"] == "unchanged", "a restart leaves nothing to put back"
     assert small.undo()["result"] == "undone" and replicas(kubectl, namespace) == 0
     kubectl("-n", namespace, "scale", "deployment/cache", "--replicas=1")
+
+
+def test_a_plan_of_one_controller_is_applied_from_another(
+    account: Callable[..., Path], small: There, apply: Callable[..., None], images: dict[str, str], kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    """By another account, with a folder of its own; what it rests on is the same for both. Who may not act hears which right is missing."""
+    url = base64.b64encode(b"redis://cache:6379/0").decode("ascii")
+    settings = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app"}, "data": {"REDIS_URL": url}}
+    looping = ["sh", "-c", "while true; do redis-cli -h cache ping; sleep 5; done"]
+    apply(settings, *workload("app", images["redis"], command=looping, envFrom=[{"secretRef": {"name": "app"}}]))
+    kubectl("-n", namespace, "rollout", "status", "deployment/app", "--timeout=60s", timeout=70)
+    looker, here, there = (small.with_kubeconfig(account(*LEVELS[:number])) for number in (2, 3, 3))
+    kubectl("-n", namespace, "scale", "deployment/cache", "--replicas=0")
+    places = {"here": tmp_path / "here", "there": tmp_path / "there"}
+    for folder in places.values():
+        folder.mkdir()
+    (refused,) = looker.diagnose(places["here"])["plan"]["refused"]
+    assert (refused["remedy"], refused["component"]) == ("component_start", "cache") and "may not patch deployments" in refused["reason"], refused
+    plan = here.diagnose(places["here"])["plan"]
+    assert [(step["remedy"], step["component"]) for step in plan["steps"]] == [("component_start", "cache")], plan
+    approval = ["-e", "plan=%s" % (places["here"] / here.host / "latest" / "plan.json"), "-e", "approve=%s" % plan["digest"], "-e", "remediate_hold_seconds=2"]
+    record = there.play("remediate", places["there"], *approval).report(there.host)["record"]
+    assert (record["result"], replicas(kubectl, namespace)) == ("held", 1), record
+    again = there.play("remediate", places["there"], *approval).report(there.host)["record"]
+    assert (again["result"], again["run"]) == ("unchanged", record["run"]), again
 
 
 def replicas(kubectl: Kubectl, namespace: str) -> int:
