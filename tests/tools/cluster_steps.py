@@ -297,7 +297,7 @@ def stray_container(bench: ClusterBench, order: dict[str, Any]) -> None:
     namespace = bench.namespaces[0]
     if not bench.selector:
         namespace = "%s-stray" % MARK
-        bench.later("gone", namespace="", kind="namespace", name=namespace)
+        bench.later("gone", namespace="", name="namespace/%s" % namespace)
         bench.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))
     container = {
         "name": "main",
@@ -399,7 +399,7 @@ def create(bench: ClusterBench, order: dict[str, Any]) -> None:
     """An object that somebody adds: its manifest; `of` names a component in whose namespace it lies."""
     meta = {"namespace": place(bench, order) if "of" in order else bench.namespaces[0], **order["metadata"]}
     content = {key: value for key, value in {**order, "metadata": meta}.items() if key != "of"}
-    bench.later("gone", namespace=meta["namespace"], kind=order["kind"], name=meta["name"])
+    bench.later("gone", namespace=meta["namespace"], name="%s/%s" % (order["kind"], meta["name"]))
     bench.kubectl("apply", "-f", "-", stdin=json.dumps(content))
 
 
@@ -518,9 +518,9 @@ def undo_put_back(bench: ClusterBench, content: dict[str, Any]) -> None:
 
 
 @undo
-def undo_gone(bench: ClusterBench, namespace: str, kind: str, name: str) -> None:
+def undo_gone(bench: ClusterBench, namespace: str, name: str) -> None:
     where = ["-n", namespace] if namespace else []
-    bench.kubectl(*where, "delete", kind, name, "--ignore-not-found", timeout=120)
+    bench.kubectl(*where, "delete", name, "--ignore-not-found", timeout=120)
 
 
 @undo

@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 from samples import NOW
-from samples_cluster import RUNS, ago, answers, deployment, event, judged, meta, node, pod, replicaset, seen
+from samples_cluster import RUNS, ago, answers, deployment, event, judged, meta, node, pod, replicaset, seen, waits
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.cron import Schedule, read_schedule
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_autoscaling import turning_points
@@ -67,10 +67,14 @@ def test_autoscalers(what, things, one, kinds, expected):
     assert [name for name, _where in found if name.startswith("autoscaling.")] == expected
 
 
-def test_pods_that_have_just_become_ready_have_no_figure_yet():
-    young = pod(container=ASKS, ready_since=10, seconds=20, status={**RUNS, "state": {"running": {"startedAt": ago(15)}}})
-    document = seen(API[0], API[1], young, horizontalpodautoscalers=[scaler(message="no metrics returned from resource metrics API")])
-    assert "autoscaling.metric_unknown" in answers(document, Unseen)
+YOUNG = pod(container=ASKS, ready_since=10, seconds=20, status={**RUNS, "state": {"running": {"startedAt": ago(15)}}})
+UNREADY = pod(container=ASKS, status=waits("ContainerCreating"), seconds=300)
+
+
+@pytest.mark.parametrize("pods", [[YOUNG], [UNREADY], [YOUNG, UNREADY], []])
+def test_without_a_pod_that_has_been_ready_for_a_while_there_is_no_figure(pods):
+    document = seen(API[0], API[1], *pods, horizontalpodautoscalers=[scaler(message="no metrics returned from resource metrics API")])
+    assert "autoscaling.metric_unknown" in answers(document, Unseen) and "autoscaling.metric_unknown" not in answers(document)
 
 
 def test_whether_a_metrics_server_is_missing_or_ill_is_told_apart():

@@ -57,8 +57,9 @@ def _judge(seen: dict[str, Any], scaler: dict[str, Any], component: str, evidenc
         yield Finding("autoscaling.target_missing", component, WARNING, {**evidence, "message": able["message"]})
         return
     if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
-        if kube.age(seen, scaler["created_at"]) < YOUNG_SECONDS or _pods_young(seen, component):
-            yield Unseen("autoscaling.metric_unknown", component, "%s or its pods are too young for a figure" % scaler["name"], "run it again in a minute")
+        if kube.age(seen, scaler["created_at"]) < YOUNG_SECONDS or not _has_figures(seen, component):
+            reason = "%s is too young for a figure, or no pod has been ready for long enough" % scaler["name"]
+            yield Unseen("autoscaling.metric_unknown", component, reason, "run it again in a minute")
             return
         yield _blind(seen, scaler, component, {**evidence, "message": message})
         return
@@ -97,10 +98,10 @@ def without_requests(seen: dict[str, Any], scaler: dict[str, Any]) -> list[tuple
     ]
 
 
-def _pods_young(seen: dict[str, Any], component: str) -> bool:
+def _has_figures(seen: dict[str, Any], component: str) -> bool:
+    """Whether a pod has been ready for so long that there must be a figure of it: of others an autoscaler takes no account."""
     work = kube.facts(seen)["workloads"].get(component)
-    ready = [group for group in kube.staying(work) if group["ready"]] if work else []
-    return bool(ready) and all(kube.age(seen, group["ready_since"]) < YOUNG_SECONDS for group in ready)
+    return not work or any(group["ready"] and kube.age(seen, group["ready_since"]) >= YOUNG_SECONDS for group in kube.staying(work))
 
 
 def _busy(seen: dict[str, Any], scaler: dict[str, Any], component: str, evidence: dict[str, Any], limits: Limits) -> Iterator[Answer]:
