@@ -218,6 +218,7 @@ def _texts(finding: Finding | Clear | Unseen) -> dict[str, Any]:
 def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[str, Any]:
     texts = {**place_of(seen, finding.component), **_texts(finding)}
     entry, platform = catalogue().get(finding.id, {}), seen.get("platform", "")
+    own = finding.id.startswith("custom.")
     do = say_all(finding.id, "do", texts, lang, platform)
     if ":" in finding.component and finding.component not in seen.get("components", {}):
         do = [fill(OUTER, texts, lang)] + [line for line in do if "docker compose" not in line and "kubectl" not in line]
@@ -228,7 +229,7 @@ def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[s
         "severity": finding.severity,
         "confidence": finding.confidence,
         "about": finding.about,
-        "title": finding.evidence.get("text") or say(finding.id, "title", texts, lang, platform) or finding.id,
+        "title": say(finding.id, "title", texts, lang, platform) or (own and finding.evidence.get("text")) or finding.id,
         "explanation": say(finding.id, "explanation", texts, lang, platform),
         "evidence": finding.evidence,
         "rows": entry.get("rows", []),

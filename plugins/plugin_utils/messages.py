@@ -108,7 +108,7 @@ def _said(text: str, lang: str, caption: bool, depth: int) -> str:
 
     later = None
     for template in templates:
-        values = None if template.weak and not caption else template.match(text)
+        values = None if template.weak and (depth or not caption) else template.match(text)
         if values and template.swallows(values):
             later = later or (template, values)
         elif values is not None:

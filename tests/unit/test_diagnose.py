@@ -137,3 +137,10 @@ def test_traditional_chinese():
 def test_what_an_illness_hides_is_not_told_as_unseen():
     answers = [finding("http.hung@api"), Unseen("http.not_ready", "api", "no answer"), Unseen("postgres.lock_held", "db", "no account")]
     assert [item["id"] for item in diagnose(stack(*SHOP, edges=EDGES), answers)["unknown"]] == ["postgres.lock_held"]
+
+
+def test_only_a_check_of_ones_own_brings_its_title_along():
+    said = {"route": "/ready", "said": "503", "text": '{"status": "not ready"}', "failing": ["redis"], "details": {}}
+    model = diagnose(stack(*SHOP, edges=EDGES), [finding("http.not_ready@api", **said), finding("custom.disk@api", text="The disk is old")])
+    titles = {item["id"]: item["title"] for item in model["findings"]}
+    assert titles == {"http.not_ready": "It is not ready: /ready answers 503", "custom.disk": "The disk is old"}

@@ -49,6 +49,12 @@ EXHAUSTED = [
     ),
     ("complains, taken and idle", pool(sessions=counts(idle=15), log_errors=errors()), ("critical", "high", "leak")),
     ("complains, with room by now", pool(sessions=counts(idle=3), log_errors=errors(ago=5.0)), ("critical", "medium", "too_small")),
+    ("complained a moment ago, and has room in every process", pool(sessions=counts(idle=9), log_errors=errors(ago=25.0)), None),
+    (
+        "complained a moment ago, one process may be full",
+        pool(processes=2, sessions=counts(idle=15), log_errors=errors(ago=25.0)),
+        ("critical", "medium", "too_small"),
+    ),
     ("complained, and has recovered", pool(sessions=counts(idle=3), log_errors=errors(ago=60.0)), None),
     ("complained long ago", pool(sessions=counts(active=15), log_errors=errors(ago=500.0)), None),
     ("a short time-out of its own", pool(timeout_seconds=4, sessions=counts(idle=3), log_errors=errors(ago=20.0)), None),

@@ -467,8 +467,7 @@ def test_terminal_tells_a_plan_in_order_and_its_command_whole():
         "Step 2  safe  T2",
         "Cannot use   redis: Give redis more: no room",
         "→ Make room.",
-        "By hand      db: A session holds a lock – only the application's code",
-        "see 1. above",
+        "By hand      see 1. above – only the application's code can cure this",
         "api: Something else",
         "docker compose logs api",
         "Approve\n    " + approve + "\n",
@@ -477,6 +476,23 @@ def test_terminal_tells_a_plan_in_order_and_its_command_whole():
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "unseen: it stands above" not in text
+
+
+def test_terminal_says_nothing_twice():
+    root = model("lock_held")["root_causes"][0]
+    text = terminal.render_terminal({**acted(plan=plan(step(finding=root["key"]))), "headline": "%s: %s" % (root["component"], root["title"])})
+    assert "Why          see 1. above" in text
+    assert re.sub(r"\s+", " ", text).count(root["title"][:60]) == 1
+
+
+def test_terminal_shows_logs_of_the_evidence_and_names_the_rest():
+    parts = [
+        {"what": "logs of api", "lines": ["11:02 pool: empty", "11:03 gone"], "left_out": 0},
+        {"what": "sessions", "lines": ["pid: 812, state: active, user: shop"], "left_out": 0},
+    ]
+    text = terminal.render_terminal(acted(record=record(steps=[step(result="cured", seconds=2.0, evidence=parts)])))
+    assert "  Evidence     logs of api\n               11:02 pool: empty\n               11:03 gone\n               sessions\n" in text
+    assert "pid: 812" not in text
 
 
 def test_terminal_cuts_a_long_difference_and_a_long_plan_but_names_every_step():

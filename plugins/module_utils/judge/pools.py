@@ -21,6 +21,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICA
 BUDGET_SHARE = 0.8
 # A connection that a request keeps open in a transaction for this long waits for something else than the database.
 HELD_SECONDS = 5.0
+# A complaint this young counts whatever the pool looks like by now.
+RECENT_SECONDS = 10.0
 DEFAULT_TIMEOUT_SECONDS = 30.0
 
 
@@ -51,7 +53,8 @@ def pool_exhausted(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A client whose requests wait for a connection of their own pool while the server would have more.
 
     Shown by the client's recent QueuePool messages (critical), or by all its connections being held in open transactions (warning).
-    The window is log_window_seconds; after a message older than the pool's own time-out, a pool with room again has recovered.
+    The window is log_window_seconds; after a message older than the pool's own time-out, a pool with room again has recovered; after one older than
+    RECENT_SECONDS, when fewer connections are open than one process alone may have.
     """
     for pool in seen.get("pools") or []:
         server = (seen.get("servers") or {}).get(pool["server"])
@@ -71,7 +74,9 @@ def _judge_pool(pool: dict[str, Any], server: dict[str, Any] | None, limits: Lim
     ago = errors["last_seconds_ago"] if errors and errors["count"] > 0 else None
     # All connections taken (checked out, though some are idle for the server) and the client complains: still so.
     taken = whole is not None and sessions["total"] >= whole
-    ongoing = ago is not None and ago <= window and (full or taken or ago <= max(timeout, 10.0))
+    one = capacity(pool)
+    patience = RECENT_SECONDS if one is not None and 0 < sessions["total"] < one else max(timeout, RECENT_SECONDS)
+    ongoing = ago is not None and ago <= window and (full or taken or ago <= patience)
     held = full and sessions["idle_in_transaction"] * 2 >= busy and sessions["oldest_idle_in_transaction_seconds"] >= HELD_SECONDS
     evidence = _evidence(pool, server, whole, busy)
     if ongoing:

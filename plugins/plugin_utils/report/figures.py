@@ -76,7 +76,9 @@ def figure(name: str, value: Any, words: Words) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    unit = re.search(r"(^|_)(seconds|bytes|ms|percent)$", name)
+    unit = re.search(r"(^|_)(seconds|bytes|ms|percent|minutes)(_ago)?$", name)
+    if unit and unit.group(2) == "minutes":
+        return seconds(60 * value)
     if unit:
         if unit.group(2) == "seconds":
             return seconds(value)

@@ -27,6 +27,8 @@ _MOST_DIFF = 6
 # Parts of a step's evidence, and lines of each.
 _MOST_PARTS = 2
 _MOST_SAID = 3
+# A line of evidence that is an entry of a list: "pid: 812, state: active, …".
+_FIELDS = re.compile(r"\w+: [^,]*, \w+: ")
 # No line begins with these.
 _CLOSING = "，。、；：！？）」』》〉…％,.;:!?)]}"
 
@@ -93,7 +95,7 @@ class _Page:
 
     def row(self, label: str, text: str, style: str = "", whole: bool = False, most: int = 3) -> None:
         """A label in the left column and a text beside it. whole: the text stays on one line, to be copied."""
-        room = self.columns - _LABEL - 3
+        room = self.columns - max(_LABEL, width(label) + 1) - 3
         lines = [text] if whole else wrap(_flat(text), room)
         if len(lines) > most:
             lines = lines[: most - 1] + [cut_columns(" ".join(lines[most - 1 :]), room)]
@@ -122,7 +124,9 @@ def _head(page: _Page, model: dict[str, Any]) -> None:
     space = page.columns - width(verdict) - width(name) - width(when) - 2
     page.gap()
     page.lines.append(page.paint(verdict, _STYLE[model["verdict"]]) + "  " + page.paint(name, "strong") + " " * max(2, space) + page.paint(when, "dim"))
-    if model["headline"]:
+    roots = model["root_causes"]
+    # The first cause stands right below, in the same words.
+    if model["headline"] and (model["record"] or not roots or not _flat(model["headline"]).startswith(_flat(view.named(roots[0]))[:60])):
         page.text(model["headline"], most=4)
 
 
@@ -138,38 +142,43 @@ def _root(page: _Page, item: dict[str, Any], number: int) -> None:
     facts = [item["id"], words("confidence." + confidence) if confidence in ("high", "medium", "low") else confidence]
     facts.append(", ".join(map(str, item.get("rows") or [])))
     page.text(" · ".join(filter(None, facts)), "dim", indent=5, most=1)
-    told = [row for row in rows(_filled(item), words, 300) if not row.table]
+    told = [row for row in rows(_filled(item), words, 300) if not row.table and not _says(item["title"], row.text)]
     for row in told[:_MOST_EVIDENCE]:
-        page.row(cut_columns(row.label, _LABEL - 1), row.text, most=2)
-    for change in (item.get("changed") or [])[:2]:
-        page.row(words("changed"), "%s %s" % (moment(change.get("time") or 0, "%H:%M:%S"), change.get("what", "")), most=2)
-    _path(page, item, number)
+        page.row(cut_columns(row.label, 2 * _LABEL), row.text, most=2)
+    for place, change in enumerate((item.get("changed") or [])[:2]):
+        text = "%s %s" % (moment(change.get("time") or 0, "%H:%M:%S"), change.get("what", ""))
+        page.row("" if place else words("changed"), text, most=2)
+    _path(page, item)
     _do(page, item)
 
 
-def _path(page: _Page, item: dict[str, Any], number: int) -> None:
+def _says(title: str, text: str) -> bool:
+    """Whether a title holds this figure already."""
+    return bool(re.search(r"(?<![\w.])%s(?![\w.]?\w)" % re.escape(_flat(text)), _flat(title)))
+
+
+def _path(page: _Page, item: dict[str, Any]) -> None:
     """What the cause leads to: the longest paths in full, the other consequences by component and name."""
     consequences = item.get("consequences") or []
     if not consequences:
         return
     ordered = sorted(consequences, key=lambda entry: -len(entry.get("path") or []))
     paths: list[str] = []
-    for path in (_arrows(entry, number) for entry in ordered):
+    for path in map(_arrows, ordered):
         if path and not any(longer.endswith(path) for longer in paths):  # a part of a longer one is told with it
             paths.append(path)
     for place, path in enumerate(paths[:2]):
-        page.row(page.words("why") if place == 0 else "", path, most=4)
-    folded = [entry for entry in ordered if not any(longer.endswith(_arrows(entry, number) or "\n") for longer in paths[:2])]
+        page.row(page.words("leads_to") if place == 0 else "", path, most=4)
+    folded = [entry for entry in ordered if not any(longer.endswith(_arrows(entry) or "\n") for longer in paths[:2])]
     if folded:
         names = list(dict.fromkeys("%s %s" % (entry["component"], entry["id"]) for entry in folded))
         more = ", …" if len(names) > 4 else ""
-        page.row("" if paths else page.words("why"), "+%d: %s%s" % (len(folded), ", ".join(names[:4]), more), "dim", most=2)
+        page.row("" if paths else page.words("leads_to"), "+%d: %s%s" % (len(folded), ", ".join(names[:4]), more), "dim", most=2)
 
 
-def _arrows(entry: dict[str, Any], number: int) -> str:
-    """From the consequence back to the cause, which stands above with its number."""
-    path = entry.get("path") or []
-    return " ← ".join([*map(str, path[:-1]), "%d." % number]) if len(path) > 1 else ""
+def _arrows(entry: dict[str, Any]) -> str:
+    """From the consequence back to what the cause does first; the cause itself stands above."""
+    return " ← ".join(map(str, (entry.get("path") or [])[:-1]))
 
 
 def _do(page: _Page, item: dict[str, Any]) -> None:
@@ -190,6 +199,7 @@ def _plan(page: _Page, model: dict[str, Any]) -> None:
     plan = acting.plan(model, words)
     if not plan:
         return
+    numbers = {item["key"]: number for number, item in enumerate(model["root_causes"], 1)}
     page.gap()
     title = " ".join(filter(None, [words("plan"), plan["digest"]]))
     page.lines.append("  " + page.paint(title, "strong") + page.paint("  (%s)" % (plan["valid"] or words("plan.nothing")), "dim"))
@@ -198,7 +208,8 @@ def _plan(page: _Page, model: dict[str, Any]) -> None:
         _step_title(page, step, step["risk"], step["tone"])
         page.text(" · ".join(filter(None, [step["finding"], step["remedy"]])), "dim", indent=5, most=1)
         if step["why"]:
-            page.row(words("plan.why"), step["why"], most=1)
+            cause = numbers.get(step["finding"], 0)
+            page.row(words("plan.why"), words("plan.see_cause", n=cause) if 0 < cause <= _MOST_ROOTS else step["why"], most=1)
         _diff(page, step)
         if step["interrupts"]:
             page.row(words("plan.interrupts"), step["interrupts"])
@@ -217,8 +228,8 @@ def _plan(page: _Page, model: dict[str, Any]) -> None:
     label = words("plan.by_hand")
     for entry in plan["by_hand"][:_MOST_OTHERS]:
         above = 0 < entry["cause"] <= _MOST_ROOTS
-        notes = [words("plan.code") if entry["code"] else "", words("plan.see_cause", n=entry["cause"]) if above else ""]
-        page.row(label, " – ".join(filter(None, [entry["named"], *notes])))
+        what = words("plan.see_cause", n=entry["cause"]) if above else entry["named"]
+        page.row(label, " – ".join(filter(None, [what, words("plan.code") if entry["code"] else ""])))
         if not above:
             _steps(page, "", _pointed(entry["steps"][:2]))
         label = ""
@@ -292,11 +303,17 @@ def _diff(page: _Page, step: dict[str, Any]) -> None:
 
 
 def _evidence(page: _Page, parts: list[dict[str, Any]]) -> None:
-    """The last lines of what a step ended, each cut at the edge of the terminal: the report has more."""
-    for number, part in enumerate(parts[:_MOST_PARTS]):
-        page.row("" if number else page.words("record.evidence"), part["what"], "dim", most=1)
+    """What is kept of what a step ended; of logs the last lines, each cut at the edge of the terminal: the report has more."""
+    label = page.words("record.evidence")
+    logs = [part for part in parts if part["lines"] and not any(_FIELDS.match(line) for line in part["lines"])]
+    for part in logs[:_MOST_PARTS]:
+        page.row(label, part["what"], "dim", most=1)
         for line in part["lines"][-_MOST_SAID:]:
             page.lines.append(" " * (_LABEL + 2) + page.paint(cut_columns(line.expandtabs(2), page.columns - _LABEL - 3), "dim"))
+        label = ""
+    rest = [part["what"] for part in parts if part not in logs[:_MOST_PARTS]]
+    if rest:
+        page.row(label, ", ".join(rest), "dim", most=2)
 
 
 def _pointed(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -314,10 +331,12 @@ def _lines_of(parts: list[dict[str, str]]) -> list[dict[str, str]]:
     """Commands on lines of their own; prose and names between them joined."""
     result: list[dict[str, str]] = []
     for part in parts:
+        # A name of several words would read on into its sentence.
+        text = "`%s`" % part["text"] if part["kind"] == "name" and " " in part["text"] else part["text"]
         if part["kind"] != "command" and result and result[-1]["kind"] != "command":
-            result[-1] = {"kind": "text", "text": result[-1]["text"] + part["text"]}
+            result[-1] = {"kind": "text", "text": result[-1]["text"] + text}
         else:
-            result.append(dict(part))
+            result.append({**part, "text": text})
     return result
 
 
@@ -360,7 +379,7 @@ def _unseen(page: _Page, model: dict[str, Any]) -> None:
 
 def _filled(item: dict[str, Any]) -> dict[str, Any]:
     """The evidence that says something: on a terminal there is no room for the rest."""
-    return {name: value for name, value in (item.get("evidence") or {}).items() if value not in (None, "", [], {})}
+    return {name: value for name, value in (item.get("evidence") or {}).items() if value is not False and value not in (None, "", [], {})}
 
 
 def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
@@ -378,7 +397,8 @@ def _ruled_out(page: _Page, model: dict[str, Any]) -> None:
     page.row(page.words("ruled_out"), page.words.count("n.causes", len(ruled_out)))
     room = page.columns - _LABEL - 3
     for item in chosen[:3]:
-        figures = "" if re.search(r"\d", item["title"]) else brief(_filled(item), page.words, 60)
+        counted = {name: value for name, value in _filled(item).items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        figures = "" if re.search(r"\d", item["title"]) else brief(counted, page.words, 60)
         page.row("", cut_columns(_flat("%s: %s%s" % (item["component"], item["title"], f" – {figures}" if figures else "")), room), "dim", most=1)
 
 
@@ -388,6 +408,7 @@ def _compared(page: _Page, model: dict[str, Any]) -> None:
     if not compare.get("previous"):
         return
     titles = {item["key"]: "%s (%s)" % (item["title"], item["component"]) for item in model["findings"]}
+    titles.update({item["key"]: words("plan.see_cause", n=number) for number, item in enumerate(model["root_causes"][:_MOST_ROOTS], 1)})
     kinds = ("new", "fixed", "unverified", "persisting")
     if not any(compare.get(kind) for kind in kinds):
         page.row(words("since"), words("nothing_new"))
