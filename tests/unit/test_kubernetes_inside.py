@@ -74,6 +74,13 @@ def test_what_cannot_be_tried_is_not_told_as_closed():
     assert "connects" not in inside.parse_reach(b"db\t5432\t10.0.0.1\tunknown\t0\n")[("db", 5432)]
 
 
+def test_a_name_server_that_says_nothing_is_told():
+    words = inside.reach_commands([("db", 5432)], 1.0)[0]
+    words[2] = "import socket, time\nsocket.getaddrinfo = lambda *asked, **more: time.sleep(20)\n" + words[2]
+    found = inside.parse_reach(subprocess.run(words, capture_output=True, check=True, timeout=10).stdout)
+    assert found == {("db", 5432): {"resolves": None, "addresses": []}}
+
+
 @pytest.mark.parametrize("which", [0, 2], ids=["Python", "shell"])
 def test_reach_for_real(which):
     command = inside.reach_commands([("localhost", 1), ("no-such-name.invalid", 80)], 1.0)[which]

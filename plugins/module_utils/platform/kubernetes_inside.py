@@ -45,18 +45,19 @@ echo; echo "$m end"
 """ % {"mark": MARK, "most": MOST_PROCESSES}
 
 # Name and connection of each place, in Python where there is one: it tells refused, timed out and unknown apart.
+# A name that is still being asked for when the time is over ("again") has a name server that does not answer.
 REACH = r"""
 import socket,sys,threading,time
-o=[]
+o=[];n={}
 def go(h,p):
-    t=time.time();a=[];e=""
+    t=time.time();a=[];e="";n[h,p]=t
     try:
         a=sorted({x[4][0] for x in socket.getaddrinfo(h,p,type=socket.SOCK_STREAM)})
     except socket.gaierror as x:
         e="again" if x.errno==socket.EAI_AGAIN else "name"
     except Exception as x:
         e="name"
-    r=time.time()
+    r=time.time();n.pop((h,p))
     if a:
         try:
             socket.create_connection((a[0],p),%(timeout)s).close()
@@ -71,6 +72,7 @@ s=[threading.Thread(target=go,args=(w.rsplit(":",1)[0],int(w.rsplit(":",1)[1])),
 [x.start() for x in s]
 u=time.time()+%(whole)s
 [x.join(max(0,u-time.time())) for x in s]
+o+=["\t".join([h,str(p),"","again","%%.4f"%%(time.time()-t)]) for (h,p),t in list(n.items())]
 print("\n".join(o))
 """
 
