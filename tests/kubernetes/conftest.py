@@ -123,11 +123,14 @@ def small(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str]
     """A small healthy stack in the module's namespace: an api that says yes to everything, and its Redis, the workload `cache`."""
     ping = {"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}
     ask = {"httpGet": {"path": "/health", "port": "main"}, "periodSeconds": 2}
-    url = [{"name": "REDIS_URL", "value": "redis://cache:6379/0"}]
+    settings = {"REDIS_URL": "redis://cache:6379/0"}
     objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": settings},
         *workload("cache", images["redis"], port=6379, readinessProbe=ping),
         service("cache", 6379),
-        *workload("api", images["llm"], port=8000, command=["python3", "-u", "-c", SERVE], env=url, readinessProbe=ask),
+        *workload(
+            "api", images["llm"], port=8000, command=["python3", "-u", "-c", SERVE], envFrom=[{"configMapRef": {"name": "settings"}}], readinessProbe=ask
+        ),
         service("api", 8000),
     ]
     kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
