@@ -17,6 +17,9 @@ SIDECAR = re.compile(
     r"|reload|git-sync|exporter|oauth2-proxy|kube-rbac-proxy|daprd|consul|secrets-store|telegraf|statsd|sidecar",
     re.IGNORECASE,
 )
+# Proxies that let nobody in who is not of their mesh, where that is told to.
+MESH = re.compile(r"^(istio-proxy|linkerd-proxy|kuma-sidecar|consul-dataplane|envoy-sidecar|osm-proxy)$")
+AMBIENT = "ambient.istio.io/redirection"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 NETWORK = "pod"
 NO_SUCH_COMMAND = re.compile(r"executable file not found|no such file or directory|not found in \$PATH", re.IGNORECASE)
@@ -38,6 +41,12 @@ def app_containers(pod: dict[str, Any], workload: str) -> list[dict[str, Any]]:
     own = [one for one in containers if one["name"] == named or not (SIDECAR.search(one["name"]) or SIDECAR.search(image_name(one.get("image", ""))))]
     own = own or containers[:1]
     return sorted(own, key=lambda one: (one["name"] != named, one["name"] not in (workload, "app", "main"), one["name"] not in workload))
+
+
+def in_mesh(pod: dict[str, Any]) -> bool:
+    """Whether a mesh stands between a pod and who connects to it."""
+    named = [one["name"] for key in ("containers", "initContainers") for one in pod["spec"].get(key) or []]
+    return any(MESH.match(name) for name in named) or (pod["metadata"].get("annotations") or {}).get(AMBIENT) == "enabled"
 
 
 def image_name(image: str) -> str:

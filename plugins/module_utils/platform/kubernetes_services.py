@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import port_number
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import in_mesh, port_number
 
 # So often a name may lead to another name.
 MOST_HOPS = 4
@@ -75,6 +75,11 @@ class Services:
                     if address in (end.get("addresses") or []) and target.get("kind") == "Pod":
                         return slice_["metadata"]["namespace"], target["name"]
         return None
+
+    def meshed(self, address: str) -> bool:
+        """Whether a mesh stands before the pod that has this address."""
+        pod = self._by_ip.get(address)
+        return pod is not None and in_mesh(pod)
 
     def _pod_name(self, host: str, namespace: str) -> list[str] | None:
         """pod-0.service: the pod of a headless Service by its host name."""

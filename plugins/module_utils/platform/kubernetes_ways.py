@@ -52,10 +52,11 @@ class Ways:
             if not _answers(address, port):
                 raise StackError("%s:%d cannot be reached from here" % (address, port), kind="hidden", fix="look from inside the cluster")
             return address, port
-        if self.direct:
+        ends = self.services.ready(service, port) if service is not None else [(address, port)]
+        # A mesh may let only its own in, and that says nothing of the program: we go past its proxy, to the program's own loopback.
+        if self.direct and not any(self.services.meshed(one) for one, _port in ends):
             return address, port
         if service is not None:
-            ends = self.services.ready(service, port)
             if not ends:
                 name = service["metadata"]["name"]
                 known = any(one.get("port") == port for one in service["spec"].get("ports") or [])
