@@ -7,10 +7,15 @@ What hurts it there is in cluster_steps.py, what both platforms share in injecti
 
 from __future__ import annotations
 
+import atexit
 import base64
+import functools
 import ipaddress
 import json
+import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,12 +28,20 @@ import node  # noqa: E402
 import stacks  # noqa: E402
 from places import KUBECONFIG, ClusterError, foreign, given  # noqa: E402
 
-WORKLOADS = "deployments,statefulsets,daemonsets"
+WORKLOADS = "deployments statefulsets daemonsets".split()
 # What may be changed by a fault or a cure besides workloads, so that before and after can be compared.
 KINDS = (
     "jobs cronjobs services configmaps secrets serviceaccounts ingresses networkpolicies "
     "horizontalpodautoscalers persistentvolumeclaims poddisruptionbudgets resourcequotas limitranges"
 ).split()
+# Where the API has what is not in its core.
+GROUPS = {
+    "apps/v1": WORKLOADS,
+    "batch/v1": ["jobs", "cronjobs"],
+    "networking.k8s.io/v1": ["ingresses", "networkpolicies"],
+    "autoscaling/v2": ["horizontalpodautoscalers"],
+    "policy/v1": ["poddisruptionbudgets"],
+}
 # What the cluster itself writes into an object.
 PASSING_METADATA = ("resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "selfLink")
 PASSING_ANNOTATIONS = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration", "kubectl.kubernetes.io/restartedAt")
@@ -140,9 +153,15 @@ class ClusterBench(Bench):
         except ClusterError as error:
             raise FaultError(str(error)) from error
 
-    def objects(self, namespace: str, kinds: str, selector: str = "") -> list[dict[str, Any]]:
-        picked = ["-l", selector] if selector else []
-        found: list[dict[str, Any]] = json.loads(self.kubectl("-n", namespace, "get", kinds, *picked, "-o", "json"))["items"]
+    def objects(self, namespace: str, *kinds: str, selector: str = "") -> list[dict[str, Any]]:
+        """Everything of these kinds (plural names) in a namespace; of the whole cluster where that is ""."""
+        found = []
+        for kind in kinds:
+            group = next((group for group, members in GROUPS.items() if kind in members), "")
+            path = "%s/%s%s" % ("/apis/" + group if group else "/api/v1", "namespaces/%s/" % namespace if namespace else "", kind)
+            answer = ask("%s?%s" % (path, urllib.parse.urlencode({"labelSelector": selector})))
+            about = {"apiVersion": answer["apiVersion"], "kind": answer["kind"].removesuffix("List")}
+            found += [{**about, **one} for one in answer["items"]]
         return found
 
     def object(self, namespace: str, name: str) -> dict[str, Any]:
@@ -153,7 +172,7 @@ class ClusterBench(Bench):
 
     def everything(self) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
         """(workloads by name, pods) of the stack, as they are now."""
-        found = [one for namespace in self.namespaces for one in self.objects(namespace, WORKLOADS + ",pods", self.selector)]
+        found = [one for namespace in self.namespaces for one in self.objects(namespace, *WORKLOADS, "pods", selector=self.selector)]
         return {one["metadata"]["name"]: one for one in found if one["kind"] != "Pod"}, [one for one in found if one["kind"] == "Pod"]
 
     def workload(self, service: str) -> dict[str, Any]:
@@ -213,8 +232,12 @@ class ClusterBench(Bench):
 
     def psql(self, sql: str) -> str:
         place = self.spec["postgres"]
-        return self.inside(self.spec["services"]["postgres"], "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", place["superuser"],
-                           "-d", place["database"], "-f", "-", stdin=sql).strip()  # fmt: skip
+        return self._in_postgres("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", place["superuser"], "-d", place["database"], "-f", "-", stdin=sql).strip()
+
+    def _in_postgres(self, *words: str, stdin: str) -> str:
+        """By its socket, which knows the system's user."""
+        script = 'if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- psql "$@"; else exec psql "$@"; fi'
+        return self.inside(self.spec["services"]["postgres"], "sh", "-c", script, "psql", *words, stdin=stdin)
 
     def redis(self, *words: str, auth: str | None = None) -> str:
         command = self.spec["redis"]["cli"] if auth is None else ["redis-cli", "--no-auth-warning", "-a", auth]
@@ -227,8 +250,7 @@ class ClusterBench(Bench):
     def fill_table(self, rows: int) -> None:
         place = self.spec["postgres"]
         text = (self.stack.folder / "seed.sql").read_text(encoding="utf-8")
-        self.inside(self.spec["services"]["postgres"], "psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=%d" % rows, "-h", "127.0.0.1",
-                    "-U", place["superuser"], "-d", place["database"], "-f", "-", stdin=text)  # fmt: skip
+        self._in_postgres("-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=%d" % rows, "-U", place["superuser"], "-d", place["database"], "-f", "-", stdin=text)
 
     # what its programs are told
 
@@ -326,7 +348,7 @@ class ClusterBench(Bench):
         """
         seen: dict[str, Any] = {}
         for namespace in self.namespaces:
-            for one in self.objects(namespace, ",".join([WORKLOADS, *KINDS])):
+            for one in self.objects(namespace, *WORKLOADS, *KINDS):
                 name, kind = one["metadata"]["name"], one["kind"].lower()
                 if name in ITS_OWN and kind in ("configmap", "serviceaccount") and not one.get("imagePullSecrets"):
                     continue
@@ -334,7 +356,7 @@ class ClusterBench(Bench):
                     seen["%s %s/%s" % (name, namespace, kind)] = hashed(parts_of(one))
                 elif not any(owner.get("controller") for owner in one["metadata"].get("ownerReferences", [])):
                     seen["%s/%s/%s" % (namespace, kind, name)] = hashed(wanted_of(one))
-        for one in json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]:
+        for one in self.objects("", "nodes"):
             taints = [taint for taint in one["spec"].get("taints", []) if not taint["key"].startswith("node.kubernetes.io/")]
             seen["node/" + one["metadata"]["name"]] = {"unschedulable": bool(one["spec"].get("unschedulable")), "taints": _hash(json.dumps(taints).encode())}
         seen["postgres"] = _read(lambda: json.loads(self.psql("SELECT json_object_agg(name, setting) FROM pg_settings")))
@@ -349,10 +371,34 @@ class ClusterBench(Bench):
         kept = [
             portable(one)
             for namespace in self.namespaces
-            for one in self.objects(namespace, ",".join([WORKLOADS, "services,configmaps,secrets,serviceaccounts,horizontalpodautoscalers"]))
+            for one in self.objects(namespace, *WORKLOADS, *"services configmaps secrets serviceaccounts horizontalpodautoscalers".split())
             if one["metadata"]["name"] not in ITS_OWN[:1] and one.get("type") != "kubernetes.io/service-account-token"
         ]
         self.later("kept_objects", kept=kept)
+
+
+@functools.cache
+def proxy() -> str:
+    """The URL of a proxy to the API server that lives as long as this process: a kubectl for each question would be most of the work."""
+    own = node.binaries.folder("kubernetes") / "kubectl"
+    command = [own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, "proxy", "--port=0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    atexit.register(process.kill)
+    line = process.stdout.readline() if process.stdout else ""
+    if ":" not in line:
+        raise FaultError("kubectl proxy did not begin")
+    return "http://127.0.0.1:%s" % line.rsplit(":", 1)[-1].strip()
+
+
+def ask(path: str) -> dict[str, Any]:
+    """What the API server answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(proxy() + path, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except OSError as error:
+        raise FaultError("%s: %s" % (path, error)) from error
+    return found
 
 
 # Pure parts -----------------------------------------------------------------------------------------------------------

@@ -429,7 +429,7 @@ def autoscaler(bench: ClusterBench, service: str) -> None:
 def nodes(bench: ClusterBench, how: str) -> None:
     """Every node is closed to new pods: `cordon`, or `taint` (pods that run go on)."""
     bench.expect_own_cluster("nodes are closed")
-    for one in json.loads(bench.kubectl("get", "nodes", "-o", "json"))["items"]:
+    for one in bench.objects("", "nodes"):
         name = one["metadata"]["name"]
         if how == "cordon" and not one["spec"].get("unschedulable"):
             bench.later("kubectl", words=["uncordon", name])
@@ -530,7 +530,7 @@ def undo_kept_objects(bench: ClusterBench, kept: list[dict[str, Any]]) -> None:
     for content in kept:
         undo_put_back(bench, content)
     for namespace in bench.namespaces:
-        for one in json.loads(bench.kubectl("-n", namespace, "get", "configmaps,secrets", "-o", "json", "--show-managed-fields"))["items"]:
+        for one in bench.objects(namespace, "configmaps", "secrets"):
             by = {entry.get("manager") for entry in one["metadata"].get("managedFields", [])}
             if "aiops-runbook" in by and (one["kind"], namespace, one["metadata"]["name"]) not in known:
                 bench.kubectl("-n", namespace, "delete", one["kind"], one["metadata"]["name"], "--ignore-not-found")
