@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections import deque
 from dataclasses import replace
 from typing import Any, Iterable
@@ -48,12 +49,15 @@ CUT_OFF = (
     "postgres.password_rejected",
 )
 RECENT_SECONDS = 1800
+# An instance's id, and how much of it a document keeps.
+_ID = re.compile(r"\b[0-9a-f][0-9a-f-]{11,}\b")
+ID_LENGTH = 12
 # Said of a server that is no component of the stack, instead of commands for one that is.
 OUTER = {
     "en": "It belongs to no component of this stack: look at {component} where it runs, and start or mend it there",
     "zh-TW": "它不屬於此堆疊的任何元件：請到 {component} 執行的地方查看並修復",
 }
-NOT_A_CHANGE = frozenset(["attach", "rename", "resize", "commit", "copy", "export"])
+NOT_A_CHANGE = frozenset(["attach", "rename", "resize", "commit", "copy", "export", "pulled", "scheduled"])
 HEADLINES = {
     "healthy": {"en": "Everything that was looked at is well.", "zh-TW": "所有檢查項目皆正常。"},
     "unknown": {"en": "Nothing wrong was found, but {count} things could not be checked.", "zh-TW": "未發現異常，但有 {count} 項無法檢查。"},
@@ -196,7 +200,7 @@ def diagnose(seen: dict[str, Any], answers: Iterable[Answer], lang: str = "en") 
         "ruled_out": _ruled_out(answers, findings, lang),
         "unknown": unknown,
         "topology": _topology(seen),
-        "timing": seen.get("timing", {}),
+        "timing": _timing(seen),
         "lang": lang,
     }
 
@@ -269,9 +273,28 @@ def _changes(seen: dict[str, Any], component: str) -> list[dict[str, Any]]:
         if event["component"] == component and seen["now"] - event["time"] <= RECENT_SECONDS and event["action"] not in NOT_A_CHANGE
     ]
     return [
-        {"time": event["time"], "what": " ".join([event["action"]] + ["%s=%s" % pair for pair in sorted(event["detail"].items())])}
-        for event in sorted(recent, key=lambda event: -event["time"])[:5]
+        {"time": event["time"], "what": _happened(event["action"], dict(event["detail"]))} for event in sorted(recent, key=lambda event: -event["time"])[:5]
     ]
+
+
+def _happened(action: str, detail: dict[str, Any]) -> str:
+    """An event in a line: what, to what, how often, and the message that came with it."""
+    about, count, message = (detail.pop(name, "") for name in ("about", "count", "message"))
+    words = [action, about, "%s times" % count if count not in ("", 1, "1") else ""] + ["%s=%s" % pair for pair in sorted(detail.items())]
+    return ": ".join(filter(None, [" ".join(filter(None, words)), message]))
+
+
+def _timing(seen: dict[str, Any]) -> dict[str, Any]:
+    """How long each probe took, by the names of instances instead of their ids."""
+    timing = dict(seen.get("timing") or {})
+    names = {one["id"]: one["name"] for component in seen.get("components", {}).values() for one in component["instances"]}
+
+    def named(probe: str) -> str:
+        return _ID.sub(lambda found: names.get(found.group()[:ID_LENGTH], found.group()), probe)
+
+    if timing.get("probes"):
+        timing["probes"] = {named(probe): seconds for probe, seconds in timing["probes"].items()}
+    return timing
 
 
 def _verdict(seen: dict[str, Any], findings: list[Finding], unknown: list[dict[str, Any]]) -> str:

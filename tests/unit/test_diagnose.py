@@ -122,6 +122,25 @@ def test_what_changed_lately_stands_with_the_cause():
     assert [change["what"] for change in model["root_causes"][0]["changed"]] == ["die exitCode=0"]
 
 
+def test_an_event_of_a_cluster_is_told_in_a_line():
+    events = [
+        event("db", "failed_mount", 50, about="Pod/db-0", count=4, message="the claim is not there"),
+        event("db", "pulled", 40, about="Pod/db-0", count=1, message="x"),
+    ]
+    model = diagnose(stack(*SHOP, edges=EDGES, events=events), [finding("container.not_running@db")])
+    assert [change["what"] for change in model["root_causes"][0]["changed"]] == ["failed_mount Pod/db-0 4 times: the claim is not there"]
+
+
+def test_probes_are_called_by_the_names_of_their_instances():
+    seen = stack(*SHOP)
+    seen["components"]["db"]["instances"][0].update(id="3cbc97d0-56b", name="shop-db-1")
+    seen["timing"] = {
+        "total_seconds": 2.0,
+        "probes": {"logs:3cbc97d0-56b0-4299-8830-1f926022e66b": 1.0, "reach:cf644d556f29e4ddf1b2:db:5432": 0.5, "http:api": 0.1},
+    }
+    assert diagnose(seen, [])["timing"]["probes"] == {"logs:shop-db-1": 1.0, "reach:cf644d556f29e4ddf1b2:db:5432": 0.5, "http:api": 0.1}
+
+
 def test_a_circle_of_explanations_still_has_a_root():
     loop = [finding("container.not_running@db", state="created"), finding("container.crashed@api", failure_about="postgres")]
     both_ways = [*EDGES, edge("db", "api")]

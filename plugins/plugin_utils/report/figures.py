@@ -17,6 +17,9 @@ _TIME_NAME = re.compile(r"(^|_)(at|time|since|first|last|until|expires)$")
 _NOT_A_QUANTITY = re.compile(r"(^|_)(pid|port|oid|xid|id|uid|year|code|status|version)s?$")
 _VERBATIM = re.compile(r"(^|_)(query|queries|sql|command|cmd|log|logs|sample|line|lines|message|error|traceback|statement|output|words|url|path|body)$")
 
+# Of a list of sentences so many are shown.
+_MOST_LINES = 6
+
 
 class Row(NamedTuple):
     """One line of evidence. verbatim: the text is something a machine said. table: rows of equal shape, heading first."""
@@ -108,15 +111,24 @@ def label(name: str, beside: dict[str, Any], words: Words) -> str:
 def rows(evidence: dict[str, Any], words: Words, text_limit: int = 700, row_limit: int = 24) -> list[Row]:
     """The evidence as labelled rows, in the order in which it was given; a list of records becomes a table."""
     result = []
-    for name, value in list((evidence or {}).items())[:row_limit]:
+    there = [(name, value) for name, value in (evidence or {}).items() if value not in (None, "", [], {})]
+    for name, value in there[:row_limit]:
         heading = label(name, evidence, words)
         records = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
         if records and len(records) == len(value):
             result.append(Row(heading, cut(figure(name, value, words), text_limit), False, _table(records, words), max(0, len(records) - 10)))
         else:
-            text = "\n".join(map(str, value)) if isinstance(value, list) and _VERBATIM.search(name) else figure(name, value, words)
+            text = "\n".join(map(str, value)) if isinstance(value, list) and _VERBATIM.search(name) else _listed(name, value, words)
             result.append(Row(heading, cut(text, text_limit), bool(_VERBATIM.search(name)) and isinstance(value, (str, list))))
     return result
+
+
+def _listed(name: str, value: Any, words: Words) -> str:
+    """A value; of a list of sentences each on a line of its own, and no more than anybody reads."""
+    if not isinstance(value, list) or not any(isinstance(entry, str) and len(entry) > 30 and " " in entry for entry in value):
+        return figure(name, value, words)
+    lines = [figure(name, entry, words) for entry in value[:_MOST_LINES]]
+    return ";\n".join(lines + (["+%d" % (len(value) - _MOST_LINES)] if len(value) > _MOST_LINES else []))
 
 
 def _table(records: list[dict[str, Any]], words: Words) -> tuple[tuple[str, ...], ...]:
