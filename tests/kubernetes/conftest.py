@@ -124,13 +124,12 @@ def small(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str]
     ping = {"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}
     ask = {"httpGet": {"path": "/health", "port": "main"}, "periodSeconds": 2}
     settings = {"REDIS_URL": "redis://cache:6379/0"}
+    given = [{"configMapRef": {"name": "settings"}}]
     objects = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": settings},
         *workload("cache", images["redis"], port=6379, readinessProbe=ping),
         service("cache", 6379),
-        *workload(
-            "api", images["llm"], port=8000, command=["python3", "-u", "-c", SERVE], envFrom=[{"configMapRef": {"name": "settings"}}], readinessProbe=ask
-        ),
+        *workload("api", images["llm"], port=8000, command=["python3", "-u", "-c", SERVE], envFrom=given, readinessProbe=ask),
         service("api", 8000),
     ]
     kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))

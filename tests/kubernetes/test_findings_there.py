@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from there import Kubectl, There, cluster_py, service, workload
+from there import RESOURCES, SERVE, Kubectl, There, cluster_py, service, workload
 
 REGISTRY = "127.0.0.1:15000"
 USER, PASSWORD = "reader", "reg-8Wv3nYq6Rk2ZsB5t"
@@ -85,7 +86,7 @@ def certificate(host: str, days: float) -> dict[str, str]:
     }
 
 
-def ingress(name: str, host: str, backend: str, tls: str = "", port: int = 6379) -> dict[str, Any]:
+def ingress(name: str, host: str, backend: str, tls: str = "", port: int = 8000) -> dict[str, Any]:
     to = {"service": {"name": backend, "port": {"number": port}}}
     rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": to}]}}]
     more = {"tls": [{"hosts": [host], "secretName": tls}]} if tls else {}
@@ -107,7 +108,7 @@ def scaler(name: str, target: str) -> dict[str, Any]:
 
 
 def job(name: str, image: str, command: list[str], **spec: Any) -> dict[str, Any]:
-    one = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": command}
+    one = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "resources": RESOURCES}
     pod = {"metadata": {"labels": {"app": name}}, "spec": {"restartPolicy": "Never", "containers": [one]}}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": pod, **spec}}
 
@@ -121,45 +122,54 @@ def mounting(claim_name: str) -> dict[str, Any]:
     return {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}]}
 
 
-def objects(redis: str, pulled: str) -> list[dict[str, Any]]:
-    """Everything of the first namespace, the ill first. redis: an image that is on the node; pulled: one in the registry."""
+SLEEP = ["sleep", "infinity"]
+SERVES = ["python3", "-u", "-c", SERVE]
+NO_BEST_EFFORT = {"hard": {"pods": "0"}, "scopes": ["BestEffort"]}
+
+
+def objects(image: str, pulled: str) -> list[dict[str, Any]]:
+    """Everything of the first namespace, the ill first. image: one that is on the node; pulled: one in the registry."""
     docker = "kubernetes.io/dockerconfigjson"
-    wait = {"name": "wait", "image": redis, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "3600"]}
+    wait = {"name": "wait", "image": image, "imagePullPolicy": "IfNotPresent", "command": SLEEP, "resources": RESOURCES}
     fail = {**wait, "command": ["sh", "-c", "exit 3"]}
-    ready = {"tcpSocket": {"port": 6379}, "periodSeconds": 1}
-    by = {"envFrom": [{"configMapRef": {"name": "settings"}}]}
+    ready = {"tcpSocket": {"port": 8000}, "periodSeconds": 2}
+
+    def asleep(name: str, **more: Any) -> list[dict[str, Any]]:
+        return workload(name, more.pop("image", image), **{"command": SLEEP, **more})
+
+    def serving(name: str, target: int | str = 8000, **more: Any) -> list[dict[str, Any]]:
+        return [*workload(name, image, port=8000, command=SERVES, readinessProbe=ready, **more), service(name, 8000, target)]
+
     return [
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-best-effort"}, "spec": NO_BEST_EFFORT},
         # Images.
-        *workload("never-there", redis.replace(":latest", ":nowhere"), imagePullPolicy="Never"),
-        *workload("bad-name", "Not/A:Name:At:All"),
-        *workload("no-registry", "127.0.0.1:15999/team/redis:1.0"),
-        *workload("denied", pulled, imagePullPolicy="Always"),
-        *workload("secret-missing", pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "nowhere"}]}),
-        *workload("secret-elsewhere", pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login-elsewhere"}]}),
-        *workload("no-such-tag", pulled + "-not", imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login"}]}),
+        *asleep("never-there", image=image.replace(":latest", ":nowhere"), imagePullPolicy="Never"),
+        *asleep("bad-name", image="Not/A:Name:At:All"),
+        *asleep("no-registry", image="127.0.0.1:15999/team/app:1.0"),
+        *asleep("denied", image=pulled, imagePullPolicy="Always"),
+        *asleep("secret-missing", image=pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "nowhere"}]}),
+        *asleep("secret-elsewhere", image=pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login-elsewhere"}]}),
+        *asleep("no-such-tag", image=pulled + "-not", imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login"}]}),
         secret("login", {".dockerconfigjson": json.dumps(LOGIN)}, docker),
         secret("login-elsewhere", {".dockerconfigjson": json.dumps(ELSEWHERE)}, docker),
         # What pods need.
-        *workload("no-settings", redis, envFrom=[{"configMapRef": {"name": "not-there"}}]),
-        *workload("too-large", redis, resources={"requests": {"cpu": "500"}, "limits": {"memory": "128Mi"}}),
-        *workload("no-node", redis, pod={"nodeSelector": {"disk": "of-gold"}}),
-        *workload("init-fails", redis, pod={"initContainers": [fail]}),
-        *workload("init-waits", redis, pod={"initContainers": [wait]}),
-        *workload("no-class", redis, pod=mounting("of-gold")),
-        *workload("no-claim", redis, pod=mounting("not-there")),
+        *asleep("no-settings", envFrom=[{"configMapRef": {"name": "not-there"}}]),
+        *asleep("too-large", resources={"requests": {"cpu": "500"}, "limits": {"memory": "128Mi"}}),
+        *asleep("no-node", pod={"nodeSelector": {"disk": "of-gold"}}),
+        *asleep("init-fails", pod={"initContainers": [fail]}),
+        *asleep("init-waits", pod={"initContainers": [wait]}),
+        *asleep("no-class", pod=mounting("of-gold")),
+        *asleep("no-claim", pod=mounting("not-there")),
         claim("of-gold", "gold"),
         # How they are looked after.
-        *workload("probe-wrong", redis, port=6379, readinessProbe={"tcpSocket": {"port": 6380}, "periodSeconds": 1, "failureThreshold": 1}),
-        *workload("stuck", redis, spec={"progressDeadlineSeconds": 5, "minReadySeconds": 3600}),
-        *workload("over-quota", redis, resources={}),
-        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-best-effort"}, "spec": {"hard": {"pods": "0"}, "scopes": ["BestEffort"]}},
+        *workload("probe-wrong", image, port=8000, command=SERVES, readinessProbe={"tcpSocket": {"port": 8001}, "periodSeconds": 1, "failureThreshold": 1}),
+        *asleep("stuck", spec={"progressDeadlineSeconds": 5}, pod={"readinessGates": [{"conditionType": "aiops.example/never"}]}),
+        *asleep("over-quota", resources={}),
         # How they are reached.
-        *workload("port-wrong", redis, port=6379, readinessProbe=ready),
-        service("port-wrong", 6379, 6380),
-        *workload("port-unnamed", redis, port=6379, readinessProbe=ready),
-        service("port-unnamed", 6379, "other"),
+        *serving("port-wrong", 8001),
+        *serving("port-unnamed", "other"),
         ingress("nowhere", "nowhere.example", "not-there"),
-        *[one for name in ("late", "elsewhere", "without") for one in (*workload("shown-" + name, redis, port=6379), service("shown-" + name, 6379))],
+        *[one for name in ("late", "elsewhere", "without") for one in (*asleep("shown-" + name, port=8000), service("shown-" + name, 8000))],
         ingress("late", "late.example", "shown-late", "late"),
         secret("late", certificate("late.example", -3), "kubernetes.io/tls"),
         ingress("elsewhere", "elsewhere.example", "shown-elsewhere", "elsewhere"),
@@ -167,36 +177,34 @@ def objects(redis: str, pulled: str) -> list[dict[str, Any]]:
         ingress("without", "without.example", "shown-without", "not-there"),
         # How many there are, and what runs once.
         scaler("nobody", "not-there"),
-        *workload("unmeasured", redis, resources={"requests": {"memory": "16Mi"}, "limits": {"memory": "128Mi"}}),
+        *asleep("unmeasured", resources={"requests": {"memory": "16Mi"}, "limits": {"memory": "128Mi"}}),
         scaler("unmeasured", "unmeasured"),
-        job("gave-up", redis, ["sh", "-c", "echo no; exit 4"]),
+        job("gave-up", image, ["sh", "-c", "echo no; exit 4"]),
         # Notes.
-        job("not-yet", redis, ["true"], suspend=True),
+        job("not-yet", image, ["true"], suspend=True),
         {
             "apiVersion": "batch/v1",
             "kind": "CronJob",
             "metadata": {"name": "off"},
-            "spec": {"schedule": "0 3 * * *", "suspend": True, "jobTemplate": {"spec": job("off", redis, ["true"])["spec"]}},
+            "spec": {"schedule": "0 3 * * *", "suspend": True, "jobTemplate": {"spec": job("off", image, ["true"])["spec"]}},
         },
-        *workload("blocked", redis),
+        *asleep("blocked"),
         {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
             "metadata": {"name": "blocked"},
             "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "blocked"}}},
         },
-        *workload("old-settings", redis, **by),
-        *workload("endless", redis, resources={"requests": {"cpu": "5m", "memory": "16Mi"}}),
+        *asleep("old-settings", envFrom=[{"configMapRef": {"name": "settings"}}]),
+        *asleep("endless", resources={"requests": {"cpu": "5m", "memory": "16Mi"}}),
         # The well.
-        *workload("pulled", pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login"}]}),
-        *workload("well", redis, port=6379, readinessProbe=ready, livenessProbe=ready, pod=mounting("plain")),
+        *asleep("pulled", image=pulled, imagePullPolicy="Always", pod={"imagePullSecrets": [{"name": "login"}]}),
+        *serving("well", "main", livenessProbe=ready, pod=mounting("plain")),
         claim("plain", "standard"),
-        service("well", 6379, "main"),
-        job("done", redis, ["true"]),
-        *workload("scaled", redis, port=6379, readinessProbe=ready),
+        job("done", image, ["true"]),
+        *serving("scaled"),
         scaler("scaled", "scaled"),
-        *workload("shown", redis, port=6379, readinessProbe=ready),
-        service("shown", 6379),
+        *serving("shown"),
         ingress("shown", "shown.example", "shown", "shown"),
         secret("shown", certificate("*.example", 300), "kubernetes.io/tls"),
     ]
@@ -205,9 +213,9 @@ def objects(redis: str, pulled: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
     """All of it, made; a second namespace has what would hinder the others."""
-    redis, other = images["redis"], namespace + "-b"
+    image, other = images["llm"], namespace + "-b"
     cluster_py("registry", "up")
-    pulled = cluster_py("registry", "push", redis, "team/redis:1.0").strip()
+    pulled = cluster_py("registry", "push", image, "team/app:1.0").strip()
 
     def put(where: str, *made: dict[str, Any]) -> None:
         kubectl("-n", where, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(made)}))
@@ -215,11 +223,11 @@ def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, st
     kubectl("create", "namespace", other)
     try:
         settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"MODE": "old"}}
-        put(namespace, settings, *objects(redis, pulled))
+        put(namespace, settings, *objects(image, pulled))
         most = {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}
         put(other, {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": most})
-        put(other, *workload("out-of-range", redis, resources={"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "2Gi"}}))
-        put(other, *workload("held", redis, pod={"terminationGracePeriodSeconds": 1}), *workload("paused", redis))
+        put(other, *workload("out-of-range", image, resources={"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "2Gi"}}))
+        put(other, *workload("held", image, command=SLEEP), *workload("paused", image, command=SLEEP))
         for where, name in ((namespace, "old-settings"), (other, "held"), (other, "paused")):
             kubectl("-n", where, "rollout", "status", "deployment/" + name, "--timeout=90s", timeout=100)
         put(namespace, {**settings, "data": {"MODE": "new"}})
@@ -270,5 +278,5 @@ def test_every_finding_has_its_words(model: dict[str, Any]) -> None:
     """No text of the catalogue lacks a fact that it names."""
     for one in model["findings"]:
         for text in (one["title"], one.get("explanation") or "", *(one.get("do") or [])):
-            assert "{" not in text.replace("{{", ""), (one["id"], text)
+            assert not re.search(r"\{[a-z_]+\}", text), (one["id"], text)
             assert PASSWORD not in text

@@ -100,6 +100,7 @@ def causes(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 # What small workloads are made of ---------------------------------------------------------------------------------------
 
+RESOURCES = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}}
 # An api that says yes to everything, for python3 -c.
 SERVE = """
 import http.server as h
@@ -121,7 +122,7 @@ def workload(name: str, image: str, kind: str = "Deployment", replicas: int = 1,
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "128Mi"}},
+        "resources": RESOURCES,
         **({"ports": [{"name": "main", "containerPort": port}]} if port else {}),
         **container,
     }
