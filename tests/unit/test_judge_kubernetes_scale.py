@@ -293,16 +293,18 @@ def configmap(seconds):
 
 
 CHANGED = [
-    ("older than the pod", 9000, {}, []),
-    ("changed, with other values", 60, {"api": {"settings": ["A"], "accepted_after_restart": []}}, ["high"]),
-    ("written anew with the same values", 60, {}, []),
-    ("changed, and the values are not known", 60, unseen("not allowed", kind="denied"), ["medium"]),
+    ("older than the pod", 9000, {}, True, []),
+    ("changed, with other values", 60, {"api": {"settings": ["A"], "accepted_after_restart": []}}, True, ["high"]),
+    ("written anew with the same values", 60, {}, True, []),
+    ("changed, and the values are not known", 60, unseen("not allowed", kind="denied"), True, ["medium"]),
+    ("changed, and what the program was started with is not known", 60, {}, False, ["medium"]),
 ]
 
 
-@pytest.mark.parametrize(("what", "seconds", "drift", "expected"), CHANGED, ids=[case[0] for case in CHANGED])
-def test_changed_settings(what, seconds, drift, expected):
+@pytest.mark.parametrize(("what", "seconds", "drift", "looked", "expected"), CHANGED, ids=[case[0] for case in CHANGED])
+def test_changed_settings(what, seconds, drift, looked, expected):
     document = seen(deployment(container=ENV), replicaset(), pod(container=ENV), configmaps=[configmap(seconds)], parts={"drift": drift})
+    document["components"]["api"]["instances"][0]["processes"] = [{"pid": 1, "parent": 0, "state": "S", "command": "api"}] if looked else []
     assert [one.confidence for name, one in answers(document).items() if name == "config.restart_pending"] == expected
     assert ("config.restart_pending" in answers(document, Clear)) is not bool(expected)
     assert all(one.severity == "info" for name, one in answers(document, Finding).items() if name == "config.restart_pending")

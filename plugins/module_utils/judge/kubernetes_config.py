@@ -16,12 +16,12 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import INFO, M
 def changed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A source of the environment that was changed since a pod was started: the program still has the old values. A note.
 
-    Where the values can be compared (drift), they decide: a source that was written anew with the same values changes nothing. A value
-    that no server accepts any more is config.stale_environment.
+    Where the values can be compared (drift, and what its program was started with), they decide: a source that was written anew with the same
+    values changes nothing. A value that no server accepts any more is config.stale_environment.
     """
     sources = kube.facts(seen)["config"] + [one for one in kube.facts(seen)["secrets"] if one.get("changed_at")]
     drift = seen.get("drift")
-    known = drift is not None and not why_unseen(drift)
+    compared = drift is not None and not why_unseen(drift)
     for work in kube.workloads(seen):
         name = work["component"]
         running = [group for group in kube.staying(work) if group["started"]]
@@ -30,6 +30,7 @@ def changed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         names = {(ref["kind"], ref["name"]) for ref in work["refs"] if ref["how"] in ("env", "env_from")}
         since = min(group["started"][0] for group in running)
         later = [one for one in sources if (one["kind"], one["name"]) in names and one["namespace"] == work["namespace"] and one["changed_at"] > since]
+        known = compared and any(one["processes"] for one in (seen["components"].get(name) or {"instances": []})["instances"])
         differs = sorted(((drift or {}).get(name) or {}).get("settings", [])) if known else []
         evidence = {**kube.base(work), "sources": ["%s/%s" % (one["kind"].lower(), one["name"]) for one in later], "settings": differs}
         if differs or (later and not known):
