@@ -135,7 +135,7 @@ DATES = [
     ("an hour ahead", 0.0, "3600", 3600.0),
     ("an hour behind", 0.0, "-3600", -3600.0),
     ("no date", 7.0, None, 7.0),
-    ("the second before", 3600.0, "3599.2", 3600.0),
+    ("the second before", 3600.0, "3599.6", 3600.0),
 ]
 
 
