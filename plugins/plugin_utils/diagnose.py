@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any, Iterable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_view import place_of, platform_edges
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_view import owner_of, place_of, platform_edges
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, server_kind, why_unseen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, say, say_all
@@ -56,6 +56,11 @@ ID_LENGTH = 12
 OUTER = {
     "en": "It belongs to no component of this stack: look at {component} where it runs, and start or mend it there",
     "zh-TW": "它不屬於此堆疊的任何元件：請到 {component} 執行的地方查看並修復",
+}
+# Said first of a workload that somebody's source of truth looks after.
+KEPT = {
+    "en": "{workload} is kept by {owner}: what is changed elsewhere does not last, so change it there",
+    "zh-TW": "{workload} 由 {owner} 管理：在他處的變更不會持久，請在該處修改",
 }
 NOT_A_CHANGE = frozenset(["attach", "rename", "resize", "commit", "copy", "export", "pulled", "scheduled"])
 HEADLINES = {
@@ -226,6 +231,10 @@ def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[s
     do = say_all(finding.id, "do", texts, lang, platform)
     if ":" in finding.component and finding.component not in seen.get("components", {}):
         do = [fill(OUTER, texts, lang)] + [line for line in do if "docker compose" not in line and "kubectl" not in line]
+    owner = owner_of(seen, finding.component)
+    if owner and do:
+        name = owner["name"] if owner["tool"] == "operator" else "%s (%s)" % (owner["tool"], owner["name"])
+        do = [fill(KEPT, {**texts, "owner": name}, lang), *do]
     return {
         "key": key,
         "id": finding.id,
@@ -235,7 +244,7 @@ def _item(seen: dict[str, Any], finding: Finding, key: str, lang: str) -> dict[s
         "about": finding.about,
         "title": say(finding.id, "title", texts, lang, platform) or (own and finding.evidence.get("text")) or finding.id,
         "explanation": say(finding.id, "explanation", texts, lang, platform),
-        "evidence": finding.evidence,
+        "evidence": {**finding.evidence, **({"managed_by": owner} if owner else {})},
         "rows": entry.get("rows", []),
         "do": do,
     }

@@ -11,6 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes imp
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen
+from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
 
 SET = [deployment(), replicaset()]
 OVER = 'pods "api-abc123-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2'
@@ -335,3 +336,22 @@ def test_a_finished_job_and_what_uses_it_are_well():
     one["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "migrate", "controller": True}]
     document = seen(one, jobs=[job], roles={"migrate": "migration"}, parts={"edges": [edge("api", "migrate")]})
     assert judged(document) == []
+
+
+@pytest.mark.parametrize(
+    ("notes", "owner", "said"),
+    [
+        ({}, None, ""),
+        ({"meta.helm.sh/release-name": "shop"}, {"tool": "Helm", "name": "shop"}, "deployment/api is kept by Helm (shop)"),
+        (
+            {"argocd.argoproj.io/tracking-id": "front:apps/Deployment:shop/api"},
+            {"tool": "Argo CD", "name": "front"},
+            "deployment/api is kept by Argo CD (front)",
+        ),
+    ],
+)
+def test_the_owner_of_a_workload_is_named_with_whatever_is_wrong_with_it(notes, owner, said):
+    document = seen(deployment(meta={"annotations": notes}), replicaset(), pod())
+    found = Finding("container.bad_command", "api", "critical", {"command": "x", "message": "no such file", "instance": "api-1"})
+    item = diagnose(document, [found])["root_causes"][0]
+    assert (item["evidence"].get("managed_by"), item["do"][0].partition(":")[0] if said else "") == (owner, said)

@@ -143,6 +143,13 @@ def place_of(seen: dict[str, Any], component: str) -> dict[str, str]:
     return {"namespace": namespace_of(seen, component), "workload": "%s/%s" % (work["kind"].lower(), work["name"]) if work else component}
 
 
+def owner_of(seen: dict[str, Any], component: str) -> dict[str, str] | None:
+    """Who looks after the workload of a component (platform/kubernetes_owners.py); None where nobody does, and on another platform."""
+    works = (seen.get("kubernetes") or {}).get("workloads") or {}
+    work = works.get(component) or works.get(component.rsplit(".", 1)[0])
+    return work["managed_by"][0] if work and work["managed_by"] else None
+
+
 def service_named(seen: dict[str, Any], host: str, namespace: str) -> dict[str, Any] | None:
     """The Service that a host name means where a component of this namespace uses it; None where it is none of the stack's."""
     words = host.rstrip(".").lower().split(".")
