@@ -34,7 +34,7 @@ options:
     type: str
     choices: [selector, port]
     required: true
-  selector:
+  labels:
     description:
       - The labels of the pods that it is to pick.
     type: dict
@@ -103,8 +103,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.module import ru
 
 def step_of(params: dict) -> Step:
     wanted = {"service": params["service"]}
-    names = ("selector",) if params["what"] == "selector" else ("port", "target_port")
-    wanted.update({key: params[key] for key in names if params[key] is not None})
+    # The option selector is the stack's own.
+    names = {"selector": "labels"} if params["what"] == "selector" else {"port": "port", "target_port": "target_port"}
+    wanted.update({key: params[name] for key, name in names.items() if params[name] is not None})
     return Step("service_" + params["what"], params["component"] or "service/" + params["service"], wanted)
 
 
@@ -114,12 +115,12 @@ def main() -> None:
             "service": {"type": "str", "required": True},
             "component": {"type": "str"},
             "what": {"type": "str", "choices": ["selector", "port"], "required": True},
-            "selector": {"type": "dict"},
+            "labels": {"type": "dict"},
             "port": {"type": "str"},
             "target_port": {"type": "str"},
         },
         step_of,
-        mutually_exclusive=[("selector", "target_port")],
+        mutually_exclusive=[("labels", "port"), ("labels", "target_port")],
     )
 
 

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib
 import json
 import time
+from collections import defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from fake_cluster import FakeCluster
 
+from ansible_collections.aiops.runbook.plugins import modules
 from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_room, difference
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import cluster_autoscaler as autoscaler
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import cluster_service as services
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import workload_probes as probes
@@ -1126,8 +1132,43 @@ def test_a_node_that_may_not_be_changed_is_told_with_the_rule():
     assert 'resources: ["nodes"], verbs: ["patch"]' in refused(UNCORDON, stage, step(UNCORDON, "node/n1", node="n1"), "may not patch nodes").details["fix"]
 
 
-def test_only_pure_functions_are_asked_for_time(monkeypatch):
+def test_how_long_a_start_may_last():
     assert probes.patience({"startupProbe": http(initialDelaySeconds=3, failureThreshold=4)}) == 43.0
     assert probes.patience({}) == 0.0
-    with pytest.raises(Refused):
-        probes.checked({})
+
+
+# Modules -----------------------------------------------------------------------------------------------------------------------------
+
+
+MODULES = sorted(path.stem for path in Path(modules.__path__[0]).glob("*.py") if "run_module(" in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_option_of_a_module_hides_one_of_the_stack(name):
+    documented = yaml.safe_load(importlib.import_module(modules.__name__ + "." + name).DOCUMENTATION)
+    assert not set(documented.get("options") or {}) & set(ACT_SPEC)
+
+
+STEPS = [
+    ("component_resources", {"memory": "200M", "requests": {"cpu": "usage", "memory": None}, "containers": ["api"]},
+     ("component_resources", "api", {"memory": 200 * MIB, "requests": {"cpu": "usage"}, "containers": ["api"]})),
+    ("component_probes", {"start_seconds": 30.0, "probes": {"liveness": {"port": "8000", "path": None}, "readiness": None, "startup": None}},
+     ("component_probes", "api", {"start_seconds": 30.0, "probes": {"liveness": {"port": "8000"}}})),
+    ("image_set", {"image": "x:1"}, ("image_set", "api", {"image": "x:1"})),
+    ("image_pull_secret", {"secret": "pull", "attach": "workload", "registry": "r", "user": "u", "registry_password": "p"},
+     ("image_pull_secret", "api", {"secret": "pull", "attach": "workload", "registry": "r", "user": "u"})),
+    ("autoscaler_bounds", {"min": 0, "max": "grow"}, ("autoscaler_bounds", "api", {"min": 0, "max": "grow"})),
+    ("service_fix", {"service": "web", "what": "selector", "labels": {"a": "b"}, "component": None, "port": None},
+     ("service_selector", "service/web", {"service": "web", "selector": {"a": "b"}})),
+    ("service_fix", {"service": "web", "what": "port", "port": "80", "target_port": "http"},
+     ("service_port", "api", {"service": "web", "port": "80", "target_port": "http"})),
+    ("stack_rollback", {"revision": 3}, ("stack_rollback", "api", {"revision": 3})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), STEPS, ids=["%s %d" % (case[0], place) for place, case in enumerate(STEPS)])
+def test_what_a_module_asks_for(name, options, expected):
+    module = importlib.import_module(modules.__name__ + "." + name)
+    given = defaultdict(lambda: None, {"component": "api", **options})
+    made = module.step_of(given)
+    assert (made.remedy, made.component, made.params) == expected

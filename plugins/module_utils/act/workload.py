@@ -180,7 +180,7 @@ def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, Any]]:
     elif isinstance(value, list) and value and all(isinstance(one, dict) and "name" in one for one in value):
         for one in value:
             if place.rpartition(".")[2] == "env":
-                yield "environment %s of %s" % (one["name"], place.rpartition(".")[0]), one
+                yield "environment %s of %s" % (one["name"], place.rpartition(".")[0].replace("spec.containers", "container")), one
             else:
                 rest = {key: inner for key, inner in one.items() if key != "name"}
                 yield from _leaves(rest or "there", "%s[%s]" % (place, one["name"]))
