@@ -98,11 +98,6 @@ CASES = {
         lambda: time.sleep(5),
         "api",
     ),
-    "network.unreachable": (
-        {"api": {**API, "environment": {"REDIS_URL": "redis://cache:6379/0"}}, "cache": CACHE},
-        lambda: inside("cache", "iptables", "-A", "INPUT", "-p", "tcp", "--dport", "6379", "-j", "DROP"),
-        "api",
-    ),
     "network.published_port_wrong": ({"api": {**API, "ports": ["127.0.0.1:18777:9999"]}}, None, "api"),
     "network.outside_unreachable": ({"api": {**API, "command": [SERVE % ("127.0.0.1", 8000)]}}, None, "api"),
     "http.bad_gateway": (
@@ -132,6 +127,42 @@ def test_made(finding, tmp_path):
             break_it()
         time.sleep(4)
         assert (finding, component) in found(tmp_path)
+
+
+@pytest.fixture
+def rules():
+    """Rules of a packet filter that are taken away again: [(in the network of a component, or "" for this host; words)]."""
+    made: list[tuple[str, list[str]]] = []
+    yield made
+    for name, words in made:
+        if not name:
+            run("iptables", "-D", *words, check=False)
+
+
+def blocked(kept: list[tuple[str, list[str]]], name: str, *words: str) -> None:
+    kept.append((name, list(words)))
+    inside(name, "iptables", "-A", *words) if name else run("iptables", "-I", *words)
+
+
+@pytest.mark.parametrize(
+    ("where", "rule", "finding", "stands_in"),
+    [
+        ("cache", ["INPUT", "-p", "tcp", "--dport", "6379", "-j", "DROP"], "network.unreachable", PROJECT + "-cache-1"),
+        ("api", ["OUTPUT", "-p", "tcp", "--dport", "6379", "-j", "REJECT"], "network.refused", PROJECT + "-api-1"),
+        ("", ["DOCKER-USER", "-p", "tcp", "--dport", "6379", "-s", "{api}", "-j", "DROP"], "network.unreachable", "host"),
+    ],
+    ids=["server", "client", "host"],
+)
+def test_the_rule_that_is_in_the_way_is_named(where, rule, finding, stands_in, rules, tmp_path):
+    with project(tmp_path, api={**API, "environment": {"REDIS_URL": "redis://cache:6379/0"}}, cache=CACHE):
+        time.sleep(4)
+        address = run("docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", PROJECT + "-api-1").strip()
+        words = [word.format(api=address) for word in rule]
+        blocked(rules, where, *words)
+        (root,) = look(tmp_path)["root_causes"]
+        assert (root["id"], root["component"], root["evidence"]["rule_stands_in"]) == (finding, "api", stands_in)
+        told = root["evidence"]["blocking_rule"]
+        assert "-A %s " % words[0] in told and "--dport 6379" in told and told.split("-j ")[1].split()[0] == words[words.index("-j") + 1]
 
 
 def test_files_that_compose_cannot_read_any_more(tmp_path):

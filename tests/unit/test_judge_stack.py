@@ -58,3 +58,18 @@ def test_logs_that_cannot_be_read_are_said():
     seen = stack(component("api", "api", logs=unread), component("beat", "beat", logs=stopped))
     told = [(answer.id, answer.component) for answer in judge_stack(seen, Limits()) if isinstance(answer, Unseen) and answer.id.startswith("logs.")]
     assert told == [("logs.error_burst", "api")]
+
+
+def test_a_server_behind_a_rule_is_not_blamed():
+    silent = {"component": "db", "answers": unseen("db:5432 gave no answer", kind="timeout"), "place": {"host": "db", "port": 5432}, "accounts": [ACCOUNT]}
+    cut = {**REACH, "to": "db", "host": "db", "resolves": True, "addresses": ["10.0.0.3"], "connects": False, "error": "timeout", "seconds": 2.0}
+    rule = {"rule": "-A DOCKER-USER -p tcp --dport 5432 -j DROP", "packets": 3, "where": ""}
+    shown = {}
+    for name, found_there in (("none", {"rule": "", "packets": 0, "where": ""}), ("denied", unseen("only root", kind="denied")), ("rule", rule)):
+        api = component("api", "api", instance("a", published=[DOOR], listening=[1]))
+        seen = stack(api, component("db", "postgres"), postgres={"db": silent}, reach=[{**cut, "filter": found_there}])
+        answers = judge_stack(seen, Limits())
+        evidence = next(one.evidence for one in answers if isinstance(one, Finding) and one.id == "network.unreachable")
+        blamed = [one for one in found(answers) if one[0] == "postgres.not_answering"]
+        shown[name] = (bool(blamed), evidence.get("blocking_rule"), evidence.get("rule_stands_in"), evidence.get("packet_filter"))
+    assert shown == {"none": (True, None, None, None), "denied": (True, None, None, "only root"), "rule": (False, rule["rule"], "host", None)}

@@ -157,6 +157,7 @@ def reach(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
 def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> Answer | None:
     client, server = fact["from"], fact["to"]
     evidence = {key: fact.get(key) for key in ("setting", "host", "port", "kind", "addresses", "error", "seconds")}
+    evidence.update(_blocked_by(fact))
     about = server or None
     severity = WARNING if fact["kind"] in ("llm", "http") else CRITICAL
     why = why_unseen(fact["resolves"])
@@ -188,6 +189,15 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
             return None
         return Finding("network.unreachable", client, severity, evidence, about=about)
     return _judge_refusal(seen, fact, evidence, severity, offered)
+
+
+def _blocked_by(fact: dict[str, Any]) -> dict[str, str]:
+    """The rule of a packet filter that is in the way, as evidence, or why none could be looked for; {} where there is none, or nobody looked."""
+    found = fact.get("filter")
+    why = why_unseen(found)
+    if found is None or not (why or found["rule"]):
+        return {}
+    return {"packet_filter": why["reason"]} if why else {"blocking_rule": found["rule"], "rule_stands_in": found["where"] or "host"}
 
 
 def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str, offered: list[int] | None) -> Answer:

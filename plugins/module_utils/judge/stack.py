@@ -62,7 +62,17 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
     answers.extend(judge_domain(containers.DOMAIN, seen, limits))
     answers.extend(judge_domain("stack", {**seen, **pools_view(seen)}, limits))
     answers = awake(seen, answers + judge_kubernetes(seen, limits))
-    return [_not_yet(seen, answer, limits) for answer in answers]
+    return [_not_yet(seen, _behind_a_rule(seen, answer), limits) for answer in answers]
+
+
+def _behind_a_rule(seen: dict[str, Any], answer: Answer) -> Answer:
+    """A server is not blamed for its silence where a rule of a packet filter is known to stand before it."""
+    if not isinstance(answer, Finding) or not answer.id.endswith(".not_answering"):
+        return answer
+    found = [fact["filter"] for fact in seen.get("reach", []) if fact.get("to") == answer.component and fact.get("filter")]
+    if not any(one.get("rule") for one in found):
+        return answer
+    return Unseen(answer.id, answer.component, "a rule of a packet filter stands before it", "take the rule away, then run it again")
 
 
 def _of_copy(answer: Answer, instance: str) -> Answer:

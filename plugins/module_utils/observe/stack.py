@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.document import Document
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.packet_filter import looks
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Servers
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.ways import Ways
@@ -45,8 +46,14 @@ def observe_scene(scene: Scene) -> dict[str, Any]:
     answers = scene.probes.gather({**servers.asking(), **Ways(scene).asking()}) if options.ask_servers else {}
     document = Document(scene)
     seen = document.write(servers.found, answers, background.answers())
-    if options.ask_servers and not early and may_matter(seen):
-        seen["drift"] = document.drift(scene.probes.gather(wanted)["wanted"])
+    if options.ask_servers and may_matter(seen):
+        # What costs a process is asked where something is ill.
+        later = scene.probes.gather({**({} if early else wanted), **looks(scene, seen["reach"])})
+        if "wanted" in later:
+            seen["drift"] = document.drift(later["wanted"])
+        for place, fact in enumerate(seen["reach"]):
+            if "filter:%d" % place in later:
+                fact["filter"] = later["filter:%d" % place]
     return document.close(seen)
 
 
