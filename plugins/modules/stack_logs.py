@@ -13,7 +13,9 @@ author:
   - aiops.runbook contributors (@aiops-runbook)
 description:
   - Reads the containers' logs of the last minutes and puts their lines together by time.
-  - The stack's own secrets, and whatever has the shape of one, are hidden.
+  - The stack's own secrets, and whatever has the shape of one, are hidden. Of SQL statements the literals are.
+  - A task shows what it has read when it ends. To follow the logs, ask for what comes in the next O(follow_seconds), show it, and ask again
+    with O(positions), as the playbook C(logs) does.
 options:
   components:
     description:
@@ -36,6 +38,16 @@ options:
       - Show only lines with this text (a trace id, for example).
     type: str
     default: ""
+  follow_seconds:
+    description:
+      - Read on for so many seconds, once a second, and return what has come meanwhile, too.
+    type: float
+    default: 0
+  positions:
+    description:
+      - As RV(positions) of a task before. Only what came after it is returned.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - aiops.runbook.check
   - aiops.runbook.stack.place
@@ -55,6 +67,12 @@ EXAMPLES = r"""
   aiops.runbook.stack_logs:
     compose_project: shop
     contains: 6f1c0d9e
+
+- name: What comes in the next minute?
+  aiops.runbook.stack_logs:
+    compose_project: shop
+    since_minutes: 0
+    follow_seconds: 60
 """
 
 RETURN = r"""
@@ -64,6 +82,11 @@ lines:
   type: list
   elements: dict
   sample: [{component: api, instance: shop-api-1, line: "2026-11-22T20:00:00.1Z GET /orders 200"}]
+positions:
+  description: How far each container has been read, for the option of this name.
+  returned: success
+  type: dict
+  sample: {shop-api-1: "2026-11-22T20:00:00.100000000"}
 unread:
   description: The containers whose logs could not be read, with the reason.
   returned: success
@@ -71,11 +94,13 @@ unread:
   elements: dict
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import PLACE, STACK_SPEC, open_platform
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.tail import read_tail
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.tail import Tail, Wanted
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 
@@ -87,15 +112,19 @@ def main() -> None:
             "since_minutes": {"type": "float", "default": 10},
             "tail": {"type": "int", "default": 200},
             "contains": {"type": "str", "default": ""},
+            "follow_seconds": {"type": "float", "default": 0},
+            "positions": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     asked = module.params
     try:
-        said = read_tail(open_platform(asked), Mask(), asked["components"], asked["since_minutes"], asked["tail"], asked["contains"], asked["timeout"])
+        wanted = Wanted(asked["components"], asked["contains"], asked["tail"], asked["timeout"])
+        tail = Tail(open_platform(asked), Mask(), wanted, asked["positions"])
+        lines = tail.follow(time.time() - asked["since_minutes"] * 60, asked["follow_seconds"])
     except StackError as error:
         module.fail_json(**error.as_failure())
-    module.exit_json(changed=False, **said)
+    module.exit_json(changed=False, lines=lines, unread=tail.told(), positions=tail.positions)
 
 
 if __name__ == "__main__":
