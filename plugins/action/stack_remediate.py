@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DESTRUCTIVE
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, APPROVAL_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.plugin_utils.approve import allowed, check_plan, frozen
-from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, command
-from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import worded
+from ansible_collections.aiops.runbook.plugins.plugin_utils.jobs import Jobs, command, who
+from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import risks_of, worded
 from ansible_collections.aiops.runbook.plugins.plugin_utils.report.write import load
 
 
@@ -39,7 +41,7 @@ class ActionModule(ActionBase):
             jobs = Jobs(self, args, task_vars)
             record = self._undo(jobs, args) if args["state"] == "undone" else self._apply(jobs, args)
         except StackError as error:
-            return {**result, "failed": True, "changed": False, **error.as_failure()}
+            return {**result, "failed": True, "changed": False, **error.as_failure(), **_refused(error, args, who(task_vars), started)}
         except AnsibleConnectionFailure as error:
             return {**result, "failed": True, "changed": False, "msg": "the stack's host cannot be reached: %s" % error.message}
         record = {"at": started, "by": jobs.by, "seconds": round(time.time() - started, 1), **record}
@@ -68,7 +70,7 @@ class ActionModule(ActionBase):
                     kind="not_approved",
                     fix="ansible-playbook aiops.runbook.diagnose shows the plan and the command that approves it",
                 )
-            steps = allowed((plan or {}).get("steps") or [], args["auto_approve"])
+            steps = self._allowed(jobs, (plan or {}).get("steps") or [], args["auto_approve"])
             approved, mode = "auto: %s" % ", ".join(args["auto_approve"]), "auto"
         # A run that died is settled also where there is nothing to cure.
         if not plan or not (steps or plan["unfinished"]):
@@ -93,9 +95,21 @@ class ActionModule(ActionBase):
         record = jobs.apply(order, steps)
         for step in record["steps"]:
             # One that the plan did not know is the start of what has ended meanwhile.
-            step["title"] = titles.get(step["number"]) or worded(step, plan["lang"])["title"]
+            step["title"] = titles.get(step["number"]) or worded(step, plan["lang"], plan["platform"])["title"]
         record["undo"] = command("undo", args["stack"], run=record["run"]) if record["run"] else ""
-        return {**record, "digest": plan["digest"], "approved": approved, **({"freeze_override": args["freeze_override"]} if why else {})}
+        reasons = {"freeze_override": why and args["freeze_override"], "backup_waiver": DESTRUCTIVE in risks_of(steps) and args["backup_waiver"]}
+        return {**record, "digest": plan["digest"], "approved": approved, **{name: reason for name, reason in reasons.items() if reason}}
+
+    @staticmethod
+    def _allowed(jobs: Jobs, steps: list[dict[str, Any]], classes: list[str]) -> list[dict[str, Any]]:
+        """Those of a plan's steps that may run by themselves."""
+        kept = allowed(steps, classes)
+        if kept == steps[: len(kept)]:
+            return kept
+        # The plan counts those before a step as done: without them it is another one, and may be of another class.
+        found = {answer["number"]: answer for answer in jobs.preview(kept)["steps"]}
+        anew = [{**step, "token": found[step["number"]].get("token") or step["token"]} for step in kept]
+        return [step for step in anew if found[step["number"]].get("preview", step)["risk"] in classes]
 
     def _previewed(self, jobs: Jobs, plan: dict[str, Any], steps: list[dict[str, Any]], approved: str) -> dict[str, Any]:
         """What would be done, by the same code without the last step."""
@@ -116,6 +130,27 @@ class ActionModule(ActionBase):
 
     def _undo(self, jobs: Jobs, args: dict[str, Any]) -> dict[str, Any]:
         return {**jobs.undo(args["run"], self._task.check_mode), "approved": "undo"}
+
+
+def _refused(error: StackError, args: Mapping[str, Any], by: str, started: float) -> dict[str, Any]:
+    """The record of what was refused; none where it is not known whether anything was done."""
+    if error.kind == "crashed":
+        return {}
+    record: dict[str, Any] = {
+        "at": started,
+        "by": by,
+        "seconds": round(time.time() - started, 1),
+        "approved": "undo" if args["state"] == "undone" else "",
+        "digest": args["approve"] or "",
+        "result": "refused",
+        "reason": error.message,
+        "kind": error.kind,
+        "fix": error.details.get("fix", ""),
+        "run": None,
+        "steps": [],
+        "settled": error.details.get("settled") or [],
+    }
+    return {"record": record}
 
 
 def _read(path: str) -> Any:

@@ -21,8 +21,9 @@ def is_here(action: ActionBase, platform: str | None = "compose") -> bool:
 
 
 def ask_there(action: ActionBase, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """What a module of ours answers on the stack's host; its failure is a StackError."""
+    """What a module of ours answers on the stack's host; its failure is a StackError, of the kind crashed where it did not tell one itself."""
     answer = action._execute_module(module_name="aiops.runbook." + module, module_args=dict(arguments), task_vars=task_vars)
     if answer.get("failed"):
-        raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "error"), fix=answer.get("fix", ""))
+        more = {"settled": answer["settled"]} if answer.get("settled") else {}
+        raise StackError(answer.get("msg", "the module failed"), kind=answer.get("kind", "crashed"), fix=answer.get("fix", ""), **more)
     return dict(answer)

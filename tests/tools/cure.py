@@ -400,7 +400,7 @@ class Cure:
             "why": "; ".join(why),
             # A step that the plan did not know is the start of what had ended by itself.
             "again": {str(step["component"]) for step in (record.get("steps") or [])[len(plan["steps"]) :]},
-            "stale": not record and '"kind": "stale"' in done.last_words,
+            "stale": record.get("kind") == "stale",
         }
 
     def _undo(self, plan: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], again: set[str]) -> tuple[bool | None, str]:

@@ -104,7 +104,7 @@ class Run:
     def _apply(self, plan: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
         again = self._applied_already(plan.get("digest") or "")
         if again is not None:
-            return {"result": "unchanged", "run": again.name, "records": again.folder, "steps": [], "settled": self.settled, "changed": False}
+            return {"result": "unchanged", "run": again.name, "records": again.folder, "steps": [], **self._told_settled([])}
         steps = [(Step.of(entry), entry.get("token") or "") for entry in entries]
         previews = self._agreed(steps)
         self._refuse_beyond(plan, list(previews.values()))
@@ -369,7 +369,12 @@ class Run:
         brief = [{key: value for key, value in entry.items() if key != "evidence"} for entry in done]
         lost = self._note("end", result=result, steps=brief) if self.journal is not None else {}
         return {"result": result, "run": self.journal.name if self.journal else None, "records": self.journal.folder if self.journal else None, "steps": done,
-                "settled": self.settled, "changed": any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done), **lost}  # fmt: skip
+                **self._told_settled(done), **lost}  # fmt: skip
+
+    def _told_settled(self, done: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """What became of runs that had died, and whether anything was changed, there or by these steps."""
+        taken_back = any(one["result"] not in ("held", "unchanged") for one in self.settled)
+        return {"settled": self.settled, "changed": taken_back or any(entry["result"] in ("cured", "done", "undone", "failed") for entry in done)}
 
     def _note(self, event: str, **facts: Any) -> dict[str, str]:
         """Write an event of what was done already; what the record says more where that is not possible."""
