@@ -150,6 +150,15 @@ class Mask:
         return _LONG_WORD.sub(_without_random, text)
 
 
+# Scheme, a name, no password (or one that is hidden already), host and port, and one short word after it: a database, not a token.
+_PLAIN_URL = re.compile(r"^\w[\w+.-]*://(?:[^\s:/@?#]{0,15}(?::\*\*\*)?@)?[\w.\[\]:-]+(?:/[\w.-]{0,15})?$")
+
+
+def is_plain_url(text: str) -> bool:
+    """Whether a text is a URL that tells where something is, and nothing that opens it."""
+    return bool(_PLAIN_URL.match(text))
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a setting of this name holds a secret, by the words people use."""
     return bool(SECRET_NAME.search(name)) and not _ABOUT_SECRETS.search(name)

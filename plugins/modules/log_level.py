@@ -16,6 +16,8 @@ description:
   - After O(minutes) it is put back by itself, by a process on the host that outlives the task and its connection.
     Where the host was restarted meanwhile, the next diagnosis says that it is overdue. The playbook C(aiops.runbook.undo) puts it back earlier.
   - No variable is invented. Where the program reads none, it fails with the lines that its code needs.
+  - On Kubernetes nothing would put the level back by itself, so that it refuses there. M(aiops.runbook.stack_env) sets it, and C(aiops.runbook.undo) takes
+    that back.
 notes:
   - The component is interrupted twice, when the level is set and when it is put back.
   - A service manager that ends all processes of a user who logs out (C(KillUserProcesses) of systemd) ends the waiting process, too,

@@ -18,7 +18,8 @@ description:
     The sum is part of the difference, and what exceeds it is refused. It is always computed from what runs now.'
   - Without any size it raises a pool that is smaller than SQLAlchemy's defaults to them, and doubles the overflow of one that is used up, as far as it fits.
   - It changes the variables that the running program has (C(DATABASE_POOL_SIZE), C(DB_POOL), C(DATABASE_MAX_OVERFLOW) and the like) the way
-    M(aiops.runbook.stack_env) does. It never invents one. Where the program reads none, it fails with the lines that the code needs.
+    M(aiops.runbook.stack_env) does, on Compose and on Kubernetes. It never invents one.
+    Where the program reads none, it fails with the lines that the code needs.
   - O(pre_ping) and O(recycle_seconds) do not cure a pool that is used up.
 options:
   size:

@@ -12,15 +12,22 @@ version_added: 0.1.0
 author:
   - aiops.runbook contributors (@aiops-runbook)
 description:
-  - Sets, corrects or takes away settings (environment variables) of a component, where the project keeps them, and makes exactly this component anew.
-    A restart would not read them.
+  - Sets, corrects or takes away settings (environment variables) of a component, where its platform keeps them, and makes exactly this component anew.
+    A restart of its containers would not read them.
   - On Compose a setting that is wholly a variable of the project's C(.env), or that comes from an C(env_file) of this service alone, is changed on that line.
     Every other byte of the file stays. This is done only where no other running component would notice.
     Anything else is kept in C(compose.aiops-runbook.yml) beside the project's own files, and the lines for your own file are returned as RV(lasting).
   - It refuses where the project's files ask for anything else than what runs, as making the component anew would deploy that, too.
     The same goes for an image that was built since.
+  - On Kubernetes a literal is changed in the pod template of the Deployment or StatefulSet, and a key in its ConfigMap or Secret, after which the pods are
+    made anew as C(kubectl rollout restart) does. Of a text with C($\(NAME)) in it only the wrong part is changed.
+    A key that others read, too, stays as it is. The component gets an entry of its own, which wins over it.
+  - A secret is never written out in a pod template. The entry refers to the key from which another component is given the same value, or else to the
+    Secret C(<workload>-aiops-runbook), which is made for it.
+  - It refuses where an object is immutable, or kept by Argo CD, Flux or an operator, and where a rollout is paused.
+    The API server has tried every change before it is shown.
   - A job that runs once is not made anew.
-  - Taking it back puts the files back byte for byte, and makes the component anew from them.
+  - Taking it back puts every file or object back as it was, unless somebody else has changed it since, and makes the component anew.
 options:
   set:
     description:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,9 +14,10 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, f
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, changed_override, settings_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import changed_url, parsed, repaired
-from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url, shown
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 EDITS = [
     ("the value alone", "A=1\n# c\nB=2\n", "B", "2", "3", ["A=1\n# c\nB=3\n"]),
@@ -156,3 +158,22 @@ def test_slips_of_a_hand(url, kind, wanted):
 def test_a_url_is_shown_without_its_password():
     assert bare_url("postgresql://shop:p@ss:w@pg:5432/shop") == "postgresql://shop:***@pg:5432/shop"
     assert bare_url("redis://cache:6379/0") == "redis://cache:6379/0"
+
+
+SHOWN = [
+    ("a plain URL", "CACHE_URL", "redis://cache:6379/0", "redis://cache:6379/0"),
+    ("without its password", "DATABASE_URL", "postgresql://shop:Wq7-shop-db@db:5432/shop", "postgresql://shop:***@db:5432/shop"),
+    ("a token after the host", "HOOK", "https://hooks.example/T0AbCdEfGh1/B2iJkLmNoP3qRsTuVwXyZ", "***"),
+    ("a token for a name", "URL", "https://k3yAbCdEfGhIjKlMnOp@host/", "***"),
+    ("another secret", "API_KEY", "k-1", "***"),
+    ("a word", "MODE", "fast", "fast"),
+    ("not set", "MODE", None, "(not set)"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), [case[1:] for case in SHOWN], ids=[case[0] for case in SHOWN])
+def test_what_may_be_seen_of_a_value_once_the_stack_was_looked_at(name, value, expected):
+    stage = SimpleNamespace(mask=Mask())
+    if "://" in (value or ""):
+        stage.mask.secret(value)
+    assert shown(stage, "", name, value, "other")["before"] == expected

@@ -45,8 +45,9 @@ FILES = ("configmap", "secret")
 # What is added to a workload's name for the Secret of ours that entries of its own refer to.
 OURS = "-aiops-runbook"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-# Until pods are made anew, in an undo: they need not be well, the stack may have been ill before.
+# Until pods are made anew, in an undo; and how long they are waited for to be well, which they need not be: the stack may have been ill before.
 STAND_SECONDS = 60.0
+WELL_SECONDS = 15.0
 _READERS = (*WORKLOADS.values(), "replicasets", "pods")
 
 
@@ -501,6 +502,8 @@ def undo(stage: Stage, record: dict[str, Any]) -> None:
     for name in record["touches"]:
         attempt(_drop_stuck, name)
     left = stage.wait(lambda: next(filter(None, (_stood(Target(stage, name)) for name in record["touches"])), ""), STAND_SECONDS, 1.0)
+    for name in record["touches"] if not left else ():
+        Target(stage, name).wait_rolled_out(stage, WELL_SECONDS)
     problems += [left] if left else []
     for one in record["objects"]:
         # Not while something may refer to it.

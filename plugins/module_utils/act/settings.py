@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Mapping, Protocol
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, is_secret_name
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, is_plain_url, is_secret_name
 
 ABSENT = "(not set)"
 # Whether another component, which has the same value from the same place, is to be corrected with it.
@@ -68,10 +68,14 @@ def risk_of(stage: Stage, component: str) -> str:
 def shown(stage: Stage, what: str, name: str, before: str | None, after: str | None, secret: bool = False) -> dict[str, str]:
     """One line of a difference, without secrets."""
     secret = secret or is_secret_name(name)
-    texts = [ABSENT if value is None else MASK if secret and value else stage.mask.text(bare_url(value)) for value in (before, after)]
+    texts = [ABSENT if value is None else MASK if secret and value else _masked(stage, bare_url(value)) for value in (before, after)]
     if texts[0] == texts[1] and before != after:
         texts[1] += " (another value)"
     return {"what": what, "before": texts[0], "after": texts[1]}
+
+
+def _masked(stage: Stage, text: str) -> str:
+    return text if is_plain_url(text) else stage.mask.text(text)
 
 
 def bare_url(value: str) -> str:

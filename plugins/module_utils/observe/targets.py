@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres, redis
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, server_kind
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_secret_name
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
 POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?:?/{0,2}", re.IGNORECASE)
 REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?|valkeys?|sentinel|redis\+socket|unix):?/{0,2}", re.IGNORECASE)
@@ -318,7 +318,9 @@ def settings_fact(environment: dict[str, str], source: str, mask: Mask) -> list[
         if PLAIN.search(name) and not is_secret_name(name) and len(value) <= 40 and not re.search(r"[:/@]", value):
             fact.update({"set": bool(value), "value": value})
         elif is_secret_name(name) or "://" in value:
-            fact["secret"] = mask.secret(value)
+            # Where a plain URL leads must stay readable in texts, as what stands below must.
+            plain = is_plain_url(value) and not is_secret_name(name)
+            fact["secret"] = {"set": True, "length": len(value), "hash": mask.digest(value), "default": False} if plain else mask.secret(value)
             fact["set"] = bool(value)
         else:
             # Not learned as a secret: ordinary words (a host, a mode) must stay readable in texts.
