@@ -253,6 +253,8 @@ def down(stack: Stack) -> int:
     remove_images(stack)
     for folder in (REPORTS / stack.host, stack.journal.parent):
         shutil.rmtree(folder, ignore_errors=True)
+    if {path.name for path in STATE.glob("*")} <= {"key"}:  # what the records were kept by, and no other stack's
+        shutil.rmtree(STATE, ignore_errors=True)
     with contextlib.suppress(OSError):
         REPORTS.rmdir()
     if status == 0:

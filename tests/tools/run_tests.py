@@ -32,7 +32,7 @@ BIN = Path(sys.executable).parent
 STACKS = ("reference", "second")
 OBSERVATIONS = ROOT / "tests" / "unit" / "data" / "observations-healthy.json"
 # Those of tests/integration that take the reference stacks, or the project of one that does.
-ON_STACKS = ("test_findings.py", "test_remote.py", "test_stack.py", "test_without_root.py")
+ON_STACKS = ("test_demo.py", "test_findings.py", "test_remote.py", "test_stack.py", "test_without_root.py")
 SAMPLE = 4  # whole faults in one run; which ones goes round with the day
 SHORT_HOLD = "5"  # seconds for which their cures are watched
 

@@ -258,10 +258,11 @@ def test_interrupted_anywhere_and_again_from_the_start(world: World, where: str)
 
 def test_down_leaves_nothing(world: World) -> None:
     (world.folder / "state" / "orders").mkdir(parents=True)
+    (world.folder / "state" / "key").write_text("k", encoding="utf-8")
     demo.main(["break", "second", "pg-down"])
     assert demo.main(["down", "second"]) == 0
     assert world.ran[-2:] == [*HEAL, "ctl.py down second"]
-    assert not (world.folder / "reports").exists() and not world.journal.parent.exists() and not (world.folder / "state" / "orders").exists()
+    assert not (world.folder / "reports").exists() and not world.journal.parent.exists() and not (world.folder / "state").exists()
     assert sorted(line for line in world.asked if line.startswith("docker image rm")) == [
         "docker image rm orders/backend:1 orders/backend:latest",
         "docker image rm orders/db:1 orders/db:latest",
