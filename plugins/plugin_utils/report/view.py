@@ -228,7 +228,7 @@ def build(model: dict[str, Any], words: Words, caps: Caps = Caps()) -> dict[str,
         "ruled_out": cleared,
         "areas": areas(model),
         "compare": _compared(compare, titles, caps) if compare.get("previous") else None,
-        "components": Shown([_component(item, caps) for item in model["topology"]["components"]], caps.components),
+        "components": Shown([_component(item, words, caps) for item in model["topology"]["components"]], caps.components),
         "states": component_states(model),
         "edges": Shown([_edge(edge) for edge in model["topology"]["edges"]], caps.edges),
         "probes": _bars(slowest(model), caps),
@@ -263,13 +263,13 @@ def _fixes(unknown: list[dict[str, Any]], cap: int) -> list[dict[str, Any]]:
     return [step for text in list(dict.fromkeys(item.get("fix") or "" for item in unknown))[:cap] for step in steps(text)]
 
 
-def _component(item: dict[str, Any], caps: Caps) -> dict[str, Any]:
+def _component(item: dict[str, Any], words: Words, caps: Caps) -> dict[str, Any]:
     settings = [entry if isinstance(entry, dict) else {"name": str(entry)} for entry in item.get("settings") or []]
     names = [str(entry.get("name") or entry.get("id") or "") if isinstance(entry, dict) else str(entry) for entry in item.get("instances") or []]
     return {
         "id": cut(str(item.get("id", "")), 80),
         "role": str(item.get("role") or ""),
-        "role_source": cut(str(item.get("role_source") or ""), 120),
+        "role_source": cut(words.known("role_by.%s" % item.get("role_source")) or str(item.get("role_source") or ""), 120),
         "state": cut(str(item.get("state") or ""), 80),
         "instances": cut(", ".join(names[:6]) + (f" +{len(names) - 6}" if len(names) > 6 else ""), 300),
         "instance_count": len(names),

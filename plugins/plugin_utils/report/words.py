@@ -46,5 +46,9 @@ class Words:
 
     def label(self, name: str) -> str | None:
         """What a name in the evidence is called, where the list has it."""
-        phrase = self._words.get("evidence." + name)
+        return self.known("evidence." + name)
+
+    def known(self, name: str) -> str | None:
+        """The phrase of that name, where there is one."""
+        phrase = self._words.get(name)
         return phrase[self.lang] if phrase else None
