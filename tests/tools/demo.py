@@ -15,6 +15,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +30,7 @@ GAMEDAY = ROOT / "tests" / "tools" / "gameday.py"
 REPORTS = ROOT / "reports"
 LEFT = ROOT / "tests" / "output" / "gameday"  # what gameday.py keeps of a stack while it is broken
 STATE = ROOT / "tests" / "output" / "state"  # the records of acting (state_dir of the inventory)
+TELL_SECONDS = 10.0  # between two lines while something long is under way
 REVERSIBLE = "pg-wrong-password"  # a fault whose cure can be taken back
 
 
@@ -180,8 +184,9 @@ def break_it(stack: Stack, fault: str) -> int:
     heal(stack)
     if not stack.start():
         return fail("the stack %s did not start: see above" % stack.name)
-    say("injecting %s into %s" % (fault, stack.name))
-    if run([sys.executable, GAMEDAY, "--inject", fault, *gameday(stack)]):
+    with telling("injecting %s into %s" % (fault, stack.name)):
+        broken = run([sys.executable, GAMEDAY, "--inject", fault, *gameday(stack)], stdout=subprocess.DEVNULL)
+    if broken:
         return fail("the fault %s could not be injected: see above" % fault)
     # A diagnosis that finds the fault is what is wanted here.
     if diagnose(stack, "-e", "fail_on=never"):
@@ -303,8 +308,10 @@ def heal(stack: Stack) -> None:
     """Take back what an earlier demo-break left; its journal tells whether there is anything. What was done to the broken stack is past then."""
     stack.forget()
     if stack.journal.exists():
-        say("taking back the fault that is in %s" % stack.name)
-        run([sys.executable, GAMEDAY, "--heal-all", *gameday(stack)], stdout=subprocess.DEVNULL)
+        with telling("taking back the fault that is in %s" % stack.name):
+            failed = run([sys.executable, GAMEDAY, "--heal-all", *gameday(stack)], stdout=subprocess.DEVNULL)
+        if failed:
+            say("not all of it could be taken back; make demo-down%s takes everything away" % stack.words)
 
 
 def gameday(stack: Stack) -> list[str]:
@@ -336,6 +343,25 @@ def output(words: list[str | os.PathLike[str]]) -> str:
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     except FileNotFoundError:
         return ""
+
+
+@contextlib.contextmanager
+def telling(title: str) -> Iterator[None]:
+    """Say what is done, and from time to time for how long already."""
+    started, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not done.wait(TELL_SECONDS):
+            say("  … %.0f s" % (time.monotonic() - started))
+
+    say(title)
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def say(text: str) -> None:

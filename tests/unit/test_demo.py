@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,16 @@ def test_what_goes_wrong_is_said_in_one_line(world: World, capsys: pytest.Captur
     assert demo.main(words) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("demo: cannot go on: " + told)
+
+
+def test_a_long_step_is_told_of_and_what_could_not_be_healed_is_said(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(demo, "TELL_SECONDS", 0.05)
+    slow = world.run
+    monkeypatch.setattr(demo, "run", lambda command, stdout=None: time.sleep(0.2) or slow(command, stdout))
+    demo.main(["break", "second", "pg-down"])
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("demo: injecting pg-down into second")
+    assert lines[at + 1] == "demo:   … 0 s"
+    world.failing = "--heal-all"
+    demo.main(["up", "second"])
+    assert "demo: not all of it could be taken back; make demo-down STACK=second takes everything away" in capsys.readouterr().out
