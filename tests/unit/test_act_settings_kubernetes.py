@@ -27,20 +27,20 @@ def by_key(name: str, kind: str, source: str, key: str) -> dict[str, Any]:
 
 
 DATABASE_URL = by_key("DATABASE_URL", "secret", "db", "url")
+API = [
+    DATABASE_URL,
+    {"name": "LITERAL", "value": "as it is"},
+    by_key("LEVEL", "configMap", "own", "level"),
+    by_key("TOKEN_KEY", "secret", "own", "token"),
+    {"name": "JOINED", "value": "http://$(SEARCH_HOST):9200/$(LITERAL)"},
+    {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+]
 
 
 def shop(**api: Any) -> FakeNamespace:
     """An api, a worker with the same settings, and a database whose password stands in the same Secret. api: what its container has besides."""
     cluster = FakeNamespace()
-    entries = [
-        DATABASE_URL,
-        {"name": "LITERAL", "value": "as it is"},
-        by_key("LEVEL", "configMap", "own", "level"),
-        by_key("TOKEN_KEY", "secret", "own", "token"),
-        {"name": "JOINED", "value": "http://$(SEARCH_HOST):9200/$(LITERAL)"},
-        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        *api.pop("env", []),
-    ]
+    entries = [*API, *api.pop("env", [])]
     cluster.put(
         store("ConfigMap", "settings", RATE="100", SEARCH_HOST="search"),
         store("ConfigMap", "own", level="INFO", unused="x"),
@@ -359,6 +359,23 @@ def test_who_else_reads_it_must_be_seen() -> None:
 def test_no_level_for_a_while_where_nothing_would_put_it_back() -> None:
     with pytest.raises(Refused, match="put the level"):
         previewed(stage_of(shop()), "log_level", level="DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("entry", "same"),
+    [
+        ({"name": "LITERAL", "value": "as it was"}, False),
+        ({"name": "LITERAL", "value": "as it is"}, True),
+        (by_key("LITERAL", "configMap", "own", "unused"), False),
+        ({"name": "LITERAL", "value": "as $(NO) it is"}, False),
+    ],
+)
+def test_a_version_with_the_same_settings_is_no_cure_of_a_wrong_one(entry, same) -> None:
+    stage = stage_of(shop())
+    target = workload.Target(stage, "api")
+    other = json.loads(json.dumps(target.template))
+    other["spec"]["containers"][0].update(image="shop/app:0", env=[entry if one["name"] == "LITERAL" else one for one in API])
+    assert cluster_settings.same_settings(stage, target, other) is same
 
 
 # When it goes wrong --------------------------------------------------------------------------------------------------------

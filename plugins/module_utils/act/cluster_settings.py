@@ -561,6 +561,15 @@ def given(settings: Settings, namespace: str, template: Mapping[str, Any], conta
     return settings.given(pod, next(one for one in every if one["name"] == container))
 
 
+def same_settings(stage: Stage, target: Target, template: Mapping[str, Any]) -> bool:
+    """Whether another template of a workload gives its program the same settings and files."""
+    name = target.container()["name"]
+    if not any(one["name"] == name for one in template["spec"]["containers"]):
+        return False
+    now, then = (given(stage.platform.settings, target.namespace, one, name) for one in (target.template, template))
+    return (now.environment, now.unread) == (then.environment, then.unread) and now.files == then.files
+
+
 def tried(target: ClusterObject, wanted: dict[str, Any]) -> list[difference.Place]:
     """Where the server would make an object another one; [] where it would not."""
     changes = difference.patch(target.object, difference.places(target.object, wanted))

@@ -8,12 +8,16 @@ import time
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster_settings import same_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import blinded
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import MEND, last_healthy, lost_sources, present_version
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, images_of
+
+# What a wrong setting brings about: a version with the same settings is no cure.
+OF_SETTINGS = ("config.", "postgres.password_rejected", "redis.password_rejected")
 
 
 class _OnWorkload:
@@ -132,6 +136,8 @@ class StackRollback(_OnWorkload):
         lost = lost_sources(stage, target, wanted.template)
         if lost:
             raise Refused("revision %d of %s needs %s, which is not there any more" % (wanted.number, target, ", ".join(lost)), fix="make it again first")
+        if step.finding.startswith(OF_SETTINGS) and same_settings(stage, target, wanted.template):
+            raise Refused("revision %d of %s gives it the same settings: going back corrects none" % (wanted.number, target), fix=MEND)
         if step.finding.startswith("image.") and images_of(target.template) == images_of(wanted.template):
             raise Refused("revision %d of %s has the same images: going back would pull them again" % (wanted.number, target), fix=MEND)
 
