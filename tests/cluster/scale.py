@@ -29,7 +29,7 @@ def up(namespace: str, pods: int) -> None:
         [binaries.folder("kwok") / "kwok", "--kubeconfig", KUBECONFIG, "--manage-all-nodes=false",
          "--manage-nodes-with-annotation-selector=%s=%s" % next(iter(MARK.items())), "--cidr=10.245.0.0/16", "--server-address=127.0.0.1:10247"],
     )  # fmt: skip
-    node.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(namespace, pods)}))
+    node.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(namespace, pods)}), timeout=SECONDS)
 
     def problem() -> str:
         processes.expect_running("kwok")

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from brokers import run_module
-from playing import ROOT, Played, play, run
+from playing import ROOT, Played, play
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, undo_run
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
@@ -85,8 +86,10 @@ class There:
 
 
 def cluster_py(*words: str) -> str:
-    """What a command of the test cluster prints."""
-    return run("python3", str(CLUSTER), *words)
+    """What a command of the test cluster prints; each has a time-out of its own."""
+    done = subprocess.run(["python3", str(CLUSTER), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def findings(report: dict[str, Any]) -> dict[str, str]:
