@@ -83,7 +83,9 @@ class Tail:
             raise StackError("components: there is no %s; the components are %s" % (", ".join(sorted(lost)), ", ".join(sorted(known))), kind="bad_option")
         for component in components:
             for one in component.instances:
-                self._learn(one)
+                if one.id not in self._learned:
+                    self._learned.add(one.id)
+                    learn(self.platform, self.mask, one)
         chosen = set(self.wanted.components) or known
         instances = [(component.id, one) for component in components for one in component.instances if component.id in chosen]
         for name in sorted({name for name, one in instances if not one.asked}):
@@ -91,26 +93,24 @@ class Tail:
             self.unread[(name, "")] = "%d more copies, alike, were not read" % count
         return [(name, one) for name, one in instances if one.asked]
 
-    def _learn(self, one: Instance) -> None:
-        """An instance's secrets, so that they are blotted out."""
-        if one.id in self._learned:
-            return
-        self._learned.add(one.id)
-        for name, value in one.environment.items():
-            self.mask.learn(_password_of(value) if "://" in value else value if is_secret_name(name) else "")
-        for value in one.secret_values:
-            self.mask.learn(value)
-        for mount in one.mounts:
-            if "/secret" in mount["target"] or is_secret_mount(mount["target"]):
-                try:
-                    found = self.platform.file(one, mount["target"])
-                except StackError:
-                    continue
-                self.mask.learn(found.content.decode("utf-8", "replace").strip() if found else "")
-
     def told(self) -> list[dict[str, Any]]:
         """The instances whose logs could not be read: [{"component", "instance", "reason"}]."""
         return [{"component": name, "instance": instance, "reason": reason} for (name, instance), reason in sorted(self.unread.items())]
+
+
+def learn(platform: Platform, mask: Mask, one: Instance) -> None:
+    """Everything that an instance keeps as a secret (settings, URLs, files): from now on it is blotted out of texts."""
+    for name, value in one.environment.items():
+        mask.learn(_password_of(value) if "://" in value else value if is_secret_name(name) else "")
+    for value in one.secret_values:
+        mask.learn(value)
+    for mount in one.mounts:
+        if "/secret" in mount["target"] or is_secret_mount(mount["target"]):
+            try:
+                found = platform.file(one, mount["target"])
+            except StackError:
+                continue
+            mask.learn(found.content.decode("utf-8", "replace").strip() if found else "")
 
 
 def hidden(line: str, mask: Mask) -> str:
