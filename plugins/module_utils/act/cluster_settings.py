@@ -9,18 +9,16 @@ refers to the key from which another component is given it, else to a Secret of 
 
 from __future__ import annotations
 
-import base64
 import copy
-import time
 from typing import Any, Callable, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import difference, dotenv
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import RISKS, Preview, Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import FIELD_MANAGER, ClusterObject, pointer
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster_store import OURS, Store
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import escaped
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import put_back
 from ansible_collections.aiops.runbook.plugins.module_utils.act.setting_places import (
-    WORDS,
     Key,
     Place,
     carried,
@@ -33,73 +31,19 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.setting_places i
 )
 from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import Also, bare_url, own_name, risk_of, shown, with_end_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import SCALABLE, Target
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import SCALABLE, Target, mark_of, marked, now
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import NAMESPACED, Objects, trim
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import Given, Settings
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, WORKLOADS, Workload, workloads_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import WORKLOADS, Workload, workloads_of
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import is_secret_name
 
 FILES = ("configmap", "secret")
-# What is added to a workload's name for the Secret of ours that entries of its own refer to.
-OURS = "-aiops-runbook"
-MANAGED_BY = "app.kubernetes.io/managed-by"
 # Until pods are made anew, in an undo; and how long they are waited for to be well, which they need not be: the stack may have been ill before.
 STAND_SECONDS = 60.0
 WELL_SECONDS = 15.0
 _READERS = (*WORKLOADS.values(), "replicasets", "pods")
-
-
-class Store(ClusterObject):
-    """A ConfigMap or Secret. missing: it is not there, and is made when it is changed."""
-
-    def __init__(self, cluster: Any, namespace: str, key: Key) -> None:
-        self.secret = key.kind == "secret"
-        self.collection = "/api/v1/namespaces/%s/%ss" % (namespace, key.kind)
-        self.missing = False
-        super().__init__(cluster, WORDS[key.kind], "%s/%s" % (self.collection, key.name))
-
-    def read(self) -> dict[str, Any]:
-        try:
-            return super().read()
-        except StackError as error:
-            if error.kind != "not_found" or not self.name.endswith(OURS):
-                raise
-        self.missing = True
-        self.object = {
-            "apiVersion": "v1",
-            "kind": self.kind,
-            "metadata": {"name": self.name, "namespace": self.namespace, "labels": {MANAGED_BY: FIELD_MANAGER}, "uid": ""},
-        }
-        return self.object
-
-    def value(self, key: str) -> str | None:
-        text = (self.object.get("data") or {}).get(key)
-        if text is None or not self.secret:
-            return text
-        return base64.b64decode(text).decode("utf-8", "surrogateescape")
-
-    def with_values(self, values: Mapping[str, str | None]) -> dict[str, Any]:
-        """The whole of it with these values; None: without that key."""
-        data = dict(self.object.get("data") or {})
-        for key, value in values.items():
-            data.pop(key, None)
-            if value is not None:
-                data[key] = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii") if self.secret else value
-        return {**self.object, "data": data}
-
-    def made(self, wanted: Mapping[str, Any], query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Make it, where it is missing."""
-        body = {**wanted, "metadata": {key: value for key, value in wanted["metadata"].items() if key != "uid"}}
-        answer: dict[str, Any] = self.cluster.change("POST", self.collection, body, {"fieldManager": FIELD_MANAGER, **(query or {})})
-        return answer
-
-    def refuse_fixed(self) -> None:
-        if self.name.endswith(OURS) and (self.object["metadata"].get("labels") or {}).get(MANAGED_BY) != FIELD_MANAGER:
-            raise Refused("%s is not ours, though it bears the name that ours would" % self, fix="give the value by a Secret of your own")
-        if self.object.get("immutable"):
-            raise Refused("%s is immutable" % self, fix="make one of another name that says what is right, and let its readers refer to that")
 
 
 class Change:
@@ -592,23 +536,6 @@ def spec_of(workload: Workload) -> dict[str, Any]:
     template = workload.template
     found: dict[str, Any] = template["spec"] if template else workload.pods[0]["spec"] if workload.pods else {}
     return found
-
-
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def mark_of(template: Mapping[str, Any]) -> str | None:
-    found: str | None = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
-    return found
-
-
-def marked(template: Mapping[str, Any], stamp: str | None) -> list[dict[str, Any]]:
-    """The patch that lets a workload make new pods, as kubectl rollout restart does; None: the mark of such a restart is taken away."""
-    notes = {key: value for key, value in ((template.get("metadata") or {}).get("annotations") or {}).items() if key != RESTARTED}
-    notes.update({RESTARTED: stamp} if stamp else {})
-    path = pointer("spec", "template", "metadata", "annotations")
-    return [{"op": "add", "path": path, "value": notes} if notes else {"op": "remove", "path": path}]
 
 
 def _anew(target: Target) -> dict[str, str]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject, version_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject, pointer, version_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import REVISION, WORKLOADS
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, REVISION, WORKLOADS
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # Pods are made, images are there, programs start; a rollout's own deadline comes first where it is shorter.
@@ -144,6 +144,25 @@ class Target(ClusterObject):
                 ready = int((one.get("status") or {}).get("readyReplicas") or 0)
                 found.append(Revision(int(number), one["metadata"]["name"], bare(template), one["metadata"].get("creationTimestamp") or "", ready))
         return sorted(found, key=lambda one: -one.number)
+
+
+def now() -> str:
+    """As the API writes a time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def mark_of(template: dict[str, Any]) -> str | None:
+    """When its pods were last made anew by a restart, as its mark says."""
+    found: str | None = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
+    return found
+
+
+def marked(template: dict[str, Any], stamp: str | None) -> list[dict[str, Any]]:
+    """The patch that lets a workload make new pods, as kubectl rollout restart does; None: the mark of such a restart is taken away."""
+    notes = {key: value for key, value in ((template.get("metadata") or {}).get("annotations") or {}).items() if key != RESTARTED}
+    notes.update({RESTARTED: stamp} if stamp else {})
+    path = pointer("spec", "template", "metadata", "annotations")
+    return [{"op": "add", "path": path, "value": notes} if notes else {"op": "remove", "path": path}]
 
 
 def bare(template: dict[str, Any]) -> dict[str, Any]:

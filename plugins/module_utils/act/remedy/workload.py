@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
@@ -13,8 +12,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_a
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import MEND, last_healthy, lost_sources, present_version
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, images_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, marked, now
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import images_of
 
 # What a wrong setting brings about: a version with the same settings is no cure.
 OF_SETTINGS = ("config.", "postgres.password_rejected", "redis.password_rejected")
@@ -86,8 +85,7 @@ class WorkloadRestart(_OnWorkload):
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         target = Target(stage, step.component)
-        marks = {**(target.template["metadata"].get("annotations") or {}), RESTARTED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        target.change([{"op": "add", "path": "/spec/template/metadata/annotations", "value": marks}], preview.target["version"])
+        target.change(marked(target.template, now()), preview.target["version"])
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         """Nothing was changed that could be put back."""
