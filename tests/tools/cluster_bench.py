@@ -356,7 +356,8 @@ class ClusterBench(Bench):
                     seen["%s %s/%s" % (name, namespace, kind)] = hashed(parts_of(one))
                 elif not any(owner.get("controller") for owner in one["metadata"].get("ownerReferences", [])):
                     seen["%s/%s/%s" % (namespace, kind, name)] = hashed(wanted_of(one))
-        for one in self.objects("", "nodes"):
+        bearing = {pod["spec"].get("nodeName") for pod in self.everything()[1]}
+        for one in [one for one in self.objects("", "nodes") if one["metadata"]["name"] in bearing]:
             taints = [taint for taint in one["spec"].get("taints", []) if not taint["key"].startswith("node.kubernetes.io/")]
             seen["node/" + one["metadata"]["name"]] = {"unschedulable": bool(one["spec"].get("unschedulable")), "taints": _hash(json.dumps(taints).encode())}
         seen["postgres"] = _read(lambda: json.loads(self.psql("SELECT json_object_agg(name, setting) FROM pg_settings")))
