@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.pools import budget, chosen, resized, rows, said, variables
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.pools import as_coming, budget, chosen, resized, rows, said, variables
 
 NAMES = {"size": "DATABASE_POOL_SIZE", "overflow": "DATABASE_MAX_OVERFLOW"}
 
@@ -82,6 +82,26 @@ def test_two_changes_together():
     first = chosen(api, [jobs], 97, {"size": 8, "overflow": 12}, NAMES, False)
     with pytest.raises(Refused, match="together 80"):
         chosen(jobs, [resized(api, first)], 97, {"size": 8, "overflow": 12}, NAMES, False)
+
+
+COMING = [
+    ("nothing is coming", [], (5, 10)),
+    ("its own", [("pool_tuning", "jobs", "db", {"size": 8, "overflow": 12}, True)], (8, 12)),
+    ("one part of it", [("pool_tuning", "jobs", "db", {"size": None, "overflow": 12}, True)], (5, 12)),
+    ("without a limit", [("pool_tuning", "jobs", "db", {"size": 0, "overflow": None}, True)], (0, 10)),
+    ("the last one counts", [("pool_tuning", "jobs", "db", {"size": size}, True) for size in (7, 9)], (9, 10)),
+    ("another client's", [("pool_tuning", "api", "db", {"size": 8}, True)], (5, 10)),
+    ("at another server", [("pool_tuning", "jobs", "books", {"size": 8}, True)], (5, 10)),
+    ("already so", [("pool_tuning", "jobs", "db", {"size": 8}, False)], (5, 10)),
+    ("another remedy", [("stack_env", "jobs", "db", {"size": 8}, True)], (5, 10)),
+]
+
+
+@pytest.mark.parametrize(("steps", "sizes"), [case[1:] for case in COMING], ids=[case[0] for case in COMING])
+def test_what_an_earlier_step_of_the_plan_will_have_changed(steps, sizes):
+    coming = [(Step(remedy, name), Preview(DISRUPTIVE, {"server": server}, texts=texts, changed=changed)) for remedy, name, server, texts, changed in steps]
+    found = as_coming(pool("jobs"), coming)
+    assert (found["size"], found["overflow"]) == sizes
 
 
 def test_the_code_that_is_needed():

@@ -1,0 +1,7 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What all integration tests have in common."""
+
+from __future__ import annotations
+
+from predicting import _predictions_are_compared  # noqa: F401
