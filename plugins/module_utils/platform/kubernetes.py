@@ -328,8 +328,21 @@ class Kubernetes:
                 return {} if error.kind == "timeout" else None
             if code == 127:
                 continue
-            return inside.parse_reach(output)
+            found = inside.parse_reach(output)
+            for (host, _port), fact in found.items():
+                # A name server that asks no other may refuse a name that is none; that it is none is known all the same.
+                if fact["resolves"] is None and self._no_name(instance, host):
+                    fact["resolves"] = False
+            return found
         return None
+
+    def _no_name(self, instance: Instance, host: str) -> bool:
+        """Whether a name could only be that of a Service in these namespaces, and there is none."""
+        namespace = self._seats[instance.id].namespace
+        end = self.services.led_to(host, namespace)
+        place = split_name(end, namespace)
+        ours = place is not None and place[0] in self.namespaces and not why_unseen(self.objects.get("services"))
+        return ours and self.services.resolve(end, namespace) is None
 
     def resolve(self, instance: Instance, host: str, timeout: float, inside: bool) -> list[str]:
         if re.fullmatch(r"[\d.]+|[\da-fA-F:]*:[\da-fA-F:.]*", host):
@@ -345,8 +358,8 @@ class Kubernetes:
             found = self.services.resolve(end, namespace)
             if found is not None:
                 return found
-        elif place and not why_unseen(self.objects.get("services")):
-            return []  # it could only be a Service of these namespaces
+        elif self._no_name(instance, host):
+            return []
         tried = (self.reach(instance, [(host, 0)], timeout) or {}).get((host, 0))
         if tried is not None and tried["resolves"] is not None:
             return list(tried["addresses"])
