@@ -68,7 +68,7 @@ def _line(row: dict[str, Any], ids: list[str], faults: dict[str, list[str]]) -> 
         " ".join(row["platforms"]),
         _state(row["detect"], "detect" in done),
         "<br>".join(named) or ("–" if not row["detect"] else "later"),
-        ", ".join("`%s`" % name for name in modules(ids)) or "–",
+        ", ".join("`%s`" % name for name in modules(ids) + row.get("looks", [])) or "–",
         _state(row["fix"], "fix" in done) + _cures(row, ids),
     ]
     return "| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells)

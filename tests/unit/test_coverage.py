@@ -35,6 +35,7 @@ def test_row(row) -> None:
     assert row["section"]
     assert row["detect"] or row["fix"]
     assert all(row[what] for what in row.get("done", [])), "nothing is asked there that could be done"
+    assert all((ROOT / "plugins" / "modules" / (name + ".py")).exists() for name in row.get("modules", []) + row.get("looks", []))
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if "detect" in row.get("done", [])], ids=lambda row: row["id"])
