@@ -27,7 +27,9 @@ def up(namespace: str, pods: int) -> None:
     processes.start(
         "kwok",
         [binaries.folder("kwok") / "kwok", "--kubeconfig", KUBECONFIG, "--manage-all-nodes=false",
-         "--manage-nodes-with-annotation-selector=%s=%s" % next(iter(MARK.items())), "--cidr=10.245.0.0/16", "--server-address=127.0.0.1:10247"],
+         "--manage-nodes-with-annotation-selector=%s=%s" % next(iter(MARK.items())), "--cidr=10.245.0.0/16", "--server-address=127.0.0.1:10247",
+         # Its own heartbeat is slower than this cluster's patience with a node (node.py): the node would be lost, and its pods unready for good.
+         "--node-lease-duration-seconds=16"],
     )  # fmt: skip
     node.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(namespace, pods)}), timeout=SECONDS)
 
@@ -43,7 +45,7 @@ def up(namespace: str, pods: int) -> None:
 
 def down(namespace: str) -> None:
     """The pods need their player to end."""
-    node.kubectl("delete", "namespace", namespace, "--ignore-not-found", timeout=SECONDS)
+    node.kubectl("delete", "namespace", namespace, "--ignore-not-found", timeout=2 * SECONDS)
     left = json.loads(node.kubectl("get", "pods", "--all-namespaces", "-o", "json", "--field-selector", "spec.nodeName=" + NODE))["items"]
     if not left:
         node.kubectl("delete", "node", NODE, "--ignore-not-found")
