@@ -96,6 +96,7 @@ def test_events_are_a_series_by_time():
 
 def test_whom_a_service_was_made_for():
     from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
+    from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import Neighbours
 
     given = objects(deployment(), deployment("worker"), replicaset(), pod())
     for name, selector, target, expected in (
@@ -105,7 +106,7 @@ def test_whom_a_service_was_made_for():
         ("api", {"app": "api"}, 8000, ""),
     ):
         given["services"] = service(name, selector=selector, target=target)[:1]
-        assert services(given, Cast(given))[0]["meant_for"] == expected
+        assert services(given, Cast(given), Neighbours(""))[0]["meant_for"] == expected
 
 
 def test_what_a_revision_was():

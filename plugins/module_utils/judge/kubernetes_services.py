@@ -46,7 +46,7 @@ def selects(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Finding("service.selects_nothing", meant, CRITICAL if needed else WARNING, evidence)
         elif evidence["used_by"]:
             yield Finding("service.selects_nothing", "service/" + service["name"], CRITICAL, evidence, MEDIUM)
-        else:
+        elif not service.get("foreign"):
             # A left-over that nobody uses harms nobody.
             yield Finding("service.selects_nothing", "service/" + service["name"], INFO, evidence)
 

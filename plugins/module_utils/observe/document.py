@@ -58,7 +58,7 @@ class Document:
             from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes import compact
 
             place = (self.scene.platform.namespace, self.scene.started, self.scene.components)
-            document["kubernetes"] = compact(self.scene.platform.objects, *place, text=self.scene.mask.text)
+            document["kubernetes"] = compact(self.scene.platform.objects, *place, text=self.scene.mask.text, selector=self.scene.platform.selector)
         for server in servers:
             facts = document[server.kind].setdefault(
                 server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")}

@@ -21,6 +21,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe import kuber
 from ansible_collections.aiops.runbook.plugins.module_utils.observe import kubernetes_scale as scale
 from ansible_collections.aiops.runbook.plugins.module_utils.observe import kubernetes_stores as stores
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import Neighbours
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_events import by_object, told_events
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import group_pods, template_fact, version_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed, owner_of
@@ -32,24 +33,31 @@ Text = Callable[[str], str]
 MOST_REVISIONS = 6
 
 
-def compact(objects: Objects, namespace: str, now: float, components: Iterable[Any] = (), text: Text = str) -> dict[str, Any]:
+def compact(objects: Objects, namespace: str, now: float, components: Iterable[Any] = (), text: Text = str, selector: str = "") -> dict[str, Any]:
     """The document above, of the API's raw objects: {plural name: list of objects, or an unseen entry}.
 
     namespace: the first one of the stack. now: UNIX time. components: those that the platform named of the same objects; nothing is asked of
-    them. text: hides secrets in what programs and kubelets said.
+    them. text: hides secrets in what programs and kubelets said. selector: what tells the stack from others in the same namespace.
     """
     cast = Cast(objects)
     events = by_object(listed(objects, "events"))
+    neighbours = Neighbours(selector)
+    services = network.services(objects, cast, neighbours)
+    doors = {(one["namespace"], one["name"]) for one in services if one["components"]}
+
+    def ours(facts: list[dict[str, Any]], kind: str, refers: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
+        return neighbours.without(facts, listed(objects, kind), refers)
+
     return {
         "namespace": namespace,
         "unseen": {kind: why for kind, why in ((kind, why_unseen(found)) for kind, found in sorted(objects.items())) if why},
         "workloads": {name: workload_fact(objects, cast, name, workload, events, text) for name, workload in sorted(cast.workloads.items())},
-        "services": network.services(objects, cast),
-        "ingresses": network.ingresses(objects),
+        "services": services,
+        "ingresses": ours(network.ingresses(objects), "ingresses", lambda one: any((one["namespace"], to["service"]) in doors for to in one["backends"])),
         "policies": network.policies(objects),
-        "autoscalers": scale.autoscalers(objects, cast, events, text),
-        "budgets": scale.budgets(objects, cast),
-        "claims": stores.claims(objects, cast, events, text),
+        "autoscalers": ours(scale.autoscalers(objects, cast, events, text), "horizontalpodautoscalers", lambda one: one["component"]),
+        "budgets": ours(scale.budgets(objects, cast), "poddisruptionbudgets", lambda one: one["components"]),
+        "claims": ours(stores.claims(objects, cast, events, text), "persistentvolumeclaims", lambda one: one["used_by"]),
         "quotas": stores.quotas(objects),
         "ranges": stores.ranges(objects),
         "jobs": stores.jobs(objects, cast, text),

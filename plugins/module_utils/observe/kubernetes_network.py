@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import labels_of
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import Neighbours, labels_of
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import place as place_of
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_meant import meant_for
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed
@@ -18,8 +18,11 @@ from ansible_collections.aiops.runbook.plugins.module_utils.times import read_ti
 MOST_TARGETS = 5
 
 
-def services(objects: Objects, cast: Cast) -> list[dict[str, Any]]:
-    """[{"name", "type", "selector", "ports", "selects": pods, "components", "meant_for", "ready", "not_ready", "waiting": pods that are not ready}]."""
+def services(objects: Objects, cast: Cast, neighbours: Neighbours) -> list[dict[str, Any]]:
+    """[{"name", "type", "selector", "ports", "selects": pods, "components", "meant_for", "ready", "not_ready", "waiting": pods that are not ready}].
+
+    foreign: it picks nothing of ours and bears the labels of another stack in the same namespace, whose pods were not read.
+    """
     slices: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for one in listed(objects, "endpointslices"):
         name = (one["metadata"].get("labels") or {}).get("kubernetes.io/service-name", "")
@@ -37,6 +40,7 @@ def services(objects: Objects, cast: Cast) -> list[dict[str, Any]]:
         templates = [
             name for name, one in cast.workloads.items() if picker and one.namespace == place["namespace"] and matches(picker, labels_of(one.template))
         ]
+        foreign = not components and not templates and neighbours.has(service)
         ends = _endpoints(slices.get((place["namespace"], place["name"]), []))
         found.append(
             {
@@ -50,7 +54,8 @@ def services(objects: Objects, cast: Cast) -> list[dict[str, Any]]:
                 "ports": [_port(port, pods) for port in spec.get("ports") or []],
                 "selects": len(pods),
                 "components": components or sorted(templates),
-                "meant_for": "" if components or templates or not picker else meant_for(service, cast),
+                "meant_for": "" if components or templates or foreign or not picker else meant_for(service, cast),
+                "foreign": foreign,
                 "balancer": bool(((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")),
                 **ends,
             }
