@@ -18,12 +18,10 @@ from typing import Any
 import certificates
 import pytest
 from api_proxy import Answer, Asked, Trouble, cluster_entry, door, write_kubeconfig
-from there import Kubectl, There, findings
+from there import CALM, TRIES, Kubectl, There, findings
 
 TIMEOUT = 3.0
-# A busy machine makes a small Redis slow, which is not what is looked for here.
-CALM = json.dumps({"diagnose_timeout": TIMEOUT, "limits": {"redis_latency_p99_ms_warning": 5000, "redis_latency_p99_ms_critical": 9000}})
-TRIES = 3
+OPTIONS = json.dumps({"diagnose_timeout": TIMEOUT, "limits": CALM})
 # What Ansible itself takes on a machine that has other things to do.
 SLACK = 30.0
 
@@ -42,7 +40,7 @@ def healthy(small: There, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def look(place: There, folder: Path) -> tuple[dict[str, Any], float]:
     """(report, seconds) of a whole run with short time-outs."""
     started = time.monotonic()
-    report = place.diagnose(folder, "-e", CALM)
+    report = place.diagnose(folder, "-e", OPTIONS)
     seconds = time.monotonic() - started
     print("%.1f s: %s" % (seconds, report["headline"]))
     status = json.loads((folder / place.host / "latest" / "status.json").read_text(encoding="utf-8"))

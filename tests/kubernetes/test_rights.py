@@ -16,7 +16,7 @@ import pytest
 import yaml
 from api_proxy import cluster_entry, write_kubeconfig
 from playing import ROOT
-from there import Kubectl, There, findings
+from there import CALM, Kubectl, There, findings, until_healthy
 
 RBAC = ROOT / "docs" / "rbac"
 LEVELS = ("read-only", "diagnose", "remediate")
@@ -70,12 +70,13 @@ def rules_named(report: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("name", ["reference", "second"])
 def test_the_rights_to_diagnose_are_enough(name: str, account: Account, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     stack = request.getfixturevalue(name)
-    report = stack.with_kubeconfig(account(stack, upto("diagnose"))).diagnose(tmp_path)
+    there = stack.with_kubeconfig(account(stack, upto("diagnose")))
+    report = until_healthy(lambda: there.diagnose(tmp_path, "-e", json.dumps({"limits": CALM})))
     assert (report["verdict"], findings(report), report["unknown"]) == ("healthy", {}, [])
 
 
 def test_with_less_it_is_said_what_was_not_seen_and_which_rule_is_missing(reference: There, account: Account, tmp_path: Path) -> None:
-    report = reference.with_kubeconfig(account(reference, upto("read-only"))).diagnose(tmp_path)
+    report = reference.with_kubeconfig(account(reference, upto("read-only"))).diagnose(tmp_path, "-e", json.dumps({"limits": CALM}))
     assert (report["verdict"], findings(report)) == ("unknown", {})
     assert rules_named(report) == {"get secrets", "create pods/exec"}
     helped = {one["component"] for one in report["unknown"] if one["fix"]}
@@ -123,7 +124,7 @@ def test_each_rule_that_is_missing_is_named(reference: There, account: Account) 
     for group, resource in GRANTED:
         if (group, resource) == ("", "pods"):
             continue
-        model = reference.with_kubeconfig(account(reference, without(resource, group))).look()
+        model = reference.with_kubeconfig(account(reference, without(resource, group))).look(limits=CALM)
         named = {rule.split(" ")[1] for rule in rules_named(model)}
         assert findings(model) == {}, (group, resource)
         if resource not in named:
