@@ -161,7 +161,7 @@ def run_module(name: str, check_mode: bool = False, **options: Any) -> dict[str,
     """What a module of the collection answers, run as Ansible runs it."""
     given = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check_mode}})
     module = "ansible_collections.aiops.runbook.plugins.modules." + name
-    done = subprocess.run([sys.executable, "-m", module], input=given, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-m", module], input=given, capture_output=True, text=True, timeout=180, check=False)
     assert done.stdout.strip().startswith("{"), done.stdout + done.stderr
     return json.loads(done.stdout)
 

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+from brokers import run_module
 from playing import ROOT, ad_hoc, run
+from predicting import predicted
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one, undo_run
@@ -26,7 +28,8 @@ SERVE = "import http.server as h\nh.ThreadingHTTPServer(('0.0.0.0', 8000), h.Sim
 SETTINGS = {"REDIS_URL": "redis://:%s@cache:6379/0" % PASSWORD, "LOG_LEVEL": "${LOG_LEVEL}", "SHOP_DEBUG": "0"}
 STACK = {
     "services": {
-        "api": {**PYTHON, "command": [SERVE], "environment": SETTINGS, "networks": ["default", "back"]},
+        # One that nobody can reach would be ill as soon as it runs.
+        "api": {**PYTHON, "command": [SERVE], "environment": SETTINGS, "networks": ["default", "back"], "ports": ["127.0.0.1:18786:8000"]},
         "cache": {
             "image": "aiops-ref/redis:latest",
             "command": ["redis-server", "--requirepass", PASSWORD],
@@ -81,11 +84,26 @@ def setting(name: str) -> str:
     return dict(pair.split("=", 1) for pair in json.loads(ask("api", "{{json .Config.Env}}")))[name]
 
 
+def networks(name: str) -> str:
+    found = json.loads(ask(name, "{{json .NetworkSettings.Networks}}"))
+    return "on " + (", ".join(sorted(found)) or "no network")
+
+
+def container(name: str, was: str, words: str) -> dict[str, str]:
+    """What a difference must say of a container that was another one, or in another life, before."""
+    return {"container %s-%s-1" % (PROJECT, name): words if ask(name, "{{.Id}} {{.State.StartedAt}}") != was else "the same"}
+
+
+def life(name: str) -> str:
+    return ask(name, "{{.Id}} {{.State.StartedAt}}")
+
+
 def by_ansible(module: str, **options) -> subprocess.Popen:
     command = ad_hoc(module, {"compose_project": PROJECT, **options})
     return subprocess.Popen(command, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.predicts("network_connect")
 def test_a_lost_network_is_given_back_as_compose_would(cure, place):
     whole = ask("cache", "{{json .NetworkSettings.Networks.parts_back.IPAMConfig}} {{.NetworkSettings.Networks.parts_back.IPAddress}}")
     run("docker", "network", "disconnect", "parts_back", PROJECT + "-cache-1")
@@ -95,6 +113,7 @@ def test_a_lost_network_is_given_back_as_compose_would(cure, place):
     assert address_of("cache") == "unknown"
     done = cure("network_connect", "cache", networks=["back"])
     assert done["record"]["result"] == "held", done["record"]
+    predicted("network_connect", told, done, {"container parts-cache-1": networks("cache")})
     assert [address_of(name) for name in ("cache", "sessions", "parts-cache-1")] == ["10.213.7.9"] * 3
     assert ask("cache", "{{json .NetworkSettings.Networks.parts_back.IPAMConfig}} {{.NetworkSettings.Networks.parts_back.IPAddress}}") == whole
     assert not cure("network_connect", "cache", networks=["parts_back"])["changed"]
@@ -103,10 +122,74 @@ def test_a_lost_network_is_given_back_as_compose_would(cure, place):
     assert cure("network_connect", "cache", networks=["parts_back"])["changed"]
 
 
+def test_a_lost_network_by_the_module(place):
+    options = {"compose_project": PROJECT, "component": "cache", "networks": ["back"], "state_dir": place["state_dir"], "hold_seconds": 0}
+    before = networks("cache")
+    run("docker", "network", "disconnect", "parts_back", PROJECT + "-cache-1", check=False)
+    told = run_module("component_network", True, _ansible_diff=True, **options)
+    assert told["changed"] and networks("cache") == "on no network" and told["networks"] == ["parts_back"], told
+    done = run_module("component_network", _ansible_diff=True, **options)
+    assert (done["changed"], done["diff"], done["risk"]) == (True, told["diff"], "safe") and networks("cache") == before, done
+    assert not run_module("component_network", **options)["changed"]
+    refused = run_module("component_network", **{**options, "networks": ["bridge"]})
+    assert refused["failed"] and "do not put cache on a network" in refused["msg"] and refused["fix"]
+    assert undo_run(place, None)["result"] == "undone" and networks("cache") == "on no network"
+    assert run_module("component_network", **options)["changed"]
+
+
 def test_a_network_that_the_files_do_not_give(cure):
     for name in ("bridge", "default"):
         with pytest.raises(Refused, match="do not put cache on a network"):
             cure("network_connect", "cache", networks=[name])
+
+
+@pytest.mark.predicts("component_start")
+def test_started_and_stopped_again(cure, place):
+    run("docker", "stop", "-t", "20", PROJECT + "-cache-1")
+    was = life("cache")
+    told = cure("component_start", "cache", check=True)
+    assert (told["preview"]["risk"], life("cache"), ask("cache", "{{.State.Status}}")) == ("safe", was, "exited")
+    done = cure("component_start", "cache")
+    predicted("component_start", told, done, {"container parts-cache-1": ask("cache", "{{.State.Status}}")})
+    assert not cure("component_start", "cache")["changed"]
+    assert undo_run(place, None)["result"] == "undone" and ask("cache", "{{.State.Status}}") == "exited"
+    run("docker", "start", PROJECT + "-cache-1")
+
+
+@pytest.mark.predicts("component_restart")
+def test_restarted_and_nothing_to_put_back(cure, place):
+    was, other = life("cache"), life("api")
+    told = cure("component_restart", "cache", check=True)
+    assert (told["preview"]["risk"], life("cache")) == ("disruptive", was)
+    done = cure("component_restart", "cache")
+    assert done["record"]["result"] == "held", done["record"]
+    predicted("component_restart", told, done, container("cache", was, "restarted"))
+    assert life("cache").split()[0] == was.split()[0] and life("api") == other
+    (kept,) = (part for part in done["record"]["steps"][0]["evidence"] if part["what"] == "logs of cache")
+    assert any("Ready to accept connections" in line for line in kept["lines"]) and PASSWORD not in json.dumps(done)
+    assert undo_run(place, None)["result"] == "unchanged" and life("cache") != was
+
+
+def test_what_a_component_needs_is_started_first(place):
+    """The api is told to connect to the cache."""
+    for name in ("api", "cache"):
+        run("docker", "stop", "-t", "20", "%s-%s-1" % (PROJECT, name))
+    options = {"compose_project": PROJECT, "component": "api", "state_dir": place["state_dir"], "hold_seconds": 0, "_ansible_diff": True}
+    told = run_module("stack_component", True, **options)
+    assert (told["changed"], told["touches"], told["risk"]) == (True, ["cache", "api"], "safe"), told
+    done = run_module("stack_component", **options)
+    assert (done["record"]["result"], done["diff"]) == ("held", told["diff"]), done
+    assert [(step["component"], step["result"]) for step in done["record"]["steps"]] == [("cache", "done"), ("api", "done")]
+    assert ask("cache", "{{.State.StartedAt}}") < ask("api", "{{.State.StartedAt}}")
+    assert not run_module("stack_component", **options)["changed"]
+    undone = undo_run(place, None)
+    assert [step["component"] for step in undone["steps"]] == ["api", "cache"], "the last first"
+    assert {ask(name, "{{.State.Status}}") for name in ("api", "cache")} == {"exited"}
+    alone = run_module("stack_component", dependencies=False, **options)
+    assert (alone["touches"], ask("cache", "{{.State.Status}}")) == (["api"], "exited"), alone
+    # A restart of what runs starts what it needs, too.
+    again = run_module("stack_component", state="restarted", **options)
+    assert [(step["remedy"], step["component"]) for step in again["record"]["steps"]] == [("component_start", "cache"), ("component_restart", "api")], again
 
 
 def test_started_and_restarted_by_the_module(place):
@@ -181,10 +264,16 @@ def test_put_back_also_when_the_task_was_killed(place, project):
     wait_for(lambda: records.at_work() == {"lease": None, "unfinished": [], "overdue": []}, 10)
 
 
+@pytest.mark.predicts("log_level")
 def test_taken_back_by_a_person_before_its_time(cure, place):
-    done = cure("log_level", "api", level="DEBUG", minutes=10)
+    was = life("api")
+    told = cure("log_level", "api", check=True, level="DEBUG", debug=True, minutes=10)
+    assert (life("api"), setting("LOG_LEVEL")) == (was, "INFO")
+    done = cure("log_level", "api", level="DEBUG", debug=True, minutes=10)
     assert (done["record"]["result"], setting("LOG_LEVEL")) == ("held", "DEBUG")
-    assert not cure("log_level", "api", level="DEBUG", minutes=10)["changed"]
+    places = {"LOG_LEVEL of api, in .env": setting("LOG_LEVEL"), "SHOP_DEBUG of api, in compose.aiops-runbook.yml": setting("SHOP_DEBUG")}
+    predicted("log_level", told, done, {**places, **container("api", was, "made anew")})
+    assert not cure("log_level", "api", level="DEBUG", debug=True, minutes=10)["changed"]
     with pytest.raises(Refused, match="logs at another level already"):
         cure("log_level", "api", level="WARNING", minutes=10)
     assert undo_run(place, done["record"]["run"])["result"] == "undone"

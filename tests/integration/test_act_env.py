@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 from acting import Small
+from brokers import wait_until
 from playing import ROOT, run
+from predicting import predicted
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one
@@ -62,6 +65,8 @@ def shop(tmp_path_factory):
         os.utime(folder / name, ns=(1_700_000_000_000_000_000, 1_700_000_000_123_000_000))
     try:
         project.compose("up", "-d", "--wait-timeout", "60")
+        # What the api's setting leads to is judged once the server answers: not in the middle of a test.
+        wait_until(lambda: "accepting connections" in run("docker", "exec", project.container("db"), "pg_isready", check=False), "the server answers", 120)
         yield project
     finally:
         project.compose("down", "-v", "--remove-orphans", "-t", "1", check=False)
@@ -86,6 +91,20 @@ def definitions(shop) -> dict[str, tuple[str, str, str]]:
     return {name: tuple(one[3].get(label + what, "") for what in ("config-hash", "project.config_files", "depends_on")) for name, one in standing(shop).items()}
 
 
+def seen(shop, service: str, before: dict, lines: list[dict[str, str]]) -> dict[str, str]:
+    """What a difference must say: the values that the program has now, without secrets, and whether its container is another one."""
+    now, made = environment(shop, service), standing(shop)
+    found = {}
+    for line in lines:
+        kind, name = line["what"].split(",")[0].split(" ")[0], line["what"].split(" ")[-1]
+        if kind == "container":
+            found[line["what"]] = "made anew" if made["/" + name][0] != before["/" + name][0] else "the same"
+        else:
+            found[line["what"]] = SECRET.sub("***", now.get(kind, "(not set)"))
+    return found
+
+
+SECRET = re.compile("Wq7-shop-db|Zx9-second-value")
 OURS = "compose.aiops-runbook.yml"
 # options, what the program has then, and the files that say so (None: whatever is in it)
 CASES = {
@@ -113,6 +132,7 @@ CASES = {
 }
 
 
+@pytest.mark.predicts("stack_env")
 @pytest.mark.parametrize("name", CASES)
 def test_there_and_back(shop, name):
     options, wanted, places = CASES[name]
@@ -122,7 +142,8 @@ def test_there_and_back(shop, name):
     done = shop.act("stack_env", component="api", **options)
     assert done["changed"] and done.get("record", {}).get("result") == "held", (done.get("msg"), done.get("record"))
     # Predicted and come about: the same words, the same component, no other one.
-    assert (done["diff"], done["risk"], done["touches"]) == (told["diff"], "disruptive", ["api"])
+    predicted("stack_env", told, done, seen(shop, "api", before, done["record"]["steps"][0]["diff"]))
+    assert (done["risk"], done["touches"]) == ("disruptive", ["api"])
     after = standing(shop)
     assert {key for key in after if after[key] != before.get(key)} == {"/" + shop.container("api")}
     now = environment(shop, "api")
@@ -204,15 +225,19 @@ def test_what_it_cannot_do(shop):
     assert "TOGETHER cannot be" not in str(shop.act("stack_env", True, component="worker", set={"TOGETHER": "2"}))
 
 
-def act(shop, remedy: str, component: str, **params) -> dict:
+def act(shop, remedy: str, component: str, check: bool = False, **params) -> dict:
     defaults = {name: option.get("default") for name, option in ACT_SPEC.items()}
-    return apply_one({**defaults, **shop.options, "by": "a test"}, Step(remedy, component, params), False)
+    return apply_one({**defaults, **shop.options, "by": "a test"}, Step(remedy, component, params), check)
 
 
+@pytest.mark.predicts("connection_setting")
 def test_a_connection_is_corrected_from_a_twin(shop):
-    files, made = kept(shop), definitions(shop)
+    files, made, before = kept(shop), definitions(shop), standing(shop)
+    told = act(shop, "connection_setting", "api", True, kind="postgres", setting="DATABASE_URL")
+    assert standing(shop) == before and kept(shop) == files
     done = act(shop, "connection_setting", "api", kind="postgres", setting="DATABASE_URL")
     assert done["record"]["result"] == "held", done["record"]
+    predicted("connection_setting", told, done, seen(shop, "api", before, done["record"]["steps"][0]["diff"]))
     assert environment(shop, "api")["DATABASE_URL"] == "postgresql://shop:Wq7-shop-db@db:5432/shop"
     assert "Wq7" not in json.dumps(done) and "postgresql://shop:***@db:5432/shop" in json.dumps(done["preview"]["diff"])
     assert not act(shop, "connection_setting", "api", kind="postgres", setting="DATABASE_URL")["changed"]
@@ -220,6 +245,7 @@ def test_a_connection_is_corrected_from_a_twin(shop):
     assert kept(shop) == files and definitions(shop) == made
 
 
+@pytest.mark.predicts("component_recreate")
 def test_only_what_is_named_may_have_changed(shop):
     env = shop.folder / ".env"
     text, times = env.read_bytes(), env.stat()
@@ -228,8 +254,11 @@ def test_only_what_is_named_may_have_changed(shop):
         with pytest.raises(Exception, match="other settings: RATE"):
             act(shop, "component_recreate", "api", settings=["SHARED"])
         before = standing(shop)
+        told = act(shop, "component_recreate", "api", True, settings=["SHARED", "RATE"])
+        assert standing(shop) == before
         done = act(shop, "component_recreate", "api", settings=["SHARED", "RATE"])
         assert done["record"]["result"] == "held", done["record"]
+        predicted("component_recreate", told, done, seen(shop, "api", before, done["record"]["steps"][0]["diff"]))
         now = environment(shop, "api")
         assert (now["SHARED"], now["RATE"]) == ("elsewhere", "300") and environment(shop, "worker")["SHARED"] == "everywhere"
         assert {key for key, value in standing(shop).items() if value != before[key]} == {"/" + shop.container("api")}

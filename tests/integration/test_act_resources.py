@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 from playing import ROOT, ad_hoc, run
+from predicting import predicted
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import project_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
@@ -89,6 +90,7 @@ def everything() -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.predicts("component_resources")
 def test_exactly_what_was_said_and_all_of_it_back(change, place, project):
     before, ids = everything(), {name: inspect(name, "{{.Id}}") for name in SERVICES}
     wanted = {"memory": 96 * MIB, "cpus": 0.5, "healthcheck": {"interval_seconds": 2, "retries": 5, "test": ["CMD", "python3", "-c", ASK + " # $HOME"]}}
@@ -97,10 +99,20 @@ def test_exactly_what_was_said_and_all_of_it_back(change, place, project):
     assert not (project.parent / OVERRIDE).exists()
     done = change("api", **wanted)
     assert done["record"]["result"] == "held", done["record"]
-    assert done["record"]["steps"][0]["diff"] == told["preview"]["diff"]
     check = json.loads(inspect("api", "{{json .Config.Healthcheck}}")[0])
     assert (check["Interval"], check["Timeout"], check["Retries"], check["StartPeriod"]) == (2_000_000_000, 5_000_000_000, 5, 10_000_000_000)
     assert check["Test"] == wanted["healthcheck"]["test"]
+    swap, cpus = (inspect("api", form)[0] for form in ("{{.HostConfig.MemorySwap}}", "{{.HostConfig.NanoCpus}}"))
+    seen = {
+        "memory limit of api": "%d MiB" % (memory("api")[0] // MIB),
+        "limit of memory and swap of api": "%d MiB" % (int(swap) // MIB),
+        "processors of api": "%g" % (int(cpus) / 1e9),
+        "health check of api": " ".join(check["Test"]),
+        "health check's interval seconds of api": "%d" % (check["Interval"] / 1e9),
+        "health check's retries of api": str(check["Retries"]),
+        **{"container limits-api-%d" % number: "made anew" if not set(ids["api"]) & set(inspect("api", "{{.Id}}")) else "the same" for number in (1, 2)},
+    }
+    predicted("component_resources", told, done, seen)
     assert (memory("api"), inspect("api", "{{.HostConfig.NanoCpus}}")) == ([96 * MIB] * 2, ["500000000"] * 2)
     assert (project.parent / OVERRIDE).stat().st_mode & 0o777 == 0o600
     assert [name for name in SERVICES if inspect(name, "{{.Id}}") != ids[name]] == ["api"]

@@ -16,6 +16,7 @@ import psycopg2
 import psycopg2.extras
 import pytest
 from playing import ROOT, ad_hoc, run
+from predicting import predicted
 from test_postgres_check import PASSWORD, Server
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import end, sessions_of
@@ -122,6 +123,7 @@ def state(server, pid: int) -> str:
     return found[0][0] if found else "gone"
 
 
+@pytest.mark.predicts("postgres_terminate")
 def test_idle_in_transaction_is_ended_at_once_and_twice_changes_nothing(server, terminate, session, tmp_path):
     _one, pid = session("UPDATE items SET name = 'secret words' WHERE id = 1", application_name="api")
     _other, idle = session(autocommit=True, application_name="api")
@@ -136,6 +138,9 @@ def test_idle_in_transaction_is_ended_at_once_and_twice_changes_nothing(server, 
     assert done["changed"], done
     assert done["diff"] == told["diff"] == {"before": "session %d: %s\n" % (pid, done["sessions"][0]), "after": "session %d: ended\n" % pid}
     assert (alive(server, pid), alive(server, idle)) == (False, True)
+    predicted("postgres_terminate", told, done, {"session %d" % pid: "ended" if not alive(server, pid) else "alive"})
+    (kept,) = (part for part in done["record"]["steps"][0]["evidence"] if part["what"] == "ended")
+    assert len(kept["lines"]) == 1 and "pid: %d" % pid in kept["lines"][0] and "secret words" not in json.dumps(done)
     records = tmp_path / "state" / ("127.0.0.1_%d" % server.port)
     evidence = (records / done["record"]["run"] / "evidence-1.json").read_text()
     assert "UPDATE items SET name" in evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -42,7 +43,7 @@ def project(tmp_path_factory):
 @pytest.fixture
 def broken(project):
     """The stack with its cache stopped; whole again afterwards."""
-    run("docker", "stop", "-t", "1", "rails-cache-1")
+    run("docker", "stop", "-t", "20", "rails-cache-1")
     yield
     run(*project, "up", "-d")
 
@@ -80,14 +81,24 @@ class Desk:
     def apply(self, path: Path, digest: str, *arguments: str, **variables) -> Played:
         return self.play("remediate", *arguments, plan=str(path), approve=digest, remediate_hold_seconds=variables.pop("hold", 2), **variables)
 
+    def begin(self, path: Path, digest: str, hold: float) -> subprocess.Popen:
+        """The same, not waited for."""
+        variables = {"plan": str(path), "approve": digest, "report_dir": str(self.folder / "beside"), "remediate_hold_seconds": hold}
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.inventory), str(ROOT / "playbooks" / "remediate.yml")]
+        words = [*command, "--limit", "shop", "-e", json.dumps(variables)]
+        return subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
     def record(self) -> dict:
         return json.loads((self.folder / "shop" / "latest" / "report.json").read_text())["record"]
 
     def runs(self) -> list[Path]:
         return sorted(path.parent for path in (self.folder / "state").glob("*/*/journal"))
 
+    def journal(self, run: int = -1) -> list[dict]:
+        return [json.loads(line) for line in (self.runs()[run] / "journal").read_text().splitlines()]
+
     def events(self) -> list[str]:
-        return [json.loads(line)["event"] for line in (self.runs()[-1] / "journal").read_text().splitlines()]
+        return [entry["event"] for entry in self.journal()]
 
 
 def state_of(name: str) -> str:
@@ -98,9 +109,14 @@ def fingerprint() -> str:
     return run("docker", "inspect", "-f", "{{.Id}} {{.State.Status}} {{.State.StartedAt}} {{.Config.Env}}", "rails-api-1", "rails-cache-1")
 
 
-def refused(played: Played, words: str) -> None:
+def refused(played: Played, words: str, stack: str = "shop") -> None:
+    """Nothing was done, the run has failed, and its report says why."""
     assert played.status != 0 and words in played.output, played.output
     assert state_of("cache") == "exited", "something was done all the same"
+    record = played.report(stack)["record"]
+    assert (record["result"], record["steps"], record["run"]) == ("refused", [], None) and words in record["reason"] and record["by"] and record["kind"]
+    status = json.loads((played.reports / stack / "status.json").read_text())
+    assert (status["failed"], status["exit_reason"], status["remediation"]) == (True, "remediation", "refused")
 
 
 # The loop ---------------------------------------------------------------------------------------------------------------
@@ -115,6 +131,9 @@ def test_plan_approve_apply_and_undo(broken, desk):
     assert state_of("cache") == "running"
     record = desk.record()
     assert (record["result"], [step["result"] for step in record["steps"]], record["digest"]) == ("held", ["cured"], plan["digest"])
+    (kept,) = record["steps"][0]["evidence"]
+    assert kept["what"] == "logs of cache" and any("Server initialized" in line for line in kept["lines"]), kept
+    assert all("Server initialized" in (desk.folder / "shop" / "latest" / name).read_text() for name in ("report.html", "report.md"))
     assert desk.events() == ["begin", "acting", "acted", "cured", "end"]
     again = desk.apply(path, plan["digest"])
     assert again.status == 0 and "changed=0" in again.output, again.output
@@ -170,7 +189,7 @@ def test_an_expired_plan(broken, desk):
 def test_a_plan_for_another_stack(broken, desk):
     path, plan = desk.plan()
     played = desk.play("remediate", limit="other", plan=str(path), approve=plan["digest"])
-    refused(played, "it was made for the stack shop, not for other")
+    refused(played, "it was made for the stack shop, not for other", "other")
 
 
 def test_a_plan_for_another_stack_of_the_same_name(broken, desk, project):
@@ -214,8 +233,9 @@ def test_a_freeze_window(broken, desk):
     window = [{"from": "00:00", "until": "23:59", "reason": "year-end closing"}, {"from": "23:59", "until": "00:01", "reason": "year-end closing"}]
     refused(desk.apply(path, plan["digest"], freeze_windows=window), "year-end closing")
     refused(desk.play("remediate", auto_approve=["safe"], freeze_windows=window, freeze_override="no"), "year-end closing")
-    assert desk.apply(path, plan["digest"], freeze_windows=window, freeze_override="the shop is down").status == 0
-    assert json.loads((desk.runs()[-1] / "journal").read_text().splitlines()[0])["freeze_override"] == "the shop is down"
+    assert desk.apply(path, plan["digest"], freeze_windows=window, freeze_override="the shop is down", backup_waiver="no data here").status == 0
+    assert (desk.journal()[0]["freeze_override"], desk.journal()[0]["backup_waiver"]) == ("the shop is down", "no data here")
+    assert desk.record()["freeze_override"] == "the shop is down"
 
 
 def test_the_cap_of_a_day(broken, desk):
@@ -280,24 +300,32 @@ def test_a_disk_that_is_full_while_the_journal_is_written(broken, desk, tmp_path
 # A controller that dies -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("after", ["acting", "cured"])
-def test_a_controller_that_is_killed(broken, desk, after):
-    path, plan = desk.plan()
-    variables = {"plan": str(path), "approve": plan["digest"], "report_dir": str(desk.folder), "remediate_hold_seconds": 60}
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(desk.inventory), str(ROOT / "playbooks" / "remediate.yml"), "--limit", "shop"]
-    process = subprocess.Popen(
-        [*command, "-e", json.dumps(variables)], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
+def killed(desk, path: Path, digest: str, after: str, hold: float = 60) -> None:
+    """A run whose controller and workers are killed as soon as this event is in its journal."""
+    process = desk.begin(path, digest, hold)
     try:
-        end = time.monotonic() + 60
-        while not (desk.runs() and after in desk.events()):
-            assert time.monotonic() < end and process.poll() is None, "the run ended before it could be killed"
-            time.sleep(0.01)
+        wait_for(desk, process, "acting")
+        doomed = family(process)  # the worker is among them by now: the kill itself takes no time
+        wait_for(desk, process, after)
+        kill(doomed)
     finally:
         kill_all(process)
     assert "end" not in desk.events()
     looked = desk.play("diagnose", fail_on="never").report("shop")
     assert [one["run"] for one in (looked["plan"] or {}).get("unfinished") or []] == [desk.runs()[-1].name], "the next look tells of it"
+
+
+def wait_for(desk, process: subprocess.Popen, event: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not (desk.runs() and event in desk.events()):
+        assert time.monotonic() < end and process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("after", ["acting", "cured"])
+def test_a_controller_that_is_killed(broken, desk, after):
+    path, plan = desk.plan()
+    killed(desk, path, plan["digest"], after)
     if after == "acting":
         played = desk.play("undo", fail_on="never")
         assert state_of("cache") == "exited" and desk.record()["result"] == "undone", played.output
@@ -305,18 +333,128 @@ def test_a_controller_that_is_killed(broken, desk, after):
     else:
         played = desk.play("remediate", auto_approve=["safe"], remediate_hold_seconds=1)
         assert played.status == 0 and state_of("cache") == "running", played.output
-        assert desk.events()[-1] == "end", "a cure that holds is ended as such"
+        assert desk.journal()[-1]["result"] == "held", "a cure that holds is ended as such"
+        assert [(one["run"], one["result"]) for one in desk.record()["settled"]] == [(desk.runs()[-1].name, "held")]
 
 
-def kill_all(process: subprocess.Popen) -> None:
+def test_a_controller_that_is_killed_in_its_hold_and_the_cure_no_longer_holds(broken, desk):
+    """The next run takes back what was left of it, and says so; the new plan cures it."""
+    path, plan = desk.plan()
+    killed(desk, path, plan["digest"], "cured")
+    run("docker", "stop", "-t", "1", "rails-cache-1")
+    played = desk.play("remediate", auto_approve=["safe"], remediate_hold_seconds=1)
+    assert played.status == 0 and state_of("cache") == "running", played.output
+    assert [one["result"] for one in desk.record()["settled"]] == ["undone"] and desk.journal(0)[-1]["result"] == "undone"
+    assert "died in the middle" in played.output
+
+
+def test_a_controller_that_is_killed_while_it_takes_back(broken, desk):
+    """Its hold was broken (as below, the cure makes it worse): the next run goes on with the undoing."""
+    path, plan = desk.plan()
+    run("docker", "network", "disconnect", "-f", "rails_default", "rails-cache-1")
+    try:
+        killed(desk, path, plan["digest"], "undoing", hold=2)
+        assert "not held" in desk.events() and "undone" not in desk.events()
+        played = desk.play("remediate", auto_approve=["safe"], remediate_hold_seconds=1, fail_on="never")
+        assert [entry.get("result") for entry in desk.journal(0)][-1] == "undone", played.output
+        assert [one["result"] for one in desk.record()["settled"]] == ["undone"]
+    finally:
+        run("docker", "rm", "-f", "rails-cache-1")
+
+
+def test_a_controller_that_is_killed_between_two_steps(broken, desk):
+    """What the first one has cured stays, and the next plan does the rest."""
+    run("docker", "stop", "-t", "1", "rails-api-1")
+    path, plan = desk.plan()
+    first, second = (step["component"] for step in plan["steps"])
+    assert {first, second} == {"api", "cache"}
+    killed(desk, path, plan["digest"], "cured")
+    assert [entry["step"] for entry in desk.journal() if entry["event"] == "cured"] == [1]
+    assert state_of(first) == "running"
+    settled = desk.play("remediate", auto_approve=["safe"], remediate_hold_seconds=1, fail_on="never")
+    assert desk.journal(0)[-1]["result"] == "partly held" and state_of(first) == "running", settled.output
+    if state_of(second) != "running":  # it had been begun, and was taken back: that is what the plan did not know
+        settled = desk.play("remediate", auto_approve=["safe"], remediate_hold_seconds=1)
+    assert settled.status == 0 and (state_of("api"), state_of("cache")) == ("running", "running"), settled.output
+
+
+def test_the_controller_alone_dies_and_its_worker_goes_on_under_the_lease(broken, desk):
+    path, plan = desk.plan()
+    process = desk.begin(path, plan["digest"], 45)
+    wait_for(desk, process, "cured")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    looked = desk.play("diagnose", fail_on="never").report("shop")
+    assert looked["plan"]["lease"]["run"] == plan["digest"] and looked["plan"]["unfinished"] == [], "it is told as under way"
+    end = time.monotonic() + 120
+    while "end" not in desk.events():
+        assert time.monotonic() < end, desk.events()
+        time.sleep(0.2)
+    assert desk.journal()[-1]["result"] == "held" and state_of("cache") == "running"
+
+
+def test_two_operators_at_once(broken, desk):
+    """One is told who is at work, one waits and finds that all is done."""
+    path, plan = desk.plan()
+    process = desk.begin(path, plan["digest"], 40)
+    try:
+        wait_for(desk, process, "cured")
+        refused_by_lease(desk.apply(path, plan["digest"]))
+        began = time.monotonic()
+        waited = desk.apply(path, plan["digest"], remediate_lease_wait=120)
+        assert process.wait(120) == 0
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    assert waited.status == 0 and "changed=0" in waited.output and time.monotonic() - began > 5, waited.output
+    assert (desk.record()["result"], desk.record()["run"]) == ("unchanged", desk.runs()[-1].name) and len(desk.runs()) == 1
+
+
+def test_two_operators_at_once_with_plans_of_their_own(broken, desk):
+    """The second plan rests on what the first run changes while the second one waits: it is told so, and nothing is done twice."""
+    path, plan = desk.plan()
+    other_path, other = desk.plan()
+    assert other["digest"] != plan["digest"]
+    process = desk.begin(path, plan["digest"], 20)
+    try:
+        wait_for(desk, process, "cured")
+        waited = desk.apply(other_path, other["digest"], remediate_lease_wait=120)
+        assert process.wait(120) == 0
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    assert waited.status == 0 and "changed=0" in waited.output and len(desk.runs()) == 1, waited.output
+    assert [step["result"] for step in desk.record()["steps"]] == ["unchanged"]
+
+
+def refused_by_lease(played: Played) -> None:
+    record = played.report("shop")["record"]
+    assert played.status != 0 and (record["result"], record["kind"]) == ("refused", "leased"), played.output
+    assert "is at work on this stack since" in record["reason"] and record["by"] in record["reason"], "who it is"
+
+
+def family(process: subprocess.Popen) -> set[int]:
     """The controller with its workers, which stand in sessions of their own."""
-    parents = {int(path.name): int(path.joinpath("stat").read_text().rpartition(")")[2].split()[1]) for path in Path("/proc").glob("[0-9]*")}
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            parents[int(path.name)] = int(path.joinpath("stat").read_text().rpartition(")")[2].split()[1])
     doomed, more = {process.pid}, True
     while more:
         more = {child for child, parent in parents.items() if parent in doomed} - doomed
         doomed |= more
+    return doomed
+
+
+def kill(doomed: set[int]) -> None:
     for pid in doomed:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        kill(family(process))
     process.wait(10)
 
 
