@@ -29,7 +29,7 @@ SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 # Why another way to the same server may do, and why another account may.
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
 HIDDEN = ("what stands at localhost inside the container cannot be seen from here", "hidden")
-REFUSALS = {"postgres": "password authentication failed", "redis": "WRONGPASS"}
+REFUSALS = {"postgres": ("password authentication failed",), "redis": ("WRONGPASS", "NOAUTH")}
 NOT_LET_IN = ("auth", "auth_required", "role_missing", "too_many_clients", "database_missing", "no_hba")
 # With less time left than this no worker is asked.
 SHORTEST_SECONDS = 0.3
@@ -98,8 +98,8 @@ class Servers:
         return probes
 
     def _candidates(self, server: Server) -> list[Target]:
-        """The accounts to try, best first: given ones, then those whose owners do not complain of a refusal, each only once."""
-        doubtful = self._doubtful(server.kind)
+        """The accounts to try, best first: given ones, then those whose owners do not complain of a refusal, the server's own, the rest; each once."""
+        doubtful = self.doubtful(server.kind)
         ordered = sorted(server.clients, key=lambda target: (target.component in doubtful, target.component))
         given = self.scene.options.accounts.get(server.kind)
         if given:
@@ -120,7 +120,9 @@ class Servers:
             )
         own = self._own_account(server)
         if own is not None:
-            ordered.append(own)
+            # Those who say themselves that they are refused come last: each of them would be one more failed login.
+            place = next((place for place, target in enumerate(ordered) if target.component in doubtful and target.setting != "given"), len(ordered))
+            ordered.insert(place, own)
         seen, distinct = set(), []
         for target in ordered:
             key = (target.user, target.password, target.database if server.kind == "postgres" else "")
@@ -148,12 +150,12 @@ class Servers:
             )
         return None
 
-    def _doubtful(self, kind: str) -> set[str]:
+    def doubtful(self, kind: str) -> set[str]:
         """The components whose logs complain that such a server refuses them."""
         return {
             component.id
             for component in self.scene.components
-            if any(REFUSALS[kind] in line for one in component.instances for line in self.scene.lines(one)[-200:])
+            if any(words in line for words in REFUSALS[kind] for one in component.instances for line in self.scene.lines(one)[-200:])
         }
 
     def _place(self, server: Server, target: Target) -> tuple[Instance | None, str, int]:
@@ -402,7 +404,7 @@ class Servers:
         """Whether the broker's users have another account than the one that was let in, which may see and do other things, and is not known to be refused."""
         refused = any(one["accepted"] is False and (one["component"], one["user"]) == (broker.component, broker.user) for one in seen["accounts"])
         other = (broker.user or "default") != (seen["account"]["user"] or "default")
-        return bool(broker.password) and other and not refused and broker.component not in self._doubtful("redis")
+        return bool(broker.password) and other and not refused and broker.component not in self.doubtful("redis")
 
     def _expected_workers(self) -> list[dict[str, Any]]:
         found = []

@@ -95,7 +95,7 @@ class Right:
         wanted = replace(target, host=host, port=self._port(target, server, host))
         if target.malformed and not target.url:
             wanted.malformed = ""
-        why = self._refusal(wanted, server)
+        why = self._complaint(target, wanted) or self._refusal(wanted, server)
         if why is not None and why.kind in NOT_LET_IN:
             wanted, why = self._with_password(wanted, server, why)
         if why is not None:
@@ -267,6 +267,13 @@ class Right:
         return wanted, why
 
     # the proof
+
+    def _complaint(self, target: Target, wanted: Target) -> StackError | None:
+        """What the client itself says of the setting as it is: to prove it once more would be one more failed login."""
+        same = not target.malformed and (target.host, target.port) == (wanted.host, wanted.port)
+        if not same or not target.password or target.component not in self.servers.doubtful(self.kind):
+            return None
+        return StackError("%s says in its log that it is refused" % target.component, kind="auth")
 
     def _refusal(self, wanted: Target, server: Component | None) -> StackError | None:
         """Why a client with these settings is not let in, asked once from where it stands; None when it is."""
