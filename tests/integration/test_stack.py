@@ -9,12 +9,12 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Iterator
 from urllib.parse import quote
 
 import pytest
-from playing import ROOT, play, run
+from playing import ROOT, Played, play, run
+from searching import Snapshot, forms, told
 
 STACKS = ("reference", "second")
 POSTGRES = {"reference": ("aiops-ref-postgres-1", "aiops", "aiops"), "second": ("orders-db1-1", "postgres", "orders")}
@@ -29,9 +29,9 @@ def stacks_up():
         run("python3", str(ROOT / "tests" / "stack" / "ctl.py"), "up", stack)
 
 
-def sql(stack: str, text: str) -> str:
+def sql(stack: str, text: str, check: bool = True) -> str:
     container, user, database = POSTGRES[stack]
-    return run("docker", "exec", "-u", "postgres", container, "psql", "-X", "-A", "-t", "-U", user, "-d", database, "-c", text).strip()
+    return run("docker", "exec", "-u", "postgres", container, "psql", "-X", "-A", "-t", "-U", user, "-d", database, "-c", text, check=check).strip()
 
 
 def queue_password() -> str:
@@ -189,6 +189,8 @@ def test_saved_observations_judge_the_same_with_no_stack_in_reach(tmp_path):
         ('{"limits": {"redis_memory_percentage": 3}}', "redis_memory_percentage"),
         ('{"observations": "/nowhere/seen.json"}', "observations"),
         ('{"lang": "fr"}', "lang"),
+        ('{"compose_project": ""}', "several Compose projects are here"),
+        ('{"compose_project": ""}', "name one by compose_project"),
         ('{"custom_checks": [{"id": "x", "query": "][", "expect": 1, "text": "t"}]}', "custom_checks"),
     ],
 )
@@ -228,78 +230,148 @@ def test_info_shows_where_it_knows_from(tmp_path):
 
 
 SECRET = "Zx9-%s-q7Lw3Vt8"
+# Written differently in a URL.
+AWKWARD = "Zx9/%s+q7 Lw3@Vt8"
+URL = {"reference": "http://127.0.0.1:18080", "second": "http://127.0.0.1:18090"}
+API = {"reference": "aiops-ref-api-1", "second": "orders-backend-1"}
+WORKER = {"reference": ("aiops-ref-worker-1", "worker"), "second": ("orders-jobs-1", "jobs")}
+LOGIN = {"reference": ("/api/v1/auth/token", "username=admin&password=%s"), "second": ("/api/v1/login", '{"email": "a@b.example", "password": "%s"}')}
+# A task of the application's own with a secret among its arguments.
+SEND = {
+    "reference": "from app.tasks import celery as app; app.send_task('app.tasks.summarize_text', kwargs={'text': %r}, countdown=%r, queue='celery')",
+    "second": "from backend.jobs import app; app.send_task('invoices.make', kwargs={'order_id': %r}, countdown=%r)",
+}
 
 
-def plant(stack: str) -> list[str]:
-    """Put unique secrets where applications let them slip: logs, query texts, task arguments, headers. Their values."""
+class Planted:
+    """Unique secrets where applications let them slip: headers, logs, query texts, cached values, task arguments."""
+
+    def __init__(self, stack: str) -> None:
+        self.stack = stack
+        self.values: list[str] = []
+        self.session = threading.Thread(target=self._hold_a_session)
+
+    def secret(self, where: str, shape: str = SECRET) -> str:
+        self.values.append(shape % (where + self.stack))
+        return self.values[-1]
+
+    def plant(self) -> None:
+        self.values += own_secrets(self.stack)
+        quiet, base = ["curl", "-s", "-o", "/dev/null", "-m", "60"], URL[self.stack]
+        headers = ["Authorization: Bearer " + self.secret("bearer"), "X-Api-Key: " + self.secret("header"), "Cookie: session=" + self.secret("cookie")]
+        run(*quiet, *(word for header in headers for word in ("-H", header)), base + "/api/v1/items?token=" + self.secret("query"))
+        run(*quiet, "-u", "office:" + self.secret("basic"), base + "/api/v1/basic?api_key=" + quote(self.secret("awkward", AWKWARD), safe=""))
+        path, body = LOGIN[self.stack]
+        kind = "application/x-www-form-urlencoded" if body[0] != "{" else "application/json"
+        run(*quiet, "-H", "Content-Type: " + kind, "-d", body % self.secret("login"), base + path)
+        lines = 'ERROR password=%s {"api_key": "%s"} Authorization: Bearer %s\n' % (self.secret("log"), self.secret("json"), self.secret("logbearer"))
+        lines += "ERROR no way to postgresql://u:%s@db/x and redis://:%s@queue/0\n" % (self.secret("url"), quote(self.secret("urlq", AWKWARD), safe=""))
+        for user in ("a", "ab", "abc"):  # so that it stands at each of the three places of base64
+            word = base64.b64encode(("%s:%s" % (user, self.secret("basic" + user))).encode()).decode()
+            lines += "ERROR proxy refused Authorization: Basic %s\n" % word
+        run("docker", "exec", "-i", API[self.stack], "sh", "-c", "cat > /proc/1/fd/2", text=lines)
+        redis(self.stack, "SET", "cache:planted", self.secret("value"))
+        self.session.start()
+        # One that fails stands in the server's log, with its text.
+        sql(self.stack, "SELECT 1 FROM nowhere WHERE name = '%s' OR password = $$%s$$" % (self.secret("sqllog"), self.secret("sqldollar")), check=False)
+        self.task("eta", 3600.0)
+
+    def task(self, where: str, countdown: float) -> None:
+        run("docker", "exec", API[self.stack], "python3", "-c", SEND[self.stack] % (self.secret(where), countdown))
+
+    def _hold_a_session(self) -> None:
+        query = self.secret("sql")
+        sql(self.stack, "SELECT pg_sleep(40), '%s', $$%s$$ /* %s */ -- %s" % (query, query, query, query))
+
+    def remove(self) -> None:
+        """The worker does not run: what it had not begun is back in its queue."""
+        redis(self.stack, "DEL", "cache:planted")
+        if self.session.ident is not None:
+            self.session.join()
+        needles = sorted({form.decode() for value in self.values for form in forms(value)})
+        for database in ("0", "1", "2"):
+            redis(self.stack, "-n", database, "EVAL", REMOVE, "0", *needles)
+
+
+# Messages and results that hold one of these words.
+REMOVE = """
+local function holds(text)
+  for _, word in ipairs(ARGV) do if string.find(text, word, 1, true) then return true end end
+end
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind = redis.call('TYPE', key)['ok']
+  if kind == 'list' then
+    for _, text in ipairs(redis.call('LRANGE', key, 0, -1)) do if holds(text) then redis.call('LREM', key, 0, text) end end
+  elseif kind == 'hash' then
+    local pairs_of = redis.call('HGETALL', key)
+    for place = 2, #pairs_of, 2 do
+      if holds(pairs_of[place]) then redis.call('HDEL', key, pairs_of[place - 1]); redis.call('ZREM', 'unacked_index', pairs_of[place - 1]) end
+    end
+  elseif kind == 'string' and holds(redis.call('GET', key)) then redis.call('DEL', key) end
+end"""
+
+
+def own_secrets(stack: str) -> list[str]:
+    """What the stack itself keeps as secrets: in its environment file, or in files of their own."""
     found = []
-
-    def secret(where: str) -> str:
-        found.append(SECRET % where)
-        return found[-1]
-
-    base = "http://127.0.0.1:18080"
-    run(
-        "curl",
-        "-s",
-        "-o",
-        "/dev/null",
-        "-H",
-        "Authorization: Bearer " + secret("bearer"),
-        "-H",
-        "X-Api-Key: " + secret("header"),
-        base + "/api/v1/items?token=" + secret("query"),
-    )
-    run("curl", "-s", "-o", "/dev/null", "-d", "username=admin&password=" + secret("login"), base + "/api/v1/auth/token")
-    text = 'ERROR password=%s {"api_key": "%s"} postgresql://u:%s@db/x Authorization: Bearer %s\n' % (
-        secret("log"),
-        secret("json"),
-        secret("url"),
-        secret("logbearer"),
-    )
-    run("docker", "exec", "aiops-ref-api-1", "sh", "-c", "cat > /proc/1/fd/2", check=False, text=text)
-    run("docker", "exec", "-i", "aiops-ref-api-1", "sh", "-c", "cat > /proc/1/fd/2", check=False, text=text)
-    redis(stack, "SET", "cache:planted", secret("value"))
-    return found
-
-
-def test_no_secret_is_told_anywhere(tmp_path):
-    """Every output of a run at -vvv, the saved observations and Ansible's own temporary files."""
-    planted = plant("reference")
-    query = SECRET % "sql"
-    session = threading.Thread(target=sql, args=("reference", "SELECT pg_sleep(12), '%s', $$%s$$" % (query, query)))
-    session.start()
-    planted.append(query)
-    for path in (ROOT / "tests" / "stack").rglob("*"):
+    for path in (ROOT / "tests" / "stack" / stack).rglob("*"):
         if path.is_file() and (path.name == ".env" or path.parent.name == "secrets"):
             for line in path.read_text().splitlines():
                 name, _is, value = line.rpartition("=")
                 value = value.strip().strip("'\"")
                 if len(value) >= 12 and (not name or re.search("PASS|SECRET|KEY|TOKEN", name)) and "://" not in value:
-                    planted.append(value)
-    temporary = tmp_path / "ansible"
-    outputs = []
-    for stack in STACKS:
-        folder = tmp_path / stack
-        folder.mkdir()
-        saved = folder / "seen.json"
-        played = play(
-            "diagnose", folder, "-vvv", "--limit", stack, "-e", "save_observations=%s" % saved, ANSIBLE_LOCAL_TEMP=str(temporary), ANSIBLE_KEEP_REMOTE_FILES="1"
-        )
-        outputs.append(played.output)
-        (folder / "output.txt").write_text(played.output)
-    session.join()
-    redis("reference", "DEL", "cache:planted")
-    assert len(planted) >= 12
-    told = []
-    for path in Path(tmp_path).rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            for value in planted:
-                forms = {value, quote(value, safe=""), base64.b64encode(value.encode()).decode().rstrip("=")[:-1]}
-                if any(form.encode() in content for form in forms):
-                    told.append((path.name, value))
-    assert not told
+                    found.append(value)
+    assert len(found) >= 3, stack
+    return found
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_secret_is_told_anywhere(stack, tmp_path):
+    """Every output of every job at -vvv, on a healthy and on an ill stack, what it saves, and all files that it has meanwhile."""
+    planted = Planted(stack)
+    worker, component = WORKER[stack]
+    kept = tmp_path / "out"
+    kept.mkdir()
+    places = {"ANSIBLE_LOCAL_TEMP": tmp_path / "local", "ANSIBLE_REMOTE_TEMP": tmp_path / "remote", "TMPDIR": tmp_path / "tmp"}
+    settings = {**{name: str(place) for name, place in places.items()}, "ANSIBLE_KEEP_REMOTE_FILES": "1"}
+    state = ["-e", "state_dir=%s" % (tmp_path / "state")]
+
+    def job(name: str, playbook: str, *words: str) -> Played:
+        played = play(playbook, kept, "-vvv", "--limit", stack, *state, *words, timeout=600, **settings)
+        (kept / (name + ".txt")).write_text(played.output)
+        return played
+
+    with Snapshot(tmp_path / "snapshot", *places.values()) as seen:
+        try:
+            planted.plant()
+            job("healthy", "diagnose", "-e", "save_observations=%s" % (kept / "healthy.json"))
+            job("info", "info")
+            job("logs", "logs", "-e", '{"since_minutes": 2, "tail": 1000}')
+            run("docker", "stop", "-t", "20", worker)
+            planted.task("queued", 0)
+            ill = job("ill", "diagnose", "-e", "save_observations=%s" % (kept / "ill.json.gz"), "-e", "lang=zh-TW")
+            assert ill.status == 2 and ("container.not_running", component) in ill.causes(stack), ill.output
+            plan = ill.report(stack)["plan"]
+            approval = ["-e", "plan=%s" % plan["path"], "-e", "approve=%s" % plan["digest"], "-e", "remediate_hold_seconds=2"]
+            cured = job("remediate", "remediate", "--diff", *approval)
+            assert cured.report(stack)["record"]["result"] == "held", cured.output
+            job("logs-again", "logs", "-e", '{"since_minutes": 2, "tail": 1000}')
+            undone = job("undo", "undo", "--diff", "-e", "fail_on=never")
+            assert undone.report(stack)["record"]["result"] == "undone", undone.output
+        finally:
+            run("docker", "stop", "-t", "20", worker)
+            planted.remove()
+            run("docker", "start", worker)
+            run("python3", str(ROOT / "tests" / "stack" / "ctl.py"), "up", stack)
+    assert len(set(planted.values)) >= 20
+    assert any(name.startswith("stack_check.") for name in seen.names) and any(name.startswith("AnsiballZ_") for name in seen.names), (
+        "the search would find them"
+    )
+    assert told([component], tmp_path / "snapshot") and told([component], kept)
+    assert not told(planted.values, kept, tmp_path / "snapshot")
+    assert not seen.open_to_others
+    # The records of acting stand where the stack lives, and may hold what is needed to undo.
+    assert not [path for path in (tmp_path / "state").rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
 
 
 def test_logs_of_some_components_for_a_window(tmp_path):
@@ -313,3 +385,13 @@ def test_logs_of_some_components_for_a_window(tmp_path):
     assert set(re.findall(r'"(\w+) \| \d{4}-', some.output)) == {"nginx"}
     wrong = play("logs", tmp_path, "--limit", "reference", "-e", '{"components": ["nobody"]}')
     assert wrong.status == 2 and "nobody" in wrong.output
+
+
+def test_logs_that_are_followed(tmp_path):
+    """What comes while it runs is shown, once."""
+    mark = "follow-me-%d" % time.time_ns()
+    asking = threading.Timer(8, run, ["curl", "-s", "-o", "/dev/null", "http://127.0.0.1:18080/" + mark])
+    asking.start()
+    played = play("logs", tmp_path, "--limit", "reference", "-e", json.dumps({"components": ["nginx"], "contains": mark, "follow_seconds": 25}))
+    asking.join()
+    assert played.status == 0 and len(re.findall(r'"nginx \| \d{4}-.*%s' % mark, played.output)) == 1, played.output
