@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("AIOPS_RUNBOOK_CACHE") or Path.home() / ".cache" / "aiops-runbook")
 BIN = Path(sys.executable).parent
 STACKS = ("reference", "second")
-OBSERVATIONS = ROOT / "tests" / "unit" / "data" / "observations-healthy.json"
+OBSERVATIONS = ROOT / "tests" / "unit" / "data" / "observations-ill-compose.json"
 # Those of tests/integration that take the reference stacks, or the project of one that does.
 ON_STACKS = ("test_demo.py", "test_findings.py", "test_remote.py", "test_stack.py", "test_without_root.py")
 SAMPLE = 4  # whole faults in one run; which ones goes round with the day
@@ -218,22 +218,21 @@ def part_artifact() -> Result:
 
 
 def _use_artifact(installed: Path, work: Path, quiet: dict[str, str]) -> Result:
-    """The diagnose job by its full name, with no engine in reach: from saved observations where there are some, else it must say that it saw nothing."""
+    """The diagnose job by its full name, with no engine in reach: from the saved observations of an ill stack, whose cause it must name."""
     result = Result()
     inventory = work / "inventory.yml"
     host = {"stack_platform": "compose", "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     inventory.write_text(json.dumps({"all": {"hosts": {"saved": host}}}))
     words: list[str | os.PathLike[str]] = [BIN / "ansible-playbook", "-vv", "-i", inventory, "aiops.runbook.diagnose"]
-    words += ["-e", "report_dir=%s" % (work / "reports"), "-e", "fail_on=never"]
-    if OBSERVATIONS.exists():
-        words += ["-e", "observations=%s" % OBSERVATIONS]
+    words += ["-e", "report_dir=%s" % (work / "reports"), "-e", "fail_on=never", "-e", "observations=%s" % OBSERVATIONS]
     output = work / "output"
     status = run(words, work, 5, output, DOCKER_HOST="unix://%s/no-engine.sock" % work, **quiet)
     text = output.read_text(errors="replace")
     result.count("run its playbook", status == 0, "\n".join(text.splitlines()[-15:]))
     # This environment links the checkout in; it must not stand in for what was installed.
     result.count("it was the installed one", str(installed / "playbooks" / "diagnose.yml") in text)
-    result.count("its report is written", bool(list((work / "reports").rglob("report.json"))))
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in (work / "reports").rglob("latest/report.json")]
+    result.count("its report names the cause", any(report["root_causes"] for report in reports))
     return result
 
 

@@ -45,6 +45,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     made = Stage(tmp_path)
     monkeypatch.setattr(demo, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(demo, "STATE", tmp_path / "state")
+    monkeypatch.setattr(demo, "LEFT", tmp_path / "left")
     (tmp_path / "state" / "orders").mkdir(parents=True)
     monkeypatch.setattr(demo, "run", made.run)
     monkeypatch.setattr(demo, "output", lambda words: "")

@@ -121,6 +121,8 @@ class Platform(Protocol):
     project: str
     # Where its objects stand on Kubernetes, the first of them; "" elsewhere.
     namespace: str
+    # The label selector that tells it from others in the same place; "" for all, and elsewhere.
+    selector: str
     # What the platform's API gave, {plural kind: raw objects, or an unseen entry}; {} where it has no such objects.
     objects: dict[str, Any]
 

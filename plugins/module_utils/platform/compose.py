@@ -40,7 +40,7 @@ class Compose:
         self.engine = engine
         self.project = self.title = project or self._only_project()
         self.components_by_id: dict[str, Component] = {}
-        self.namespace = ""
+        self.namespace = self.selector = ""
         self.objects: dict[str, Any] = {}
         self.labels: dict[str, dict[str, str]] = {}
         self.foreign_networks: set[str] = set()
