@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import atexit
 import base64
+import ctypes
 import functools
 import ipaddress
 import json
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -383,12 +385,18 @@ def proxy() -> str:
     """The URL of a proxy to the API server that lives as long as this process: a kubectl for each question would be most of the work."""
     own = node.binaries.folder("kubernetes") / "kubectl"
     command = [own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, "proxy", "--port=0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    # It lets anybody on this machine do anything to the cluster: it must not outlive us, however we end.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=end_with_parent)
     atexit.register(process.kill)
     line = process.stdout.readline() if process.stdout else ""
     if ":" not in line:
         raise FaultError("kubectl proxy did not begin")
     return "http://127.0.0.1:%s" % line.rsplit(":", 1)[-1].strip()
+
+
+def end_with_parent() -> None:
+    """The kernel ends this process with the thread that started it."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def ask(path: str) -> dict[str, Any]:
