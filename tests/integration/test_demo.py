@@ -74,8 +74,15 @@ def test_fixed_and_taken_back() -> None:
     assert status == 0 and "HEALTHY  second" in told, told
 
 
+def as_at_a_terminal() -> None:
+    """Whoever is run in the background ignores Ctrl-C, and so do those that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_and_again_from_the_start() -> None:
-    process = subprocess.Popen([*DEMO, "break", "second", "pg-down"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [*DEMO, "break", "second", "pg-down"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=as_at_a_terminal
+    )
     assert process.stdout is not None
     told = ""
     for said in process.stdout:

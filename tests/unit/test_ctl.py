@@ -135,12 +135,17 @@ def test_one_build_at_a_time(place: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err.startswith("another build is under way on this machine; waiting for it\nbuilding tiny/api:")
 
 
+def as_at_a_terminal() -> None:
+    """Whoever is run in the background ignores Ctrl-C, and so do those that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def script(place: Path, *words: str) -> subprocess.Popen[str]:
     """ctl.py as a program of its own, in a process group of its own, as a terminal runs it."""
     code = "import sys; sys.path.insert(0, %r); import ctl, pathlib; ctl.HERE = pathlib.Path(%r); sys.exit(ctl.main(sys.argv[1:]))"
     command = [sys.executable, "-c", code % (str(Path(ctl.__file__).parent), str(place / "stacks")), *words]
     environment = {**os.environ, "AIOPS_RUNBOOK_CACHE": str(place / "cache")}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True, preexec_fn=as_at_a_terminal)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -21,6 +21,11 @@ USUAL = (
 ).split()
 
 
+def as_at_a_terminal() -> None:
+    """Whoever is run in the background ignores Ctrl-C, and so do those that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Machine:
     """A machine that has the usual commands and those that a test gives it; its own cache."""
 
@@ -40,7 +45,9 @@ class Machine:
     def start(self, code: str, **more: str) -> subprocess.Popen[str]:
         environment = {"PATH": str(self.bin), "HOME": str(self.folder), "AIOPS_RUNBOOK_CACHE": str(self.cache), "LC_ALL": "C.UTF-8", **more}
         words = ["bash", "-c", "source %s; %s" % (SETUP, code)]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True)
+        return subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True, preexec_fn=as_at_a_terminal
+        )
 
     def run(self, code: str, **more: str) -> tuple[int, list[str]]:
         process = self.start(code, **more)
