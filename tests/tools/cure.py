@@ -49,7 +49,10 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
     "redis_config": ("state",),
     "redis_password": ("state",),
     "redis_persistence": ("state",),
-    "service_fix": (),
+    "component_scale": ("state",),
+    "workload_resume": ("spec",),
+    "service_selector": (),
+    "service_port": (),
     "autoscaler_bounds": (),
     "node_uncordon": (),
 }
