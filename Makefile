@@ -49,8 +49,8 @@ format: venv ## let ruff lay out the Python files
 docs: venv ## write docs/coverage.md from the catalogue
 	@$(PYTHON) tests/tools/coverage_table.py
 
-test: venv ## everything that must never break [PARTS="unit lint artifact integration kubernetes molecule gameday …"]
-	@$(PYTHON) tests/tools/run_tests.py $(PARTS)
+test: venv ## everything that must never break [PARTS="unit lint artifact integration kubernetes molecule gameday …" ALL=1]
+	@$(if $(filter-out 0 no false,$(ALL)),AIOPS_RUNBOOK_ALL=1) $(PYTHON) tests/tools/run_tests.py $(PARTS)
 
 gameday: setup ## whole faults and their cures, full holds [PLATFORM=kubernetes FAULTS=a,b FAULT_DIR=folder STACK=name|./folder SHARD=1/4 RESUME=1 HOLD=60 CURE=0]
 	@$(PYTHON) tests/tools/gameday.py $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(FAULT_DIR),--fault-dir $(FAULT_DIR)) \

@@ -104,3 +104,11 @@ def test_what_a_part_counts(
     assert (result.passed, result.failed) == (passed, failed)
     assert ("two: not run, because one failed" in result.notes) == bool(failed)
     assert said in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("folder", sorted(run_tests.LONG))
+def test_every_long_file_is_there_and_has_its_day(folder: str) -> None:
+    names = {"test_%s.py" % name for name in run_tests.LONG[folder].split()}
+    assert all((ROOT / "tests" / folder / name).exists() for name in names)
+    days = [names - run_tests.resting(folder, day) for day in range(1, run_tests.TURNS + 1)]
+    assert set().union(*days) == names and sum(map(len, days)) == len(names) and all(days)
