@@ -4,4 +4,12 @@
 
 from __future__ import annotations
 
-from predicting import _predictions_are_compared  # noqa: F401
+from typing import Iterator
+
+import predicting
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _predictions_are_compared(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield from predicting.comparing(request)

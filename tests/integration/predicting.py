@@ -41,9 +41,8 @@ def _as_text(lines: list[dict[str, str]]) -> dict[str, str]:
     return {side: "".join("%s: %s\n" % (line["what"], line[side]) for line in lines) for side in ("before", "after")}
 
 
-@pytest.fixture(autouse=True)
-def _predictions_are_compared(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that says that it compares a remedy's prediction has done so."""
+def comparing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Around a test: one that says that it compares a remedy's prediction has done so."""
     _compared.clear()
     yield
     mark = request.node.get_closest_marker("predicts")

@@ -182,7 +182,7 @@ def test_a_journal_as_large_as_a_secret_can_be(records: ClusterRecords) -> None:
     with records.lease({"by": "kim"}):
         journal = records.new_run()
         journal.write("begin", by="kim")
-        journal.keep("evidence-1.json", {"log": [base64.b64encode(os.urandom(90)).decode() for _ in range(20_000)]})
+        journal.keep("evidence-1.json", {"log": [base64.b64encode(os.urandom(90)).decode() for _line in range(20_000)]})
         undo, step = {"text": "x" * (100 << 10)}, 0
         with pytest.raises(StackError, match="it would have .* KiB, and a Secret holds 1024") as caught:
             while step < 20:

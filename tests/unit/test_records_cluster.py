@@ -338,7 +338,7 @@ def test_old_runs_make_room_and_open_ones_stay(cluster, monkeypatch):
     kept = records(cluster)
     with kept.lease({"by": "kim"}):
         names = [a_run(kept, "begin").name]
-        names += [a_run(kept, "begin", "end").name for _ in range(4)]
+        names += [a_run(kept, "begin", "end").name for _run in range(4)]
         cluster.denied = {"delete secrets"}
         names.append(a_run(kept, "begin", "end").name)
         assert len(kept.runs()) == 5, "what cannot be deleted is not forgotten"

@@ -70,7 +70,11 @@ def test_which_lines():
 
 def test_a_log_that_cannot_be_read_is_said_once():
     shop = Shop()
-    shop.logs = lambda *_asked: (_ for _ in ()).throw(StackError("the log driver none cannot be read back", kind="log_driver"))
+
+    def refuse(*_asked):
+        raise StackError("the log driver none cannot be read back", kind="log_driver")
+
+    shop.logs = refuse
     tail = Tail(shop, Mask(), Wanted(components=["db"]))
     assert tail.read(0) == tail.read(0) == []
     assert tail.told() == [{"component": "db", "instance": "db-1", "reason": "the log driver none cannot be read back"}]
