@@ -24,9 +24,13 @@ PROJECT = {"reference": "aiops-ref", "second": "orders"}
 
 @pytest.fixture(scope="module", autouse=True)
 def stacks_up():
-    """Both stacks, ready."""
+    """Both stacks, ready, and said to be well by their own health checks: what was done to them before may show there for a minute."""
     for stack in STACKS:
         run("python3", str(ROOT / "tests" / "stack" / "ctl.py"), "up", stack)
+    end = time.monotonic() + 200
+    while any(run("docker", "ps", "-q", "--filter", "health=unhealthy", "--filter", "label=com.docker.compose.project=" + PROJECT[stack]) for stack in STACKS):
+        assert time.monotonic() < end, "a container stays unhealthy"
+        time.sleep(1)
 
 
 def sql(stack: str, text: str, check: bool = True) -> str:
