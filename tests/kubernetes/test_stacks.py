@@ -147,7 +147,9 @@ def rows_and_keys(stack: There, kubectl: Kubectl) -> dict[str, Any]:
     namespace, postgres, user, database = POSTGRES[name_of(stack)]
 
     def sql(text: str) -> str:
-        command = ["psql", "-XqAt", "-h", "127.0.0.1", "-U", user, "-d", database, "-f", "-"]
+        # By its socket, which knows the system's user.
+        script = 'if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- psql "$@"; else exec psql "$@"; fi'
+        command = ["sh", "-c", script, "psql", "-XqAt", "-U", user, "-d", database, "-f", "-"]
         return kubectl("-n", namespace, "exec", "-i", postgres, "--", *command, stdin=text).strip()
 
     space, redis, cli = REDIS[name_of(stack)]
