@@ -147,7 +147,7 @@ def test_check_mode_shows_what_would_be_done_and_does_nothing(broken, desk):
     path, plan = desk.plan()
     before = fingerprint()
     played = desk.apply(path, plan["digest"], "--check", "--diff", fail_on="never")
-    assert "changed=1" in played.output and "+running" in played.output and "-exited (0)" in played.output, played.output
+    assert "changed=1" in played.output and "+running" in played.output and "-exited (" in played.output, played.output
     assert fingerprint() == before and desk.runs() == []
     predicted = desk.record()["steps"][0]["diff"]
     assert desk.apply(path, plan["digest"]).status == 0
