@@ -100,7 +100,19 @@ def ready(stack: OnCluster) -> str:
         waiting = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") != "Succeeded" and not _is_ready(pod)]
         if waiting or not pods:
             return "waiting for %s" % (", ".join(waiting) or "its pods")
+        blind = without_figure(json.loads(node.kubectl("-n", namespace, "get", "horizontalpodautoscalers", "-o", "json"))["items"])
+        if blind:
+            return blind
     return ctl.ready(stack, 5)
+
+
+def without_figure(autoscalers: list[dict[str, Any]]) -> str:
+    """Which autoscaler does not know yet how busy its pods are, in words: until then nobody can call it well."""
+    for one in autoscalers:
+        active = [said for said in one.get("status", {}).get("conditions", []) if said["type"] == "ScalingActive"]
+        if not active or (active[0]["status"] == "False" and active[0].get("reason") != "ScalingDisabled"):
+            return "the autoscaler %s has no figure yet" % one["metadata"]["name"]
+    return ""
 
 
 def _is_ready(pod: dict[str, dict[str, list[dict[str, str]]]]) -> bool:

@@ -331,6 +331,10 @@ class ClusterBench(Bench):
                 return "%s has %d of %d pods" % (found["metadata"]["name"], there, wanted)
             if found["status"].get("observedGeneration", 0) < found["metadata"]["generation"] or found["status"].get("updatedReplicas", 0) < wanted:
                 return "%s is not rolled out" % found["metadata"]["name"]
+        for namespace in self.namespaces:
+            blind = stacks.without_figure(self.objects(namespace, "horizontalpodautoscalers"))
+            if blind:
+                return blind
         problem = ctl.ready(self.stack, patience)
         if problem:
             return problem
