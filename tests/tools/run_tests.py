@@ -333,7 +333,7 @@ def _gameday(platform: str, most: int) -> Result:
         record = Path(temp) / "gameday.json"
         chosen = ["--faults", ",".join(controls + sample), "--platform", platform, "--stack", stack, "--hold", SHORT_HOLD, "--output", record]
         chosen += ["--no-cure"] if platform == "kubernetes" else []
-        status = run([sys.executable, ROOT / "tests/tools/gameday.py", *chosen], minutes=20)
+        status = run([sys.executable, ROOT / "tests/tools/gameday.py", *chosen], minutes=30)
         cases = json.loads(record.read_text()) if record.exists() else []
     for case in cases:
         result.count("%s on %s, %s" % (case["fault"], case["stack"], platform), gameday.passed(case), gameday.row(case))
