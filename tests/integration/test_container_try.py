@@ -42,7 +42,7 @@ def shop(tmp_path_factory):
 
 
 def containers() -> str:
-    return run("docker", "ps", "-a", "--no-trunc", "--filter", "label=com.docker.compose.project=trial", "--format", "{{.ID}} {{.Names}} {{.State}}")
+    return run("docker", "ps", "-a", "--no-trunc", "--filter", "label=com.docker.compose.project=trial", "--format", "{{.ID}} {{.Names}}")
 
 
 def tried(component: str, check_mode: bool = False, **options):
