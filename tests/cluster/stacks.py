@@ -21,6 +21,8 @@ sys.path.insert(0, str(HERE.parent / "stack"))
 import ctl
 
 READY_SECONDS = 180
+# psql in a database's pod, by the server's socket, which knows the system's user; its words follow.
+PSQL = ("sh", "-c", 'if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- psql "$@"; else exec psql "$@"; fi', "psql")
 
 
 @dataclass(frozen=True)

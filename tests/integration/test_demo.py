@@ -14,6 +14,7 @@ from typing import Iterator
 
 import pytest
 from playing import ROOT, run
+from terminals import as_at_a_terminal
 
 DEMO = [sys.executable, str(ROOT / "tests" / "tools" / "demo.py")]
 PROJECT = "orders"
@@ -72,11 +73,6 @@ def test_fixed_and_taken_back() -> None:
     assert status == 0 and "the stack is as it was before, its fault included" in told, told
     status, told = demo("up", "second")
     assert status == 0 and "HEALTHY  second" in told, told
-
-
-def as_at_a_terminal() -> None:
-    """Whoever is run in the background ignores Ctrl-C, and so do those that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_interrupted_and_again_from_the_start() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import stacks
 from api_proxy import door
 from playing import play
 from there import CALM, INVENTORY, TRIES, Kubectl, There, findings, until_healthy
@@ -147,9 +148,7 @@ def rows_and_keys(stack: There, kubectl: Kubectl) -> dict[str, Any]:
     namespace, postgres, user, database = POSTGRES[name_of(stack)]
 
     def sql(text: str) -> str:
-        # By its socket, which knows the system's user.
-        script = 'if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- psql "$@"; else exec psql "$@"; fi'
-        command = ["sh", "-c", script, "psql", "-XqAt", "-U", user, "-d", database, "-f", "-"]
+        command = [*stacks.PSQL, "-XqAt", "-U", user, "-d", database, "-f", "-"]
         return kubectl("-n", namespace, "exec", "-i", postgres, "--", *command, stdin=text).strip()
 
     space, redis, cli = REDIS[name_of(stack)]

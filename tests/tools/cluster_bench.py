@@ -237,9 +237,7 @@ class ClusterBench(Bench):
         return self._in_postgres("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", place["superuser"], "-d", place["database"], "-f", "-", stdin=sql).strip()
 
     def _in_postgres(self, *words: str, stdin: str) -> str:
-        """By its socket, which knows the system's user."""
-        script = 'if [ "$(id -u)" = 0 ]; then exec runuser -u postgres -- psql "$@"; else exec psql "$@"; fi'
-        return self.inside(self.spec["services"]["postgres"], "sh", "-c", script, "psql", *words, stdin=stdin)
+        return self.inside(self.spec["services"]["postgres"], *stacks.PSQL, *words, stdin=stdin)
 
     def redis(self, *words: str, auth: str | None = None) -> str:
         command = self.spec["redis"]["cli"] if auth is None else ["redis-cli", "--no-auth-warning", "-a", auth]

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cluster_bench import PASSING_METADATA, ClusterBench, containers_of, first_container, is_ready, pods_of, secrets_of, wanted_of
-from injection import FIND_MODULE, LEAK, LEAK_MARK, STEP, Bench, FaultError, _Url, drop_app_sessions, listed, undo
+from injection import FIND_MODULE, LEAK, LEAK_MARK, STEP, Bench, FaultError, _Url, drop_app_sessions, listed, undo, until_saved
 
 MARK = "gameday"  # the beginning of the names of what faults add
 NOWHERE = 9  # a port on which nothing of a stack listens
@@ -351,12 +351,7 @@ def redis_save_fails(bench: ClusterBench, _order: Any = True) -> None:
 @undo
 def undo_redis_save_inside(bench: ClusterBench, folder: str, mode: str) -> None:
     bench.inside(bench.spec["services"]["redis"], "chmod", mode, folder)
-    end = time.monotonic() + 15
-    while "rdb_last_bgsave_status:ok" not in bench.redis("INFO", "persistence"):
-        if time.monotonic() > end:
-            raise FaultError("Redis still cannot save")
-        bench.redis("BGSAVE")
-        time.sleep(0.5)
+    until_saved(bench)
 
 
 # Steps of Kubernetes alone --------------------------------------------------------------------------------------------

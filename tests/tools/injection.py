@@ -914,6 +914,11 @@ def redis_save_fails(bench: Bench, _order: Any = True) -> None:
 @undo
 def undo_redis_save(bench: Bench, folder: str, mode: str) -> None:
     bench.docker("exec", "-u", "root", bench.one(bench.spec["services"]["redis"]), "chmod", mode, folder)
+    until_saved(bench)
+
+
+def until_saved(bench: Bench) -> None:
+    """Let Redis save until it has."""
     end = time.monotonic() + 15
     while "rdb_last_bgsave_status:ok" not in bench.redis("INFO", "persistence"):
         if time.monotonic() > end:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from terminals import as_at_a_terminal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 
@@ -133,11 +134,6 @@ def test_one_build_at_a_time(place: Path, capsys: pytest.CaptureFixture[str]) ->
         threading.Timer(0.3, other.close).start()
         assert ctl.main(["build", "tiny"]) == 0
     assert capsys.readouterr().err.startswith("another build is under way on this machine; waiting for it\nbuilding tiny/api:")
-
-
-def as_at_a_terminal() -> None:
-    """Whoever is run in the background ignores Ctrl-C, and so do those that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def script(place: Path, *words: str) -> subprocess.Popen[str]:

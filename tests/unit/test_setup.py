@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from terminals import as_at_a_terminal
 
 SETUP = Path(__file__).resolve().parents[1] / "tools" / "setup.sh"
 # What every machine has; nothing of the rest is to be found.
@@ -19,11 +20,6 @@ USUAL = (
     "awk bash cat chmod cut df dirname dpkg-deb env find flock grep head id install kill ln mkdir mktemp mv nohup readlink rm rmdir sed "
     "setsid sha256sum sleep sort tail timeout touch tr"
 ).split()
-
-
-def as_at_a_terminal() -> None:
-    """Whoever is run in the background ignores Ctrl-C, and so do those that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Machine:

@@ -70,10 +70,8 @@ class ComponentRestart:
         copies = [one for one in stage.instances(step.component) if one.state in ("running", "restarting")]
         if not copies:
             raise Refused("%s has no running copy to restart" % step.component, fix="start it: component_start")
-        # A worker's tasks in flight cannot be put back; who else is restarted serves again.
-        risk = TRANSIENT if stage.component(step.component).role == "worker" else DISRUPTIVE
         return Preview(
-            risk=risk,
+            risk=restart_risk(stage, step.component),
             target={"containers": sorted(one.id for one in copies)},
             state=sorted([one.id, one.started_at] for one in copies),
             diff=[{"what": "container %s" % one.name, "before": "running", "after": "restarted"} for one in copies],
@@ -135,6 +133,11 @@ def wait_healthy(stage: Stage, name: str, seconds: float = HEALTHY_SECONDS) -> s
     checks = [one.health_timing for one in stage.platform.copies(name) if one.health_timing]
     first = [check["start_period_seconds"] + check["interval_seconds"] + check["timeout_seconds"] for check in checks]
     return stage.wait(problem, seconds + max(first, default=0.0))
+
+
+def restart_risk(stage: Stage, component: str) -> str:
+    """What a restart means: a worker's tasks in flight cannot be put back; who else is restarted serves again."""
+    return TRANSIENT if stage.component(component).role == "worker" else DISRUPTIVE
 
 
 def last_lines(stage: Stage, name: str) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import difference
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, ClusterObject
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
@@ -140,11 +140,6 @@ def copied(found: dict[str, Any]) -> dict[str, Any]:
     """An object that may be changed without changing the one that was read."""
     made: dict[str, Any] = json.loads(json.dumps(found))
     return made
-
-
-def risk_of(stage: Stage, component: str) -> str:
-    """What new pods mean: a worker's tasks in flight cannot be put back; who else is restarted serves again."""
-    return TRANSIENT if stage.component(component).role == "worker" else DISRUPTIVE
 
 
 def is_part(stage: Stage, name: str) -> bool:

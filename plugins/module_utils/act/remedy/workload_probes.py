@@ -8,7 +8,8 @@ import math
 from typing import Any, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied, risk_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import restart_risk
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import last_healthy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import ROLLOUT_SECONDS, Target
@@ -48,7 +49,7 @@ class ComponentProbes(TemplateRemedy):
             give_time(container, start)
         return Wish(
             made,
-            risk_of(stage, step.component),
+            restart_risk(stage, step.component),
             touches=[step.component],
             texts={"container": container["name"]},
             seconds=ROLLOUT_SECONDS + patience(container),
