@@ -229,7 +229,7 @@ def test_a_busy_machine_is_not_a_slow_redis(server):
         over.set()
         for burner in burners:
             burner.join()
-    assert max(one["latency"]["p99_ms"] for one in seen) >= 10, "it was busy"
+    assert any(one["latency"]["dropped"] or max(one["latency"]["ms"]) >= 10 for one in seen), "it was busy"
     for one in seen:
         answers = [answer for answer in judge_domain("redis", one, Limits()) if answer.id == "redis.slow"]
         assert [type(answer) for answer in answers] == [Clear], (one["latency"], answers)

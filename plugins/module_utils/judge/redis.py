@@ -142,7 +142,7 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     a quarter of the time or more, or its slow log or latency monitor speaks of just now.
 
     A ping alone may be late by the fault of a busy machine. Without a sign of Redis's own it must be late more often than not, while
-    the machine that asks was in time itself: then the way there, or the machine that Redis stands on, is slow.
+    the machine that asks was itself in time four times of five: then the way there, or the machine that Redis stands on, is slow.
     The slow log of the last minutes names who is to blame.
     """
     component, facts = seen["component"], seen["latency"]
@@ -158,7 +158,7 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     at_work = percent is not None and percent >= BUSY_PERCENT
     itself = at_work or _stood_still(seen, bound) or (percent is None and _just_now(recent, bound))
     needed = min(SLOW_SAMPLES if itself else max(SLOW_SAMPLES, facts["samples"] // 2 + 1), facts["samples"])
-    if level and len(over) >= needed and (itself or facts["dropped"] <= facts["samples"]):
+    if level and len(over) >= needed and (itself or facts["dropped"] * 4 <= facts["samples"]):
         # Graded by what came back again, not by the single worst answer.
         level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(needed, len(over))], component) or level
         yield Finding("redis.slow", component, level, evidence, HIGH if itself else MEDIUM)
