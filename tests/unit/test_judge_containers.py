@@ -62,6 +62,18 @@ CASES = [
     ("restarting", component("api", "api", instance(state="restarting", exit_code=1, restarts=4)), [], [("container.crashed", "api")]),
     ("caught while it runs between two crashes", component("api", "api", instance(restarts=4, started_at=NOW - 2)), [], [("container.crashed", "api")]),
     ("crashed long ago and recovered", component("api", "api", instance(restarts=4, started_at=NOW - 60)), [], []),
+    (
+        "ended once after a long life, and is back for good",
+        component("api", "api", instance("a", restarts=1, started_at=NOW - 240)),
+        [event("api", "start", 9000, "a"), event("api", "die", 250, "a", exitCode="1")],
+        [],
+    ),
+    (
+        "ended once after a long life, just now",
+        component("api", "api", instance("a", restarts=1, started_at=NOW - 60)),
+        [event("api", "start", 9000, "a"), event("api", "die", 61, "a", exitCode="1")],
+        [("container.crashed", "api")],
+    ),
     ("paused", component("redis", "redis", instance(state="paused")), [], [("container.paused", "redis")]),
     ("a one-off run that failed", component("api", "api", instance(), instance("x", one_off=True, exit_code=1, **ENDED)), [], []),
     ("one of two copies ended", component("api", "api", instance(), instance("x", exit_code=0, **ENDED)), [], [("container.copy_down", "api")]),

@@ -132,3 +132,11 @@ def test_instance():
     assert (one.state, one.restarts, one.image_id, one.revision or one.config_hash) == ("running", 1, "abcdef0123456789", "6d5f")
     assert (one.memory_limit, one.cpus, one.command, one.hostname) == (268435456, 0.5, ["python", "-m", "app"], "api-6d5f-x2")
     assert one.networks["pod"]["address"] == "10.244.0.7"
+
+
+@pytest.mark.parametrize(("reason", "restarts", "code"), [("Error", 1, 255), ("Unknown", 0, 0), ("ContainerStatusUnknown", 0, 0)])
+def test_who_goes_with_its_node_has_not_failed(reason, restarts, code):
+    lost = {"exitCode": 255, "reason": reason, "startedAt": ENDED["startedAt"], "finishedAt": ENDED["finishedAt"]}
+    one = pod("api-1", statuses={"app": running(lastState={"terminated": lost}, restartCount=1)})
+    assert pods.read_instance(one, container("app"), "x").restarts == restarts
+    assert [life["exit_code"] for life in pods.lives_of(one, "app")][:1] == [code]

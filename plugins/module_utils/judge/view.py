@@ -11,6 +11,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import why_uns
 
 # Roles whose absence is felt; any other component counts when somebody connects to it.
 ESSENTIAL = frozenset(["api", "worker", "postgres", "redis", "proxy", "pgbouncer"])
+# After its last end nobody needs longer than this to show that it stays.
+RECOVERED_SECONDS = 180.0
 
 
 def components(seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -70,8 +72,9 @@ def was_stopped(seen: dict[str, Any], name: str, since: float) -> dict[str, Any]
 def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
     """Whether an instance keeps ending and being started again, caught in whichever phase.
 
-    Running again counts as recovered once it has lived half as long again as its last life, and at least 15 seconds. How long
-    that was is known only while the engine remembers (it holds 256 events, and health checks fill them within minutes).
+    Running again counts as recovered once it has lived half as long again as its last life, at least 15 seconds and at most RECOVERED_SECONDS:
+    who ran for days and ended once does not keep ending. How long that was is known only while the engine remembers (it holds 256
+    events, and health checks fill them within minutes).
     """
     if one["state"] == "restarting":
         return True
@@ -84,7 +87,7 @@ def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
         else []
     )
     life = ends[-1]["time"] - starts[-1] if starts else 0.0
-    return age(seen, one) <= max(15.0, 1.5 * life)
+    return age(seen, one) <= min(max(15.0, 1.5 * life), RECOVERED_SECONDS)
 
 
 # Log signatures after which a program does not come up, whatever time it is given.

@@ -23,6 +23,8 @@ AMBIENT = "ambient.istio.io/redirection"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 NETWORK = "pod"
 NO_SUCH_COMMAND = re.compile(r"executable file not found|no such file or directory|not found in \$PATH", re.IGNORECASE)
+# What the kubelet says of a container whose end it has not seen.
+LOST = ("Unknown", "ContainerStatusUnknown")
 NO_PERMISSION = re.compile(r"permission denied|is a directory|exec format error", re.IGNORECASE)
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _SIZES.update({prefix + "i": 1 << (10 * (place + 1)) for place, prefix in enumerate("KMGTPE")})
@@ -71,7 +73,7 @@ def read_instance(pod: dict[str, Any], container: dict[str, Any], identity: str)
         hostname=spec.get("hostname") or meta["name"][:63].rstrip("-."),
         image=container.get("image", ""),
         image_id=str(told.get("imageID") or "").rsplit("sha256:", 1)[-1],
-        restarts=int(told.get("restartCount") or 0),
+        restarts=0 if _was_lost((told.get("lastState") or {}).get("terminated") or {}) else int(told.get("restartCount") or 0),
         restart_policy=str(spec.get("restartPolicy") or "Always").lower(),
         created_at=read_time(meta.get("creationTimestamp")),
         health_test=health_test(container),
@@ -112,6 +114,11 @@ def read_state(pod: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
         why = pod["status"].get("reason") or ""
         return _state("exited", {"exitCode": 137 if phase == "Failed" else 0}, ": ".join(filter(None, [why, pod["status"].get("message") or ""])))
     return _state("created", {}, why_waiting(pod, waiting))
+
+
+def _was_lost(ended: dict[str, Any]) -> bool:
+    """Whether the kubelet no longer knows how it ended, because its node or runtime went away under it: no fault of its own."""
+    return ended.get("reason") in LOST
 
 
 def _state(state: str, ended: dict[str, Any], error: str = "") -> dict[str, Any]:
@@ -158,7 +165,7 @@ def lives_of(pod: dict[str, Any], container: str) -> list[dict[str, Any]]:
                 {
                     "started_at": read["started_at"],
                     "finished_at": read["finished_at"],
-                    "exit_code": read["exit_code"],
+                    "exit_code": 0 if _was_lost(life) else read["exit_code"],
                     "oom": read["oom_killed"],
                 }
             )
