@@ -148,9 +148,9 @@ def read_sockets(lines: list[str]) -> dict[str, list]:
     return {"listening": listening, "peers": peers}
 
 
-def memory_of(pid: int) -> int | None:
-    """Bytes in use by the memory cgroup of a process, without reclaimable cache; None where the files are not where they are expected."""
-    folder, usage, cache = _cgroup_of(pid)
+def memory_of(pid: int, container_id: str) -> int | None:
+    """Bytes in use by a container, by its process, without reclaimable cache; None where the files are not where they are expected."""
+    folder, usage, cache = _cgroup_of(pid, container_id)
     used = _lines("%s/%s" % (folder, usage))
     if not used:
         return None
@@ -158,9 +158,9 @@ def memory_of(pid: int) -> int | None:
     return max(0, int(used[0]) - int(reclaimable[0] if reclaimable else 0))
 
 
-def processes_of(pid: int) -> list[tuple[int, int, str, str]]:
-    """(pid, parent, state, command) of every process in the cgroup of this one, as ps(1) shows them; [] where that cannot be read."""
-    members = [int(line) for folder, _below, _files in os.walk(_cgroup_of(pid)[0]) for line in _lines(folder + "/cgroup.procs")]
+def processes_of(pid: int, container_id: str) -> list[tuple[int, int, str, str]]:
+    """(pid, parent, state, command) of every process of a container, by one of them, as ps(1) shows them; [] where that cannot be read."""
+    members = [int(line) for folder, _below, _files in os.walk(_cgroup_of(pid, container_id)[0]) for line in _lines(folder + "/cgroup.procs")]
     return [found for found in map(_process, sorted(members)) if found]
 
 
@@ -173,10 +173,15 @@ def _process(pid: int) -> tuple[int, int, str, str] | None:
     return pid, int(rest[1]), rest[0], command or "[%s]%s" % (name, " <defunct>" if rest[0] == "Z" else "")
 
 
-def _cgroup_of(pid: int) -> tuple[str, str, str]:
-    """(folder of the memory cgroup of a process, its file of the bytes in use, its figure of reclaimable cache); the folder is "" where there is none."""
+def _cgroup_of(pid: int, container_id: str) -> tuple[str, str, str]:
+    """(folder of the memory cgroup of a container's process, its file of the bytes in use, its figure of reclaimable cache).
+
+    The folder is "" where there is none, and where the process is no longer of that container: one that has just ended counts as of the whole host.
+    """
     for line in _lines("/proc/%d/cgroup" % pid):
         _number, controllers, path = line.split(":", 2)
+        if container_id not in path:
+            continue
         if controllers == "memory":
             return "/sys/fs/cgroup/memory" + path, "memory.usage_in_bytes", "total_inactive_file"
         if controllers == "":

@@ -35,6 +35,7 @@ class Compose:
     """
 
     name = "compose"
+    starts_again = False  # only after failures, and only where that is asked for
 
     def __init__(self, engine: Engine, project: str | None = None) -> None:
         self.engine = engine
@@ -100,7 +101,7 @@ class Compose:
 
     def processes(self, instance: Instance) -> list[Process]:
         if namespace.can_enter(instance.pid, instance.id):
-            seen = namespace.processes_of(instance.pid)
+            seen = namespace.processes_of(instance.pid, instance.id)
             if seen:
                 return [Process(*row) for row in seen]
         # The engine runs ps(1) for each answer.
@@ -147,9 +148,12 @@ class Compose:
             return None
         return dict(pair.decode("utf-8", "surrogateescape").split("=", 1) for pair in pairs if b"=" in pair)
 
+    def started_with(self, instance: Instance) -> tuple[list[str], dict[str, str]]:
+        return instance.command, instance.environment
+
     def memory(self, instance: Instance) -> dict[str, Any]:
         if namespace.can_enter(instance.pid, instance.id):
-            used = namespace.memory_of(instance.pid)
+            used = namespace.memory_of(instance.pid, instance.id)
             if used is not None:
                 return {"used": used, "limit": instance.memory_limit}
         # The engine takes a second for each answer, whatever is asked of it.
