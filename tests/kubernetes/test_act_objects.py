@@ -15,10 +15,8 @@ from typing import Any
 
 import places
 import pytest
-from there import SERVE, Kubectl, There, service, workload
+from there import SERVE, Kubectl, There, held, service, workload
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 Act = Callable[..., Any]
@@ -80,13 +78,8 @@ def calm(kubectl: Kubectl, namespace: str) -> Iterator[None]:
 
 @pytest.fixture
 def act(shop: There) -> Act:
-    """act(remedy, component, check=False, **params): what a remedy of the collection answers, without a process of its own."""
-    params = {name: option.get("default") for name, option in ACT_SPEC.items()}
-
-    def go(remedy: str, component: str, check: bool = False, **wanted: Any) -> dict[str, Any]:
-        return apply_one({**params, **shop.options, "by": "a test"}, Step(remedy, component, wanted), check)
-
-    return go
+    """act(remedy, component, check=False, **params): what a remedy of the collection answers."""
+    return shop.cure
 
 
 @pytest.fixture
@@ -120,12 +113,6 @@ def refused(act: Act) -> Act:
         return caught.value
 
     return go
-
-
-def held(done: dict[str, Any]) -> bool:
-    """Whether a cure was done and has held; what was wrong is told."""
-    assert done["record"]["result"] == "held", [step.get("error") for step in done["record"]["steps"]]
-    return True
 
 
 def container(found: dict[str, Any], name: str = "deployment/api") -> dict[str, Any]:

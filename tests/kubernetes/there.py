@@ -14,7 +14,8 @@ from typing import Any
 from brokers import run_module
 from playing import ROOT, Played, play
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, undo_run
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one, undo_run
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import STACK_SPEC, observe_from_params
@@ -79,6 +80,11 @@ class There:
         """What a module of the collection answers."""
         return run_module(module, check_mode, _ansible_diff=True, **{**self.options, **options})
 
+    def cure(self, remedy: str, component: str, check: bool = False, **wanted: Any) -> dict[str, Any]:
+        """What a remedy of the collection answers, without a process of its own."""
+        params = {name: option.get("default") for name, option in ACT_SPEC.items()}
+        return apply_one({**params, **self.options, "by": "a test"}, Step(remedy, component, wanted), check)
+
     def undo(self) -> dict[str, Any]:
         """Take back the last run on this stack."""
         params = {name: option.get("default") for name, option in ACT_SPEC.items()}
@@ -109,6 +115,12 @@ def cluster_py(*words: str) -> str:
 def findings(report: dict[str, Any]) -> dict[str, str]:
     """{id: component} of what a report found, notes left out."""
     return {one["id"]: one["component"] for one in report["findings"] if one["severity"] != "info"}
+
+
+def held(done: dict[str, Any]) -> bool:
+    """Whether a cure was done and has held; what was wrong is told."""
+    assert done["record"]["result"] == "held", [step.get("error") for step in done["record"]["steps"]]
+    return True
 
 
 def causes(report: dict[str, Any]) -> list[tuple[str, str]]:

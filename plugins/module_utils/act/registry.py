@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Remedy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import CeleryConsumers, CeleryRetry, CeleryScale, WorkerProcesses
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import AutoscalerBounds
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_node import NodeUncordon
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_service import ServicePort, ServiceSelector
@@ -28,6 +28,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 _TERMINATE = PostgresTerminate()
+# What is asked of a server itself, over its own protocol.
+_SERVERS: tuple[Remedy, ...] = (_TERMINATE, RedisConfig(), CeleryConsumers(), CeleryRetry())
 # Where settings are kept is the platform's affair, and what they should say is not.
 _SETTINGS: tuple[Remedy, ...] = (StackEnv(), ConnectionSetting(), PoolTuning(), LogLevel())
 
@@ -39,15 +41,12 @@ def _by_name(*remedies: Remedy) -> dict[str, Remedy]:
 REMEDIES = _by_name(
     ComponentStart(),
     ComponentRestart(),
-    _TERMINATE,
+    *_SERVERS,
     ComponentResources(),
     NetworkConnect(),
-    RedisConfig(),
     RedisPersistence(),
     RedisPassword(),
-    CeleryConsumers(),
     CeleryScale(),
-    CeleryRetry(),
     *_SETTINGS,
     ComponentRecreate(),
 )
@@ -57,7 +56,8 @@ ON_KUBERNETES = _by_name(
     WorkloadStart(),
     WorkloadRestart(),
     StackRollback(),
-    _TERMINATE,
+    *_SERVERS,
+    WorkerProcesses(),
     *_SETTINGS,
     WorkloadRecreate(),
     WorkloadResources(),

@@ -90,6 +90,11 @@ class Stage:
             "the stack has no component %s: it has %s" % (name, ", ".join(one.id for one in self.scene.components)), kind="bad_option", option="component"
         )
 
+    def defined_in(self, name: str) -> str:
+        """Where a person looks for the definition of a component: "deployment/api" on a cluster, "services.api" in Compose files."""
+        kind, _slash, workload = self.component(name).workload.partition("/")
+        return "%s/%s" % (kind.lower(), workload) if workload else "services.%s" % name
+
     def instances(self, name: str) -> list[Instance]:
         """The copies of a component that serve, one-off runs left out."""
         return [one for one in self.component(name).instances if not one.one_off]

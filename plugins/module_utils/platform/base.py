@@ -121,6 +121,8 @@ class Platform(Protocol):
     project: str
     # Where its objects stand on Kubernetes, the first of them; "" elsewhere.
     namespace: str
+    # Whether it starts a program that has ended again by itself.
+    starts_again: bool
     # The label selector that tells it from others in the same place; "" for all, and elsewhere.
     selector: str
     # What the platform's API gave, {plural kind: raw objects, or an unseen entry}; {} where it has no such objects.
@@ -143,6 +145,9 @@ class Platform(Protocol):
 
     def process_environment(self, instance: Instance, pid: int) -> dict[str, str] | None:
         """The environment a process really has; None where that cannot be read."""
+
+    def started_with(self, instance: Instance) -> tuple[list[str], dict[str, str]]:
+        """(words of the command, settings, raw) with which an instance would be started again; no words where only its image knows them."""
 
     def memory(self, instance: Instance) -> dict[str, Any]:
         """{"used": bytes without reclaimable cache, "limit": bytes or 0}."""

@@ -29,6 +29,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_
     Given,
     Held,
     Settings,
+    expanded,
     read_secret,
     secrets_referred,
     without_links,
@@ -45,6 +46,8 @@ LOG_BYTES = 4 << 20
 # Why a look inside is no fault of the pod's: whoever asks for another one meets the same.
 BARRED = ("auth", "denied", "throttled", "server_error", "unreachable")
 ROOT_CA = "kube-root-ca.crt"
+# What stands for an image's own program: it takes a command, or options for the one that it has.
+ENTRY_POINT = "docker-entrypoint.sh"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -67,6 +70,7 @@ class Kubernetes:
     """
 
     name = "kubernetes"
+    starts_again = True
 
     def __init__(self, cluster: Cluster, namespaces: Iterable[str], selector: str = "") -> None:
         self.cluster = cluster
@@ -274,6 +278,18 @@ class Kubernetes:
                 return None
             raise
         return None if code or len(output) > limit else File(output, 0.0)
+
+    def started_with(self, instance: Instance) -> tuple[list[str], dict[str, str]]:
+        """By what ConfigMaps and Secrets say now. Of the image's own words, to which arguments alone are added, nothing is known but that."""
+        seat = self._seats[instance.id]
+        environment = seat.given.environment
+        words = [expanded(word, environment) for word in instance.command]
+        return words if seat.container.get("command") or not words else [ENTRY_POINT, *words], environment
+
+    def grace(self, identity: str) -> int:
+        """Seconds that a pod is given to end by itself."""
+        wanted = self._seats[identity].pod["spec"].get("terminationGracePeriodSeconds")
+        return 30 if wanted is None else int(wanted)
 
     def memory(self, instance: Instance) -> dict[str, Any]:
         """The working set: of the metrics API, else of the kubelet, else as the container itself sees it."""

@@ -122,7 +122,7 @@ def read_crew(stage: Stage, component: str, methods: Iterable[str] = ("stats", "
 def host_names(stage: Stage, instance: Instance) -> set[str]:
     """What a worker in this container may call its host."""
     own = stage.scene.environment(instance)[0].get("HOSTNAME", "")
-    return {name for name in (instance.id[:12], instance.name, own) if name}
+    return {name for name in (instance.id[:12], instance.name, instance.hostname, own) if name}
 
 
 def _is_at(name: str, hosts: set[str]) -> bool:
@@ -263,12 +263,12 @@ class CeleryConsumers:
 
     @staticmethod
     def _lasting(stage: Stage, component: str, after: Mapping[str, list[str]]) -> list[str]:
-        wanted = ",".join(sorted({queue for names in after.values() for queue in names}))
+        wanted, place = ",".join(sorted({queue for names in after.values() for queue in names})), stage.defined_in(component)
         if not wanted:
-            return ["services.%s: it consumes nothing any more, until it is restarted" % component]
+            return ["%s: it consumes nothing any more, until it is restarted" % place]
         told = next((found for one in stage.instances(component) for found in [queues_told(process.command for process in one.processes)] if found), "")
         now = "it says -Q %s now" % told if told else "it says none now, which means the default queue"
-        return ["services.%s: its worker needs -Q %s on its command line (%s), because a restart forgets it" % (component, wanted, now)]
+        return ["%s: its worker needs -Q %s on its command line (%s), because a restart forgets it" % (place, wanted, now)]
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
         return {"queues": preview.state[0]}
@@ -389,7 +389,7 @@ class CeleryScale:
             undo={"component": component, "processes": {name: before[name] for name in changes}},
             texts={"processes": number},
             touches=[component] if changes else [],
-            lasting=["services.%s: its worker needs --concurrency %d on its command line, because a restart forgets it" % (component, number)]
+            lasting=["%s: its worker needs --concurrency %d on its command line, because a restart forgets it" % (stage.defined_in(component), number)]
             if changes
             else [],
             changed=bool(changes),
@@ -482,6 +482,13 @@ class CeleryScale:
                 raise StackError(problem, kind="not_undone", fix="restart it: it begins with the number of its command line")
         elif len(stage.instances(record["component"])) != record["replicas"]:
             self._scale(stage, record["component"], record["replicas"])
+
+
+class WorkerProcesses(CeleryScale):
+    """The same on a cluster, where the number of copies is its workload's affair."""
+
+    def _replicas(self, stage: Stage, component: str, number: int) -> Preview:
+        raise Refused("the copies of %s are counted by %s" % (component, stage.defined_in(component)), fix="give it %d copies: component_scale" % number)
 
 
 def scalable(name: str, stats: Mapping[str, Any]) -> None:

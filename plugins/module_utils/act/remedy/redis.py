@@ -35,6 +35,8 @@ SCANNED_KEYS = 20000
 SERVER_PROGRAMS = ("redis-server", "valkey-server", "keydb-server", "redis-check-rdb")
 INIT_PROGRAMS = ("docker-init", "tini", "dumb-init", "catatonit")
 AUTH_KINDS = ("auth", "auth_required")
+# Mounts of which a person knows where they come from.
+KEEPERS = ("bind", "configmap", "secret")
 # What a client that could not go on has said last; a Celery worker ends with 0 then, and no restart policy but "always" starts it again.
 FULL = r"OOM command not allowed"
 UNSAVED = r"MISCONF"
@@ -62,8 +64,10 @@ def at_redis(stage: Stage, component: str, do: Callable[[Any], Answer], timeout:
 
 
 def fallen_users(stage: Stage, component: str, said: str) -> list[list[str]]:
-    """[component, container, name] of those who use this Redis and ended with these words: they do not come back by themselves."""
-    found = []
+    """[component, container, name] of those who use this Redis and ended with these words, where they do not come back by themselves."""
+    found: list[list[str]] = []
+    if stage.platform.starts_again:
+        return found
     for user in sorted({target.component for target in stage.server(component, "redis").clients}):
         for one in stage.instances(user):
             if one.state == "exited" and ended_with(stage.scene.lines(one), said):
@@ -128,7 +132,7 @@ class RedisConfig:
             undo={"component": step.component, "settings": before, "users": users},
             texts={"before": {name: _setting(name, value) for name, value in before.items()}, "after": {name: _setting(name, wanted[name]) for name in wanted}},
             touches=sorted({step.component, *(row[0] for row in users)}) if wanted else [],
-            lasting=[line for name, value in sorted(wanted.items()) for line in kept_where(stage, instance, name, value)],
+            lasting=[line for name, value in sorted(wanted.items()) for line in kept_where(stage, step.component, instance, name, value)],
             changed=bool(wanted),
         )
 
@@ -334,9 +338,9 @@ def read_start(stage: Stage, instance: Instance) -> Start:
         found = stage.platform.file(instance, path if path.startswith("/") else posixpath.join(instance.working_dir or "/", path))
         return None if found is None else found.content.decode("utf-8", "replace")
 
-    mounted = [mount["target"] for mount in instance.mounts if "/secret" in mount["target"] or is_secret_mount(mount["target"])]
-    environment = {name: value for name, value in instance.environment.items() if re.search(r"PASS", name, re.IGNORECASE)}
-    start = start_of(instance.command, environment, mounted, read)
+    mounted = [one["target"] for one in instance.mounts if one["kind"] == "secret" or "/secret" in one["target"] or is_secret_mount(one["target"])]
+    command, environment = stage.platform.started_with(instance)
+    start = start_of(command, {name: value for name, value in environment.items() if re.search(r"PASS", name, re.IGNORECASE)}, mounted, read)
     for words, _where in start.options.get("requirepass", []):
         stage.mask.learn(" ".join(words))
     for text in start.secrets.values():
@@ -361,7 +365,7 @@ def start_of(command: list[str], environment: Mapping[str, str], secret_files: I
             start.certain = True
         _read_arguments(start, arguments)
         return start
-    start.why = "it is started by a script (%s)" % " ".join(command)[:60]
+    start.why = "it is started by a script (%s)" % " ".join(command)[:60] if command else "what starts it stands in its image alone"
     for path in secret_files:
         text = read(path)
         if text is not None:
@@ -427,7 +431,7 @@ def saves(start: Start) -> bool:
     return bool([word for word in points[-1][0] if word])
 
 
-def kept_where(stage: Stage, instance: Instance | None, name: str, value: Any) -> list[str]:
+def kept_where(stage: Stage, component: str, instance: Instance | None, name: str, value: Any) -> list[str]:
     """The line of the user's own files in which a setting must stand, because a restart brings back what stands there."""
     if instance is None:
         return ["set %s to %s where the server is managed: a restart brings the old value back" % (name, value)]
@@ -436,15 +440,16 @@ def kept_where(stage: Stage, instance: Instance | None, name: str, value: Any) -
         found = read_start(stage, instance).words(name)
     except StackError:
         found = None
+    owner = stage.defined_in(component) if stage.component(component).workload else "the server"
     if found is None:
-        return ["add --%s %s to the server's command: a restart forgets it" % (name, text)]
+        return ["add --%s %s to %s's command: a restart forgets it" % (name, text, owner)]
     words, where = found
     if name == "maxmemory" and memory_bytes(" ".join(words)) >= value:
         return ["nothing to write down: %s says %s %s, a restart brings that back" % (where, name, " ".join(words))]
     if where == "command line":
-        return ["the server's command says --%s %s: write --%s %s, a restart brings the old value back" % (name, " ".join(words), name, text)]
+        return ["%s's command says --%s %s: write --%s %s, a restart brings the old value back" % (owner, name, " ".join(words), name, text)]
     mount = next(
-        (mount for mount in instance.mounts if mount["kind"] == "bind" and (where == mount["target"] or where.startswith(mount["target"] + "/"))), None
+        (mount for mount in instance.mounts if mount["kind"] in KEEPERS and (where == mount["target"] or where.startswith(mount["target"] + "/"))), None
     )
     place = mount["source"] + where[len(mount["target"]) :] if mount else "%s (in the image)" % where
     return ["%s says %s %s: write %s %s, a restart brings the old value back" % (place, name, " ".join(words), name, text)]

@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, aiops.runbook contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Cures of Redis and of Celery's workers on a real cluster: predicted exactly, done, nothing the second time, taken back; and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import places
+import pytest
+from there import RESOURCES, Kubectl, There, held, service, workload
+
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+
+Cli = Callable[..., str]
+MIB = 1 << 20
+APP = """
+import os
+from celery import Celery
+
+app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_RESULT_BACKEND"])
+app.conf.task_routes = {"shop.mail": {"queue": "mails"}}
+app.conf.result_extended = True
+app.conf.broker_connection_retry_on_startup = True
+
+@app.task(name="shop.mail")
+def mail():
+    pass
+
+@app.task(name="shop.divide")
+def divide(by):
+    if not os.path.exists("/tmp/open"):
+        raise RuntimeError("closed")
+    return 12 / by
+"""
+WORKER = ["celery", "-A", "shop", "worker", "--without-mingle", "--without-gossip", "-l", "info", "-c", "1", "-Q", "celery"]
+REDIS = ["redis-server", "--maxmemory", "64mb", "--maxmemory-policy", "noeviction", "--save"]
+NAMES = ("statefulset/cache", "deployment/bare", "deployment/jobs")
+
+
+@pytest.fixture(scope="module")
+def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str]) -> There:
+    """A Redis that keeps its data, one that does not, and a worker that uses both."""
+    ask = {"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}}
+    settings = {"CELERY_BROKER_URL": "redis://cache:6379/1", "CELERY_RESULT_BACKEND": "redis://cache:6379/2", "CACHE_URL": "redis://bare:6379/0"}
+    redis = {"port": 6379, "readinessProbe": ask, "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"shop.py": APP}},
+        *workload("cache", images["redis"], kind="StatefulSet", spec={"volumeClaimTemplates": [claim]}, pod=GRACE, args=[*REDIS, "3600 1"], **redis),
+        *workload("bare", images["redis"], pod={**GRACE, "volumes": [{"name": "data", "emptyDir": {}}]}, args=[*REDIS, "3600 1"], **redis),
+        *workload(
+            "jobs",
+            images["app"],
+            pod={"volumes": [{"name": "code", "configMap": {"name": "code"}}]},
+            command=WORKER,
+            workingDir="/srv/shop",
+            env=[{"name": name, "value": value} for name, value in settings.items()],
+            resources={**RESOURCES, "limits": {"memory": "400Mi"}},
+            volumeMounts=[{"name": "code", "mountPath": "/srv/shop"}],
+        ),
+        service("cache", 6379),
+        service("bare", 6379),
+    ]
+    kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    for name in NAMES:
+        kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", timeout=130)
+    places.wait("the worker", lambda: "" if " ready." in kubectl("-n", namespace, "logs", "deployment/jobs") else "it is not ready", 90)
+    return place
+
+
+GRACE = {"terminationGracePeriodSeconds": 10}
+
+
+@pytest.fixture
+def cli(shop: There, kubectl: Kubectl, namespace: str) -> Cli:
+    """cli(*words, of="statefulset/cache"): what redis-cli says inside."""
+
+    def ask(*words: str, of: str = NAMES[0]) -> str:
+        return kubectl("-n", namespace, "exec", of, "--", "redis-cli", *words, check=False).strip()
+
+    return ask
+
+
+@pytest.fixture
+def inside(shop: There, kubectl: Kubectl, namespace: str) -> Cli:
+    """inside(*words): what a command in the worker prints."""
+    return lambda *words: kubectl("-n", namespace, "exec", "deployment/jobs", "--", *words).strip()
+
+
+@pytest.fixture
+def refused(shop: There) -> Callable[..., Any]:
+    """refused(words, remedy, component, **params): the refusal, which says this and what to do instead."""
+
+    def go(words: str, remedy: str, component: str, **params: Any) -> Any:
+        with pytest.raises(StackError) as caught:
+            shop.cure(remedy, component, **params)
+        assert words in caught.value.message
+        return caught.value
+
+    return go
+
+
+def predicted(told: dict[str, Any], done: dict[str, Any]) -> bool:
+    """Whether a cure has held, and was told before exactly."""
+    return held(done) and told["changed"] and done["record"]["steps"][0]["diff"] == told["preview"]["diff"]
+
+
+def setting(cli: Cli, name: str) -> str:
+    return cli("config", "get", name).splitlines()[-1]
+
+
+def consumed(inside: Cli) -> list[str]:
+    found: dict[str, Any] = json.loads(inside("celery", "-q", "-A", "shop", "inspect", "active_queues", "--json"))
+    return sorted(queue["name"] for queues in found.values() for queue in queues)
+
+
+def test_a_full_server_gets_room(shop: There, cli: Cli) -> None:
+    cli("eval", "for i=1,20 do redis.call('SET', 'export:'..i, string.rep('x', 1048576)) end return 1", "0")
+    used = next(line.split(":")[1] for line in cli("info", "memory").splitlines() if line.startswith("used_memory:"))
+    limit = str(int(used) - MIB // 2)
+    cli("config", "set", "maxmemory", limit)
+    try:
+        told = shop.cure("redis_config", "cache", check=True, maxmemory="grow")
+        assert setting(cli, "maxmemory") == limit
+        done = shop.cure("redis_config", "cache", maxmemory="grow")
+        assert predicted(told, done) and int(setting(cli, "maxmemory")) >= 1.4 * int(limit) and told["preview"]["risk"] == "safe"
+        assert done["preview"]["lasting"] == ["nothing to write down: command line says maxmemory 64mb, a restart brings that back"]
+        assert not shop.cure("redis_config", "cache", maxmemory="grow")["changed"]
+        assert shop.undo()["result"] == "undone" and setting(cli, "maxmemory") == limit
+    finally:
+        cli("config", "set", "maxmemory", "64mb")
+        cli("eval", "for i=1,20 do redis.call('UNLINK', 'export:'..i) end return 1", "0")
+
+
+def test_a_limit_of_ones_own(shop: There, cli: Cli, refused: Callable[..., Any]) -> None:
+    done = shop.cure("redis_config", "cache", maxmemory=80 * MIB)
+    assert held(done) and setting(cli, "maxmemory") == str(80 * MIB)
+    assert done["preview"]["lasting"] == ["statefulset/cache's command says --maxmemory 64mb: write --maxmemory 80mb, a restart brings the old value back"]
+    assert shop.undo()["result"] == "undone" and setting(cli, "maxmemory") == str(64 * MIB)
+    refused("75 % of its container's 128 MiB", "redis_config", "cache", maxmemory=100 * MIB)
+    refused("the queues of a Celery broker stand there", "redis_config", "cache", maxmemory_policy="allkeys-lru")
+
+
+def test_a_queue_that_nobody_consumed(shop: There, cli: Cli, inside: Cli, refused: Callable[..., Any]) -> None:
+    inside("celery", "-q", "-A", "shop", "call", "shop.mail")
+    assert cli("-n", "1", "llen", "mails") == "1"
+    told = shop.cure("celery_consumers", "jobs", check=True, queues=["mails"])
+    assert consumed(inside) == ["celery"]
+    done = shop.cure("celery_consumers", "jobs", queues=["mails"])
+    assert predicted(told, done) and consumed(inside) == ["celery", "mails"]
+    places.wait("the task", lambda: "" if cli("-n", "1", "llen", "mails") == "0" else "it is not worked off", 20)
+    lasting = "deployment/jobs: its worker needs -Q celery,mails on its command line (it says -Q celery now), because a restart forgets it"
+    assert done["preview"]["lasting"] == [lasting]
+    assert not shop.cure("celery_consumers", "jobs", queues=["mails"])["changed"]
+    assert shop.undo()["result"] == "undone" and consumed(inside) == ["celery"]
+    refused("the broker knows no queue nowhere", "celery_consumers", "jobs", queues=["nowhere"])
+
+
+def test_processes_and_not_copies(shop: There, inside: Cli, refused: Callable[..., Any]) -> None:
+    def processes() -> int:
+        (found,) = json.loads(inside("celery", "-q", "-A", "shop", "inspect", "stats", "--json")).values()
+        return len(found["pool"]["processes"])
+
+    told = shop.cure("celery_scale", "jobs", check=True, processes=2)
+    done = shop.cure("celery_scale", "jobs", processes=2)
+    assert predicted(told, done) and processes() == 2 and not shop.cure("celery_scale", "jobs", processes=2)["changed"]
+    assert shop.undo()["result"] == "undone" and processes() == 1
+    assert "component_scale" in refused("counted by deployment/jobs", "celery_scale", "jobs", replicas=2).details["fix"]
+
+
+def test_a_failed_task_runs_again(shop: There, cli: Cli, inside: Cli) -> None:
+    task = inside("celery", "-q", "-A", "shop", "call", "shop.divide", "--args", "[3]").split()[-1]
+
+    def state() -> str:
+        return str(json.loads(cli("-n", "2", "get", "celery-task-meta-" + task) or '{"status": "PENDING"}')["status"])
+
+    places.wait("the task", lambda: "" if state() == "FAILURE" else "it has not failed", 20)
+    inside("touch", "/tmp/open")
+    told = shop.cure("celery_retry", "jobs", check=True, task_ids=[task])
+    assert state() == "FAILURE"
+    assert predicted(told, shop.cure("celery_retry", "jobs", task_ids=[task]))
+    places.wait("the task", lambda: "" if state() == "SUCCESS" else "it has not succeeded", 20)
+    assert not shop.cure("celery_retry", "jobs", task_ids=[task])["changed"]
