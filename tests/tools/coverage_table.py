@@ -54,38 +54,41 @@ def table() -> str:
         for row in rows():
             if row["id"].startswith(letter):
                 lines.append(_line(row, findings.get(row["id"], []), faults))
-    done = [row["id"] for row in rows() if row.get("done")]
-    lines += ["", "%d of %d rows are done on Docker Compose in part or whole: %s." % (len(done), len(rows()), ", ".join(done)), ""]
+    lines.append("")
+    for letter, platform in (("c", "Docker Compose"), ("k", "Kubernetes")):
+        meant = [row for row in rows() if letter in row["platforms"]]
+        done = [row["id"] for row in meant if any(letter in platforms for platforms in row.get("done", {}).values())]
+        lines.append("%d of %d rows are done on %s in part or whole: %s.\n" % (len(done), len(meant), platform, ", ".join(done)))
     return "\n".join(lines)
 
 
 def _line(row: dict[str, Any], ids: list[str], faults: dict[str, list[str]]) -> str:
-    done = row.get("done", [])
+    done = row.get("done", {})
     named = ["`%s`%s" % (name, " (%s)" % ", ".join(faults[name]) if faults.get(name) else "") for name in ids]
     cells = [
         row["id"],
         row["section"],
         " ".join(row["platforms"]),
-        _state(row["detect"], "detect" in done),
+        _state(row["detect"], done.get("detect", [])),
         "<br>".join(named) or ("–" if not row["detect"] else "later"),
         ", ".join("`%s`" % name for name in modules(ids) + row.get("looks", [])) or "–",
-        _state(row["fix"], "fix" in done) + _cures(row, ids),
+        _state(row["fix"], done.get("fix", [])) + _cures(row, ids),
     ]
     return "| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells)
 
 
 def _cures(row: dict[str, Any], ids: list[str]) -> str:
     """The remedies that a plan may name for this row's findings, and the modules that the row asks for besides."""
-    if "fix" not in row.get("done", []):
+    if "fix" not in row.get("done", {}):
         return ""
     names = {rule["remedy"] for name in ids for rule in catalogue()[name].get("remedies", [])} | set(row.get("modules", []))
     return "".join("<br>`%s`" % name for name in sorted(names))
 
 
-def _state(asked: str, done: bool) -> str:
+def _state(asked: str, platforms: list[str]) -> str:
     if not asked:
         return "–"
-    return "%s: **%s**" % (asked, "done (c)" if done else "later")
+    return "%s: **%s**" % (asked, "done (%s)" % " ".join(platforms) if platforms else "later")
 
 
 @functools.cache
