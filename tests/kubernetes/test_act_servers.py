@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import places
@@ -37,6 +37,7 @@ def divide(by):
 """
 WORKER = ["celery", "-A", "shop", "worker", "--without-mingle", "--without-gossip", "-l", "info", "-c", "1", "-Q", "celery"]
 REDIS = ["redis-server", "--maxmemory", "64mb", "--maxmemory-policy", "noeviction", "--save"]
+GRACE = {"terminationGracePeriodSeconds": 10}
 NAMES = ("statefulset/cache", "deployment/bare", "deployment/jobs")
 
 
@@ -69,9 +70,6 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
         kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", timeout=130)
     places.wait("the worker", lambda: "" if " ready." in kubectl("-n", namespace, "logs", "deployment/jobs") else "it is not ready", 90)
     return place
-
-
-GRACE = {"terminationGracePeriodSeconds": 10}
 
 
 @pytest.fixture
@@ -184,3 +182,63 @@ def test_a_failed_task_runs_again(shop: There, cli: Cli, inside: Cli) -> None:
     assert predicted(told, shop.cure("celery_retry", "jobs", task_ids=[task]))
     places.wait("the task", lambda: "" if state() == "SUCCESS" else "it has not succeeded", 20)
     assert not shop.cure("celery_retry", "jobs", task_ids=[task])["changed"]
+
+
+@pytest.fixture
+def well(kubectl: Kubectl, namespace: str) -> Iterator[None]:
+    """Who was refused by a Redis is started again by the kubelet: no test begins before that."""
+    yield
+    for name in NAMES:
+        kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", check=False, timeout=130)
+
+
+def mode(kubectl: Kubectl, namespace: str) -> str:
+    return kubectl("-n", namespace, "exec", NAMES[0], "--", "stat", "-c", "%a", "/data").strip()
+
+
+@pytest.mark.usefixtures("well")
+def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, namespace: str, cli: Cli, refused: Callable[..., Any]) -> None:
+    """Inside, a command runs as root there, as the container's own user."""
+    change = ("-n", namespace, "exec", NAMES[0], "--")
+    kubectl(*change, "chmod", "0555", "/data")
+    cli("bgsave")
+    places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 20)
+    told = shop.cure("redis_persistence", "cache", check=True)
+    assert mode(kubectl, namespace) == "555"
+    assert predicted(told, shop.cure("redis_persistence", "cache"))
+    assert mode(kubectl, namespace) == "755" and "rdb_last_bgsave_status:ok" in cli("info", "persistence")
+    assert not shop.cure("redis_persistence", "cache")["changed"]
+    assert shop.undo()["result"] == "undone" and mode(kubectl, namespace) == "555"
+    kubectl(*change, "chown", "0", "/data")
+    cli("bgsave")
+    places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 20)
+    assert "fsGroup" in refused("is not guessed", "redis_persistence", "cache").details["fix"]
+    kubectl(*change, "chown", "redis", "/data")
+    kubectl(*change, "chmod", "0755", "/data")
+    # The cause is gone, the refusal is not: a save is all that is missing.
+    assert held(shop.cure("redis_persistence", "cache")) and cli("set", "a", "b") == "OK"
+
+
+@pytest.mark.usefixtures("well")
+def test_a_password_set_at_run_time(shop: There, kubectl: Kubectl, namespace: str, cli: Cli) -> None:
+    def pod() -> str:
+        return kubectl("-n", namespace, "get", "pod", "cache-0", "-o", "jsonpath={.metadata.uid}")
+
+    before = pod()
+    cli("set", "kept", "yes")
+    cli("config", "set", "requirepass", "Run-t1me-8831")
+    told = shop.cure("redis_password", "cache", check=True)
+    assert cli("ping").startswith("NOAUTH") and told["preview"]["risk"] == "disruptive" and "Run-t1me" not in json.dumps(told)
+    done = shop.cure("redis_password", "cache")
+    assert predicted(told, done) and pod() != before and cli("get", "kept") == "yes"
+    assert not shop.cure("redis_password", "cache")["changed"]
+
+
+@pytest.mark.usefixtures("well")
+def test_what_new_pods_would_lose(shop: There, cli: Cli, refused: Callable[..., Any]) -> None:
+    """Data on a volume that goes with its pod are lost, whatever is saved."""
+    cli("config", "set", "requirepass", "Run-t1me-8832", of="deployment/bare")
+    refused("its data (/data) are on no volume that outlives its pod", "redis_password", "bare")
+    assert cli("ping", of="deployment/bare").startswith("NOAUTH")
+    done = shop.cure("redis_password", "bare", accept_data_loss=True)
+    assert held(done) and done["preview"]["risk"] == "transient" and cli("ping", of="deployment/bare") == "PONG"

@@ -38,7 +38,7 @@ ALWAYS = ("lasting",)
 # Entries of dictionaries that are shown, and functions of remedies that answer in words.
 ENTRIES = ("reason", "fix", "refused", "by_hand")
 DIFFERENCE = ("what", "before", "after")
-ANSWERS = ("verify", "lasting", "_lasting")
+ANSWERS = ("verify", "lasting", "_lasting", "_danger")
 # Calls that hand on what they are given.
 PASSED = ("str", "cut", "sorted", "list", "next", "tuple", "dict", "plain", "filter", "text", "wait", "append", "extend")
 PASSED_WITH = ("join", "strip", "rstrip", "get", "pop", "setdefault")

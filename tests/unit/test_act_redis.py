@@ -18,7 +18,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis imp
     save_cause,
     saves,
     start_of,
+    worked_by,
 )
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_redis import volume_danger
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 
 MIB = 1 << 20
@@ -110,6 +112,22 @@ def test_the_start_is_read(command, certain, password, persists):
     assert (found.certain, " ".join(said[0]) if said else None, saves(found)) == (certain, password, persists)
 
 
+@pytest.mark.parametrize(
+    ("paths", "folder", "found"),
+    [
+        (["/etc/redis/a.conf", "/etc/redis/b.conf"], "/srv/b", "10 1"),
+        (["/etc/redis/a.conf", "/etc/redis/b.conf"], "/data", None),
+        (["/etc/redis/b.conf", "/etc/redis/c.conf"], "/srv/b", None),
+        (["/etc/redis/*.conf"], "/srv/b", None),
+        (["/etc/redis/a.conf"], "", None),
+    ],
+)
+def test_the_file_of_an_image_by_the_folder_in_which_it_works(paths, folder, found):
+    files = {"/etc/redis/a.conf": "dir /var/lib/redis\n", "/etc/redis/b.conf": "save 10 1\ndir /srv/b\n", "/etc/redis/c.conf": "dir /srv/b\n"}
+    (words,) = worked_by(paths, folder, files.get).get("save", [None])
+    assert (" ".join(words[0]) if words else None) == found
+
+
 def test_where_a_setting_stands():
     assert start("redis-server", "/etc/redis.conf").words("maxmemory") == (["128mb"], "/etc/redis.conf")
     assert start("redis-server", "/etc/redis.conf", "--maxmemory", "1gb").words("maxmemory") == (["1gb"], "command line")
@@ -183,9 +201,32 @@ def test_whether_a_restart_loses_data(command, main, log, used, grace, said):
     assert said in found if said else found == ""
 
 
+CLAIM, SCRATCH = {"target": "/data", "kind": "persistentVolumeClaim"}, {"target": "/data/fast", "kind": "emptyDir"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "mounts", "kind", "spec", "said"),
+    [
+        ("/data", [CLAIM], "StatefulSet", {}, ""),
+        ("/data/deep", [CLAIM, SCRATCH], "Deployment", {"strategy": {"type": "Recreate"}}, ""),
+        ("/data/", [{"target": "/", "kind": "hostPath"}, CLAIM], "StatefulSet", {"updateStrategy": {"type": "RollingUpdate"}}, ""),
+        ("/data", [CLAIM], "Deployment", {"strategy": {"type": "RollingUpdate"}}, "before the present one has saved"),
+        ("/data", [CLAIM], "Deployment", {}, "before the present one has saved"),
+        ("/data/fast", [CLAIM, SCRATCH], "StatefulSet", {}, "no volume that outlives its pod"),
+        ("/database", [CLAIM], "StatefulSet", {}, "no volume that outlives its pod"),
+        ("/data", [], "StatefulSet", {}, "no volume that outlives its pod"),
+        ("", [CLAIM], "StatefulSet", {}, "not known"),
+    ],
+)
+def test_whether_the_next_pod_has_the_data(folder, mounts, kind, spec, said):
+    found = volume_danger(folder, mounts, kind, spec)
+    assert said in found if said else found == ""
+
+
 # A save that fails
 
-PLACE = {"path": "/data", "mode": 0o555, "owner": 101, "uid": 101, "size": 1000 * MIB, "free": 900 * MIB, "read_only": False}
+PLACE = {"path": "/data", "mode": 0o555, "owner": 101, "uid": 101, "shared": False, "changeable": True, "size": 1000 * MIB, "free": 900 * MIB}
+PLACE["read_only"] = False
 SAVE = {"used": 50 * MIB, "save_bytes": 50 * MIB}
 
 
@@ -196,6 +237,8 @@ SAVE = {"used": 50 * MIB, "save_bytes": 50 * MIB}
         ({"mode": 0o500}, FAILED, {}, [["/data", "0500", "0700"]]),
         ({"mode": 0o755}, FAILED, {}, []),
         ({"uid": 0, "owner": 5}, "", {}, []),
+        ({"uid": 1001, "owner": 0, "mode": 0o2775, "shared": True}, FAILED, {}, []),
+        ({"mode": 0o755, "changeable": False}, FAILED, {}, []),
         ({"mode": 0o755}, "Can't save in background: fork: Cannot allocate memory", {"MemAvailable": 900 * MIB}, []),
     ],
 )
@@ -207,6 +250,9 @@ def test_the_cause_of_a_failing_save(place, words, host, modes):
     ("place", "words", "host", "said"),
     [
         ({"owner": 0}, FAILED, {}, "is not guessed"),
+        ({"changeable": False}, FAILED, {}, "neither as its owner nor as root"),
+        # Who owns it has the rights of an owner, whatever his group may do.
+        ({"mode": 0o575, "shared": True, "changeable": False}, FAILED, {}, "neither as its owner nor as root"),
         ({"mode": 0o455}, FAILED, {}, "more than its owner's right"),
         ({"read_only": True}, "Read-only file system", {}, "mounted read-only"),
         ({"free": 0}, "", {}, "is full"),
@@ -220,18 +266,37 @@ def test_causes_that_are_no_matter_of_a_lost_right(place, words, host, said):
 
 
 def test_a_folder_as_root_sees_it():
-    text = "555 101\n101\n/dev/sda1 1000 300 700 30% /data\nat / rw,relatime\nat /data rw,relatime\nat /data/deep ro\n"
+    text = "555 101 101\n101\n/dev/sda1 1000 300 700 30% /data\nat / rw,relatime\nat /data rw,relatime\nat /data/deep ro\n"
+    text += "group 101 101 101 101\nby 0 000001ffffffffff\n"
     assert parse_folder("/data", text) == {
         "path": "/data",
         "mode": 0o555,
         "owner": 101,
         "uid": 101,
+        "shared": False,
+        "changeable": True,
         "size": 1000 * 1024,
         "free": 700 * 1024,
         "read_only": False,
     }
     assert parse_folder("/data/deep/er", text)["read_only"] is True
     assert parse_folder("/data", "stat: not found\n") is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "told", "shared", "changeable"),
+    [
+        ("2775 0 1001", "group 0 0 0 0\ngroup 0 1001\nby 1001 0000000000000000", True, False),
+        ("2755 0 1001", "group 0 1001\nby 0 00000000a80425fb", False, True),
+        ("555 999 999", "group 999 999\nby 999 0000000000000000", False, True),
+        ("555 999 999", "group 999 999\nby 0 0000000000000000", False, False),
+        ("777 0 0", "group 999\nby 999 0", True, False),
+        ("775 0 0", "group 999\nby 999 0", False, False),
+    ],
+)
+def test_whose_rights_a_folder_gives(folder, told, shared, changeable):
+    found = parse_folder("/data", "%s\n999\n/dev/sda1 1000 300 700 30%% /data\nat / rw\n%s\n" % (folder, told))
+    assert (found["shared"], found["changeable"]) == (shared, changeable)
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,7 @@ class Change:
         self.stage, self.component, self.also = stage, component, also
         self.hidden: set[str] = set()
         self.target = Target(stage, component)
-        self.target.refuse_paused()
-        if (self.target.object["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
-            raise Refused("%s makes no new pods by itself (OnDelete): what is changed would not come about" % self.target, fix="change it by kubectl")
+        self.target.refuse_idle()
         self.namespace = self.target.namespace
         self.wanted: dict[str, Any] = copy.deepcopy(self.target.object)
         self.container = self.target.container("", self.wanted["spec"]["template"])

@@ -23,13 +23,13 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_image import ImageSet
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_probes import ComponentProbes
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_pull_secret import ImagePullSecret
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_redis import WorkloadPassword
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_resources import WorkloadResources
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_scale import ComponentScale, WorkloadResume
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
-_TERMINATE = PostgresTerminate()
 # What is asked of a server itself, over its own protocol.
-_SERVERS: tuple[Remedy, ...] = (_TERMINATE, RedisConfig(), CeleryConsumers(), CeleryRetry())
+_SERVERS: tuple[Remedy, ...] = (PostgresTerminate(), RedisConfig(), RedisPersistence(), CeleryConsumers(), CeleryRetry())
 # Where settings are kept is the platform's affair, and what they should say is not.
 _SETTINGS: tuple[Remedy, ...] = (StackEnv(), ConnectionSetting(), PoolTuning(), LogLevel())
 
@@ -44,7 +44,6 @@ REMEDIES = _by_name(
     *_SERVERS,
     ComponentResources(),
     NetworkConnect(),
-    RedisPersistence(),
     RedisPassword(),
     CeleryScale(),
     *_SETTINGS,
@@ -57,6 +56,7 @@ ON_KUBERNETES = _by_name(
     WorkloadRestart(),
     StackRollback(),
     *_SERVERS,
+    WorkloadPassword(),
     WorkerProcesses(),
     *_SETTINGS,
     WorkloadRecreate(),

@@ -93,6 +93,12 @@ class Target(ClusterObject):
         if self.object["spec"].get("paused"):
             raise Refused("the rollout of %s is paused: nothing that is changed of its pods takes effect" % self, fix="let it go on: workload_resume")
 
+    def refuse_idle(self) -> None:
+        """Refused where what is changed of the template would make no new pods."""
+        self.refuse_paused()
+        if (self.object["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
+            raise Refused("%s makes no new pods by itself (OnDelete): what is changed would not come about" % self, fix="change it by kubectl")
+
     # its rollout
 
     def rolled_out(self) -> str:

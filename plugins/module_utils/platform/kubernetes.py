@@ -243,7 +243,8 @@ class Kubernetes:
     def processes(self, instance: Instance) -> list[Process]:
         seat, seen = self._seats[instance.id], self._look(instance)
         instance.pid = seen.first
-        instance.working_dir = instance.working_dir or seen.folders.get(seen.first, "")
+        # Where its program has become somebody else, that is not told of it.
+        instance.working_dir = instance.working_dir or seen.folders.get(seen.first) or seen.folders.get(0, "")
         own = seen.environments.get(seen.first)
         if own:
             # What it was started with: a ConfigMap or Secret may say something else by now.

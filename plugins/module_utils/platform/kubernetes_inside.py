@@ -20,6 +20,7 @@ MOST_PROCESSES = 400
 LOOK = r"""
 m='%(mark)s'
 echo "$m self $$"
+echo; echo "$m folder 0"; pwd
 n=0
 for d in /proc/[0-9]*; do
   n=$((n+1)); [ $n -gt %(most)d ] && break
@@ -94,7 +95,10 @@ done
 
 @dataclass
 class Inside:
-    """What one look inside a container gave. environments: of the first process and its first children, raw."""
+    """What one look inside a container gave. environments: of the first process and its first children, raw.
+
+    folders: in which these work, by their numbers; 0: in which a command begins, as the first process has.
+    """
 
     processes: list[Process] = field(default_factory=list)
     sockets: dict[str, Any] | None = None

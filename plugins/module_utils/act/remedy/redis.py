@@ -31,10 +31,28 @@ HEADROOM = 1.25
 SAVE_SECONDS = 30.0
 # What any disk writes in a second, for how long a snapshot may take.
 SAVE_BYTES_PER_SECOND = 20 * MIB
+# The files that an image may start its server with, where nothing else says how it is started.
+CONFIGURATIONS = "for f in /etc/*.conf /etc/*/*.conf /usr/local/etc/*/*.conf; do case $f in *redis*|*valkey*|*keydb*) echo $f;; esac; done"
+# $1: a folder; $2: the server's process, as it is numbered inside.
+FOLDER = r"""
+stat -c '%a %u %g' "$1" && stat -c %u "/proc/$2" && df -Pk "$1" | tail -n 1 || exit 1
+while read -r _d at _t o _r; do echo "at $at $o"; done < /proc/mounts
+while read -r k v; do case $k in Gid:|Groups:) echo "group $v";; esac; done < "/proc/$2/status"
+while read -r k v _r; do case $k in Uid:) u=$v;; CapEff:) echo "by $u $v";; esac; done < /proc/self/status
+"""
+# Changes modes of others' files (capabilities(7)).
+CAP_FOWNER = 1 << 3
+# What to do where a folder is not the server's: its uid, and the path.
+CHOWN = {
+    "compose": "if the server should own it: docker compose exec -u root <service> chown %d %s",
+    "kubernetes": "if the server should own it: securityContext.fsGroup of its pods, or an init container that runs as root: chown %d %s",
+}
 SCANNED_KEYS = 20000
 SERVER_PROGRAMS = ("redis-server", "valkey-server", "keydb-server", "redis-check-rdb")
 INIT_PROGRAMS = ("docker-init", "tini", "dumb-init", "catatonit")
 AUTH_KINDS = ("auth", "auth_required")
+# Where what it has said is kept so that it can be read again.
+READABLE = ("json-file", "local", "journald", "kubernetes")
 # Mounts of which a person knows where they come from.
 KEEPERS = ("bind", "configmap", "secret")
 # What a client that could not go on has said last; a Celery worker ends with 0 then, and no restart policy but "always" starts it again.
@@ -341,6 +359,9 @@ def read_start(stage: Stage, instance: Instance) -> Start:
     mounted = [one["target"] for one in instance.mounts if one["kind"] == "secret" or "/secret" in one["target"] or is_secret_mount(one["target"])]
     command, environment = stage.platform.started_with(instance)
     start = start_of(command, {name: value for name, value in environment.items() if re.search(r"PASS", name, re.IGNORECASE)}, mounted, read)
+    if not command:
+        _code, listed = stage.platform.run_inside(instance, ["sh", "-c", CONFIGURATIONS])
+        start.options = worked_by(listed.split(), instance.working_dir, read)
     for words, _where in start.options.get("requirepass", []):
         stage.mask.learn(" ".join(words))
     for text in start.secrets.values():
@@ -381,6 +402,18 @@ def start_of(command: list[str], environment: Mapping[str, str], secret_files: I
     for match in re.finditer(r"--(save|appendonly|maxmemory-policy|maxmemory|dir)[ =]+(\"[^\"]*\"|'[^']*'|\S+)", script):
         start.add(match[1], shlex.split(match[2]) or [""], "command line")
     return start
+
+
+def worked_by(paths: Iterable[str], folder: str, read: Callable[[str], str | None]) -> dict[str, list[tuple[list[str], str]]]:
+    """The options of the one configuration file of these that puts a server into the folder in which it works; {} where none does, or several. Pure."""
+    fitting = []
+    for path in paths:
+        start = Start()
+        _read_conf(start, path, read, 0)
+        place = start.words("dir")
+        if folder and place and place[0][:1] == [folder]:
+            fitting.append(start.options)
+    return fitting[0] if len(fitting) == 1 else {}
 
 
 def _read_arguments(start: Start, arguments: list[str]) -> None:
@@ -481,7 +514,8 @@ class RedisPersistence:
         if instance is None:
             raise Refused("%s runs elsewhere: what its folder looks like cannot be seen from here" % step.component, fix="look there: %s" % facts["folders"][0])
         folders = [read_folder(stage, instance, path, facts["pid"]) for path in facts["folders"]]
-        cause = save_cause(folders, last_words(stage, instance, facts["logfile"]), facts, host_memory(stage.platform, instance))
+        said, platform = last_words(stage, instance, facts["logfile"]), stage.platform.name
+        cause = save_cause(folders, said, facts, host_memory(stage.platform, instance), platform)
         modes, users = cause["modes"], fallen_users(stage, step.component, UNSAVED)
         return Preview(
             risk=SAFE,
@@ -579,11 +613,9 @@ def running_copy(stage: Stage, component: str) -> Instance:
 
 
 def read_folder(stage: Stage, instance: Instance, path: str, pid: int) -> dict[str, Any]:
-    """{"path", "owner", "mode", "uid" (the server's), "free", "size" (bytes), "read_only"} as root sees it inside."""
-    script = (
-        'stat -c "%a %u" "$1" && stat -c "%u" "/proc/$2" && df -Pk "$1" | tail -n 1 && while read -r _d at _t o _r; do echo "at $at $o"; done < /proc/mounts'
-    )
-    code, output = stage.platform.run_inside(instance, ["sh", "-c", script, "sh", path, str(pid)], user="0")
+    """{"path", "owner", "mode", "uid" (the server's), "shared" (whether it may write as one of a group, or as anybody), "changeable" (whether a command
+    inside may change its mode), "free", "size" (bytes), "read_only"}, looked at inside, by root where that can be had."""
+    code, output = stage.platform.run_inside(instance, ["sh", "-c", FOLDER, "sh", path, str(pid)], user="0")
     found = parse_folder(path, output) if code == 0 else None
     if found is None:
         raise Refused("the folder %s cannot be looked at inside of %s: %s" % (path, instance.name, " ".join(output.split())[:160]), fix="look at it by hand")
@@ -591,20 +623,25 @@ def read_folder(stage: Stage, instance: Instance, path: str, pid: int) -> dict[s
 
 
 def parse_folder(path: str, output: str) -> dict[str, Any] | None:
-    """The same from the words of stat, df and /proc/mounts; None when they cannot be read. Pure."""
+    """The same from the words of stat, df and /proc; None when they cannot be read. Pure."""
     lines = output.splitlines()
-    if len(lines) < 3 or not re.fullmatch(r"[0-7]+ \d+", lines[0]) or not lines[1].isdigit():
+    if len(lines) < 3 or not re.fullmatch(r"[0-7]+ \d+ \d+", lines[0]) or not lines[1].isdigit():
         return None
-    mode, owner = lines[0].split()
+    octal, owner, group = lines[0].split()
+    mode, told = int(octal, 8), [line.split() for line in lines[3:]]
+    groups = {word for words in told if words[:1] == ["group"] for word in words[1:]}
+    by = next((words[1:] for words in told if words[:1] == ["by"]), ["0", "0"])
     sizes = re.search(r"\s(\d+)\s+(\d+)\s+(\d+)\s+\d+%\s", lines[2] + " ")
     mounts = [line.split()[1:3] for line in lines[3:] if line.startswith("at ") and len(line.split()) >= 3]
     over = [(at, options) for at, options in mounts if path == at or path.startswith(at.rstrip("/") + "/")]
     options = max(over, key=lambda mount: len(mount[0]))[1].split(",") if over else []
     return {
         "path": path,
-        "mode": int(mode, 8),
+        "mode": mode,
         "owner": int(owner),
         "uid": int(lines[1]),
+        "shared": mode & 0o003 == 0o003 or (group in groups and mode & 0o030 == 0o030),
+        "changeable": by[0] == owner or (by[0] == "0" and bool(int(by[1], 16) & CAP_FOWNER)),
         "size": int(sizes[1]) * 1024 if sizes else None,
         "free": int(sizes[3]) * 1024 if sizes else None,
         "read_only": "ro" in options,
@@ -628,7 +665,7 @@ def last_words(stage: Stage, instance: Instance, logfile: str) -> str:
     return telling[-1] if telling else ""
 
 
-def save_cause(folders: list[dict[str, Any]], words: str, facts: Mapping[str, Any], host: Mapping[str, int]) -> dict[str, Any]:
+def save_cause(folders: list[dict[str, Any]], words: str, facts: Mapping[str, Any], host: Mapping[str, int], platform: str = "compose") -> dict[str, Any]:
     """{"modes": [[path, old, new]], "words"}: what lets the server save again. Refused where that is no matter of a lost right. Pure."""
     modes = []
     for one in folders:
@@ -644,18 +681,23 @@ def save_cause(folders: list[dict[str, Any]], words: str, facts: Mapping[str, An
                 fix="make room on that disk, or enlarge the volume",
             )
         # Root writes wherever it likes.
-        if one["uid"] == 0 or (one["owner"] == one["uid"] and one["mode"] & 0o300 == 0o300):
+        if one["uid"] == 0 or (one["owner"] == one["uid"] and one["mode"] & 0o300 == 0o300) or (one["owner"] != one["uid"] and one["shared"]):
             continue
         if one["owner"] != one["uid"]:
             raise Refused(
                 "%s belongs to uid %d (mode %04o), and the server runs as uid %d: whose it should be is not guessed"
                 % (one["path"], one["owner"], one["mode"], one["uid"]),
-                fix="if the server should own it: docker compose exec -u root <service> chown %d %s" % (one["uid"], one["path"]),
+                fix=CHOWN[platform] % (one["uid"], one["path"]),
             )
         new = one["mode"] | 0o200
         if new & 0o300 != 0o300:
             raise Refused(
                 "%s has the mode %04o: more than its owner's right to write is missing" % (one["path"], one["mode"]), fix="set the mode that it should have"
+            )
+        if not one["changeable"]:
+            raise Refused(
+                "%s has the mode %04o, and a command inside may not change it: it runs neither as its owner nor as root" % (one["path"], one["mode"]),
+                fix="chmod %04o %s where the volume is kept, or in an init container that runs as uid %d" % (new, one["path"], one["owner"]),
             )
         modes.append([one["path"], "%04o" % one["mode"], "%04o" % new])
     if "Can't save in background" in words and not modes and host.get("MemAvailable", 1 << 62) < facts["used"]:
@@ -690,7 +732,8 @@ class RedisPassword:
         if not copies:
             raise Refused("%s does not run in this stack" % step.component, fix="align the password where that server is managed")
         password = common_password(server.clients)
-        target = {"component": step.component, "containers": sorted(one.id for one in copies)}
+        what, identity = self._meant(stage, step.component, copies)
+        target = {"component": step.component, "containers": sorted(one.id for one in copies), **identity}
         try:
             at_redis(stage, step.component, lambda client: client.ping())
             return Preview(risk=DISRUPTIVE, target=target, state=[], changed=False)
@@ -700,7 +743,7 @@ class RedisPassword:
         start = read_start(stage, copies[0])
         where = agrees(start, password)
         users = fallen_users(stage, step.component, LOCKED_OUT)
-        danger = "; ".join(filter(None, (self._danger(stage, one, start) for one in copies)))
+        danger = "; ".join(filter(None, (self._danger(stage, step.component, one, start) for one in copies)))
         if danger and not step.params.get("accept_data_loss"):
             raise Refused(
                 "a restart would put the password right, and lose what is queued and cached: %s" % danger,
@@ -710,27 +753,36 @@ class RedisPassword:
             risk=TRANSIENT if danger else DISRUPTIVE,
             target=target,
             state=[sorted([one.id, one.started_at] for one in copies), stage.token(password), where, danger, users],
-            diff=[
-                {"what": "container %s" % one.name, "before": "running, with a password set at run time", "after": "restarted, with that of its " + where}
-                for one in copies
-            ]
+            diff=[{"what": name, "before": "running, with a password set at run time", "after": "restarted, with that of its " + where} for name in what]
             + _started(users),
             undo={},
             texts={"where": where, "danger": danger, "undo": "a password set at run time, that nobody knows, cannot be put back"},
             touches=sorted({step.component, *(row[0] for row in users)}),
         )
 
-    def _danger(self, stage: Stage, instance: Instance, start: Start) -> str:
+    # What a platform does in its own way.
+
+    def _meant(self, stage: Stage, component: str, copies: list[Instance]) -> tuple[list[str], dict[str, Any]]:
+        """(what is restarted, as a person calls it; its identity); Refused where it would not be restarted with what it was started with."""
+        return ["container %s" % one.name for one in copies], {}
+
+    def _restart(self, stage: Stage, step: Step, preview: Preview) -> None:
+        for identity in preview.target["containers"]:
+            stage.platform.restart(identity)
+
+    def _stands(self, stage: Stage, component: str) -> str:
+        return wait_healthy(stage, component)
+
+    def _danger(self, stage: Stage, component: str, instance: Instance, start: Start) -> str:
         main = next((process.command for process in instance.processes if process.pid == instance.pid), "")
-        lines = stage.platform.logs(instance, 0.0, 300) if instance.log_driver in ("json-file", "local", "journald") else []
+        lines = stage.platform.logs(instance, 0.0, 300) if instance.log_driver in READABLE else []
         return data_danger(start, main, lines, stage.platform.memory(instance)["used"], stage.platform.grace(instance.id))
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
         return {"logs": {step.component: last_lines(stage, step.component)}, "danger": preview.texts["danger"]}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        for identity in preview.target["containers"]:
-            stage.platform.restart(identity)
+        self._restart(stage, step, preview)
         # Its address may be another one now.
         stage.renew()
         problem = self.verify(stage, step, preview)
@@ -746,7 +798,7 @@ class RedisPassword:
             except StackError as error:
                 return "%s does not let its clients in: %s" % (step.component, error.message)
 
-        return wait_healthy(stage, step.component) or stage.wait(problem, SAVE_SECONDS)
+        return self._stands(stage, step.component) or stage.wait(problem, SAVE_SECONDS)
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         """Nothing was changed that could be put back: nobody knows the password that was set at run time."""
