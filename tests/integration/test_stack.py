@@ -18,6 +18,7 @@ from searching import Snapshot, forms, told
 
 STACKS = ("reference", "second")
 POSTGRES = {"reference": ("aiops-ref-postgres-1", "aiops", "aiops"), "second": ("orders-db1-1", "postgres", "orders")}
+API = {"reference": "aiops-ref-api-1", "second": "orders-backend-1"}
 REDIS = {"reference": "aiops-ref-redis-1", "second": "orders-queue-1"}
 PROJECT = {"reference": "aiops-ref", "second": "orders"}
 
@@ -90,6 +91,7 @@ def fingerprint(stack: str) -> dict[str, object]:
             stack, "SELECT md5(string_agg(name || setting, ',' ORDER BY name)) FROM pg_settings WHERE source <> 'session' AND name NOT LIKE 'application%'"
         ),
         "deadlocks": sql(stack, "SELECT sum(deadlocks) FROM pg_stat_database"),
+        "requests": failed_requests(stack),
         "failures": run("sh", "-c", "docker logs %s 2>&1 | grep -c FATAL || true" % POSTGRES[stack][0]),
         "errors": re.findall(r"errorstat_\S+", info),
         "rejected": re.findall(r"rejected_connections:\d+", redis(stack, "INFO", "stats")),
@@ -97,6 +99,11 @@ def fingerprint(stack: str) -> dict[str, object]:
         "redis_settings": redis(stack, "CONFIG", "GET", "*"),
         "containers": sorted(containers.splitlines()),
     }
+
+
+def failed_requests(stack: str) -> list[str]:
+    """What the application itself says of requests that failed. That it has not got a page which we ask for (404) is no failure."""
+    return re.findall(r"[A-Z]+ /\S* (?!404)[45]\d\d\b", run("sh", "-c", "docker logs %s 2>&1" % API[stack]))
 
 
 def settled(stack: str) -> dict[str, object]:
