@@ -47,7 +47,7 @@ options:
     type: int
   replicas:
     description:
-      - How many copies the component has.
+      - How many copies the component has. Refused on Kubernetes, where M(aiops.runbook.component_scale) does it.
     type: int
   task_ids:
     description:
@@ -70,6 +70,7 @@ extends_documentation_fragment:
   - aiops.runbook.limits.parts
 seealso:
   - module: aiops.runbook.celery_check
+  - module: aiops.runbook.component_scale
   - module: aiops.runbook.stack_component
 """
 

@@ -15,7 +15,7 @@ description:
   - Gives a Redis another memory limit or another policy of eviction, without a restart.
   - Or cures it. A save that fails because its folder lost its owner's right to write gets that right back, and is written.
     A password that was changed at run time, so that no client is let in, is put right by a restart that loses nothing.
-  - Clients that had ended because Redis refused them are started again.
+  - Clients that had ended because Redis refused them are started again, on Kubernetes by the kubelet itself.
   - What it cannot do safely it refuses, with the figures. A memory limit never comes near that of the container,
     a broker's queues are never put under a policy that throws keys away, and nobody is made owner of a folder by a guess.
   - The server is reached with the stack's own accounts. What a restart would take back is named in RV(lasting).
@@ -42,6 +42,7 @@ options:
     description:
       - V(persistence) finds out why the last save failed, gives the folder's owner its right to write back if that was it, and saves.
       - V(password) restarts a server that asks for another password than its own configuration and all its clients have.
+        On Kubernetes its pods are made anew, which loses what is on no volume of theirs.
     type: str
     choices: [persistence, password]
   accept_data_loss:
@@ -76,6 +77,13 @@ EXAMPLES = r"""
   aiops.runbook.redis_config:
     component: redis
     repair: persistence
+
+- name: Let a Redis on Kubernetes take the password of its own configuration again
+  aiops.runbook.redis_config:
+    stack_platform: kubernetes
+    namespace: [shop]
+    component: queue
+    repair: password
 """
 
 RETURN = r"""
