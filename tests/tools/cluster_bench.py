@@ -371,6 +371,8 @@ class ClusterBench(Bench):
         seen["postgres"] = _read(lambda: json.loads(self.psql("SELECT json_object_agg(name, setting) FROM pg_settings")))
         seen["roles"] = _read(lambda: _hash(self.psql("SELECT rolname, rolpassword FROM pg_authid ORDER BY 1").encode()))
         seen["redis"] = _read(self._redis_settings)
+        if self.spec["services"].get("redis"):
+            seen["redis folder"] = _read(lambda: self.inside(self.spec["services"]["redis"], "stat", "-c", "%a %U:%G", self.redis_setting("dir")))
         return seen
 
     def keep_files(self) -> None:
