@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from samples import component, found, instance, stack
+import pytest
+from samples import NOW, component, found, instance, stack
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
-from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import _not_yet, judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
 
 DOOR = {"inside": 1, "outside": 1, "host": ""}
@@ -73,3 +74,19 @@ def test_a_server_behind_a_rule_is_not_blamed():
         blamed = [one for one in found(answers) if one[0] == "postgres.not_answering"]
         shown[name] = (bool(blamed), evidence.get("blocking_rule"), evidence.get("rule_stands_in"), evidence.get("packet_filter"))
     assert shown == {"none": (True, None, None, None), "denied": (True, None, None, "only root"), "rule": (False, rule["rule"], "host", None)}
+
+
+@pytest.mark.parametrize(
+    ("hostname", "expected", "blamed"),
+    [
+        ("abc", [], True),
+        ("jobs-0", [{"instance": "jobs-0", "hostname": "jobs-0"}], True),
+        ("other-0", [{"instance": "jobs-0", "hostname": "jobs-0"}], False),
+    ],
+)
+def test_a_worker_that_answers_is_up_however_young(hostname, expected, blamed):
+    """On Compose it is called by its container's id, on a cluster by its pod."""
+    worker = component("jobs", "worker", instance("jobs-0", id="abc", started_at=NOW - 3))
+    seen = stack(worker, celery={"queue": {"workers": [{"hostname": hostname}], "expected": expected}})
+    answer = _not_yet(seen, Finding("celery.queue_without_consumer", "jobs", "critical", {}), Limits())
+    assert isinstance(answer, Finding) is blamed

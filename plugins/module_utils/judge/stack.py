@@ -87,9 +87,11 @@ def _not_yet(seen: dict[str, Any], answer: Answer, limits: Limits) -> Answer:
     concerned = {answer.component} | {edge["to"] for edge in seen.get("edges", []) if edge["from"] == answer.component}
     if answer.id.startswith("celery."):
         # A worker that answers is up, however young.
-        answering = {worker["hostname"] for facts in seen["celery"].values() if not why_unseen(facts.get("workers")) for worker in facts["workers"]}
+        brokers = [facts for facts in seen["celery"].values() if not why_unseen(facts.get("workers"))]
+        answering = {worker["hostname"] for facts in brokers for worker in facts["workers"]}
+        hosts = {one["instance"]: one["hostname"] for facts in brokers for one in facts.get("expected") or []}
         workers = [component for component in view.components(seen) if component["role"] == "worker"]
-        up = {component["component"] for component in workers if all(one["id"] in answering for one in view.running(component))}
+        up = {component["component"] for component in workers if all(hosts.get(one["name"], one["id"]) in answering for one in view.running(component))}
         concerned = (concerned | {component["component"] for component in workers}) - up
     young = sorted(name for name in concerned if view.is_starting(seen, name, limits))
     if not young:
