@@ -360,8 +360,7 @@ def read_start(stage: Stage, instance: Instance) -> Start:
     command, environment = stage.platform.started_with(instance)
     start = start_of(command, {name: value for name, value in environment.items() if re.search(r"PASS", name, re.IGNORECASE)}, mounted, read)
     if not command:
-        _code, listed = stage.platform.run_inside(instance, ["sh", "-c", CONFIGURATIONS])
-        start.options = worked_by(listed.split(), instance.working_dir, read)
+        start.options = worked_by(configurations(stage, instance), instance.working_dir, read)
     for words, _where in start.options.get("requirepass", []):
         stage.mask.learn(" ".join(words))
     for text in start.secrets.values():
@@ -402,6 +401,15 @@ def start_of(command: list[str], environment: Mapping[str, str], secret_files: I
     for match in re.finditer(r"--(save|appendonly|maxmemory-policy|maxmemory|dir)[ =]+(\"[^\"]*\"|'[^']*'|\S+)", script):
         start.add(match[1], shlex.split(match[2]) or [""], "command line")
     return start
+
+
+def configurations(stage: Stage, instance: Instance) -> list[str]:
+    """The paths of the configuration files inside; [] where nothing there can list them."""
+    try:
+        _code, listed = stage.platform.run_inside(instance, ["sh", "-c", CONFIGURATIONS])
+    except StackError:
+        return []
+    return listed.split()
 
 
 def worked_by(paths: Iterable[str], folder: str, read: Callable[[str], str | None]) -> dict[str, list[tuple[list[str], str]]]:
