@@ -47,6 +47,13 @@ def test_root_causes(what, names, expected):
     assert all(item["caused_by"] for item in model["findings"] if not item["is_root"])
 
 
+@pytest.mark.parametrize(("kind", "roots"), [("redis", ["redis.save_failing"]), ("postgres", ["network.refused", "redis.save_failing"])])
+def test_a_redis_that_cannot_save_explains_that_its_own_port_refuses(kind, roots):
+    """It answers a probe's PING with an error, and a Service leads to no pod that is not ready."""
+    model = diagnose(stack(*SHOP, edges=EDGES), [finding("redis.save_failing@redis"), finding("network.refused@api", kind=kind)])
+    assert sorted(root["id"] for root in model["root_causes"]) == roots
+
+
 def test_a_crash_is_explained_only_by_what_it_names():
     crash = finding("container.crashed@api", failure_about="postgres", failure_kind="postgres_refused")
     other = finding("container.crashed@api", failure_about="", failure_kind="import_error")
