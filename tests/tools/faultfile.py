@@ -29,7 +29,7 @@ SYMPTOMS = frozenset("request container event log memory sql redis task pod obje
 _KEYS = {"id", "title", "platforms", "stacks", "load", "inject", "symptom", "settle_seconds", "expect", "cure", "verdict", "heal", "options", "also"}
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FINDING = re.compile(r"[a-z]+\.[a-z_]+")
-_REMEDY = re.compile(r"[a-z]+(_[a-z]+)*")
+_REMEDY = re.compile(r"[a-z]+(_[a-z]+)*|\{[a-z_]+\}")
 BY_HAND = "by_hand"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

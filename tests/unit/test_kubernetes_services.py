@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from samples_kubernetes import container, endpoints, pod, service
 
@@ -84,3 +86,21 @@ def test_split_name(host, expected):
 
 def test_matches():
     assert matches({"a": "1"}, {"a": "1", "b": "2"}) and not matches({"a": "1"}, {"b": "2"})
+
+
+NOTE = "kubectl.kubernetes.io/last-applied-configuration"
+MEANT = {"spec": {"type": "NodePort", "ports": [{"port": 80, "targetPort": "http", "nodePort": 30080}]}}
+UNPUBLISHED = [
+    ("as it was applied", "NodePort", json.dumps(MEANT), []),
+    ("taken from outside since", "ClusterIP", json.dumps(MEANT), [{"inside": 8000, "outside": 30080}]),
+    ("never meant for outside", "ClusterIP", json.dumps({"spec": {"ports": [{"port": 80}]}}), []),
+    ("made without kubectl apply", "ClusterIP", None, []),
+    ("a note that nobody can read", "ClusterIP", "{", []),
+]
+
+
+@pytest.mark.parametrize(("what", "kind", "note", "expected"), UNPUBLISHED, ids=[case[0] for case in UNPUBLISHED])
+def test_no_longer_published(what, kind, note, expected):
+    one = service("api", {"app": "api"}, type=kind, ports=[{"port": 80, "targetPort": "http"}])
+    one["metadata"]["annotations"] = {} if note is None else {NOTE: note}
+    assert Services({"pods": [API], "services": [one], "endpointslices": []}).unpublished(API, API["spec"]["containers"][0]) == expected

@@ -158,8 +158,10 @@ def _killed(seen: dict[str, Any], work: dict[str, Any], group: dict[str, Any], o
     patience = probe["initial"] + probe["period"] * probe["failures"]
     lived = one["last"]["lived"][1] if one["last"] else 0.0
     needs = [other["ready_after"][1] for other in work["pods"] if other["ready_after"]]
-    # Without a readiness probe the kubelet calls everything ready that runs.
-    never = "readiness" not in asked or not group["ready"] and group["ready_since"] <= group["created"][1] + SLACK_SECONDS
+    # Without a readiness probe the kubelet calls everything ready that runs. One that needs longer than the probe waits may still come up
+    # while it is given time to end.
+    hasty = bool(needs) and min(needs) > patience + probe["timeout"]
+    never = hasty or "readiness" not in asked or not group["ready"] and group["ready_since"] <= group["created"][1] + SLACK_SECONDS
     mute = SILENT.search(evidence["output"]) or probe["kind"] == "exec"
     words = _last_words(seen, work["component"], group["names"][0])
     evidence.update({"seconds": round(lived, 1), "patience": round(patience, 1), "needs": round(max(needs), 1) if needs else None, **words})

@@ -28,7 +28,7 @@ def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                     "network.port_not_published",
                     component["component"],
                     CRITICAL,
-                    {"ports": [port["inside"] for port in lost], "wanted_by": "the project's files"},
+                    {"ports": [port["inside"] for port in lost], "wanted_by": "the manifest applied last" if seen.get("kubernetes") else "the project's files"},
                 )
                 return
     if not any(component["role"] == "api" for component in doors):

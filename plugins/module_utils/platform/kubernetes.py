@@ -470,7 +470,8 @@ class Kubernetes:
                 environment = {key: value for key, value in self.settings.given(pod, container).environment.items() if key not in own}
                 replicas = ((workload.found or {}).get("spec") or {}).get("replicas", 1)
                 part = name if not place else "%s.%s" % (name, container["name"])
-                found[part] = {"environment": environment, "networks": [], "ports": [], "profiles": [], "replicas": replicas}
+                ports = self.services.unpublished(pod, container)
+                found[part] = {"environment": environment, "networks": [], "ports": ports, "profiles": [], "replicas": replicas}
         return found
 
     def may_differ(self) -> bool:

@@ -58,7 +58,9 @@ def read_objects(cluster: Cluster, namespaces: Iterable[str], selector: str, tim
         query = {"labelSelector": selector} if selector and kind in SELECTED else {}
         for namespace in names:
             path = "%s/namespaces/%s/%s" % (group, namespace, resource)
-            probes["%s %s" % (kind, namespace)] = partial(cluster.every, path, query, trim)
+            # What was meant of a Service shows only in what was applied; of anything else that is but bulk, and may hold secrets.
+            kept = partial(trim, applied=True) if kind == "services" else trim
+            probes["%s %s" % (kind, namespace)] = partial(cluster.every, path, query, kept)
     for kind, (group, resource) in CLUSTER_WIDE.items():
         probes[kind + " "] = partial(cluster.every, "%s/%s" % (group, resource), None, trim)
     first = Probes().begin({name: probes.pop(name) for name in list(probes) if name.startswith("pods ")}, timeout=timeout)
@@ -81,12 +83,12 @@ def read_objects(cluster: Cluster, namespaces: Iterable[str], selector: str, tim
     return found
 
 
-def trim(found: dict[str, Any]) -> dict[str, Any]:
+def trim(found: dict[str, Any], applied: bool = False) -> dict[str, Any]:
     """An object without what nobody asks: a third of a pod is bookkeeping. Who changed it last, and when, stays."""
     meta = found.get("metadata") or {}
     if "managedFields" in meta:
         meta["managedFields"] = [{key: one.get(key) for key in ("manager", "operation", "time", "subresource")} for one in meta["managedFields"]]
-    if LAST_APPLIED in (meta.get("annotations") or {}):
+    if LAST_APPLIED in (meta.get("annotations") or {}) and not applied:
         meta["annotations"][LAST_APPLIED] = ""
     if "binaryData" in found:
         found["binaryData"] = dict.fromkeys(found["binaryData"], "")

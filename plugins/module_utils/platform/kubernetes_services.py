@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+import json
+from typing import Any, Iterable, Mapping
 
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import LAST_APPLIED, Objects, listed
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import in_mesh, port_number
 
 # So often a name may lead to another name.
 MOST_HOPS = 4
 DOMAIN = "cluster.local"
+PUBLISHES = ("NodePort", "LoadBalancer")
 
 
 class Services:
@@ -144,13 +146,35 @@ class Services:
             balancers = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
             for port in service["spec"].get("ports") or []:
                 inside = port_number(container, port.get("targetPort", port["port"]))
-                if port.get("protocol", "TCP") != "TCP" or kind not in ("NodePort", "LoadBalancer"):
+                if port.get("protocol", "TCP") != "TCP" or kind not in PUBLISHES:
                     continue
                 for balancer in balancers[:1]:
                     found.append({"inside": inside, "host": balancer.get("ip") or balancer.get("hostname") or "", "outside": int(port["port"])})
                 if not balancers and port.get("nodePort"):
                     found.append({"inside": inside, "host": (pod.get("status") or {}).get("hostIP") or "", "outside": int(port["nodePort"])})
         return found
+
+    def unpublished(self, pod: dict[str, Any], container: dict[str, Any]) -> list[dict[str, int]]:
+        """[{"inside", "outside"}]: the ports that the manifest applied last publishes outside the cluster, and its Service no longer does."""
+        found = []
+        for service in self.selecting(pod):
+            meant = applied(service)
+            if meant.get("type") not in PUBLISHES or service["spec"].get("type") in PUBLISHES:
+                continue
+            for port in meant.get("ports") or []:
+                inside = port_number(container, port.get("targetPort", port["port"]))
+                found.append({"inside": inside, "outside": int(port.get("nodePort") or port["port"])})
+        return found
+
+
+def applied(service: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of the manifest by which somebody applied it last, as kubectl notes it; {} where there is none."""
+    text = (service["metadata"].get("annotations") or {}).get(LAST_APPLIED) or ""
+    try:
+        found = json.loads(text).get("spec") if text else {}
+    except (ValueError, AttributeError):
+        found = {}
+    return found if isinstance(found, dict) else {}
 
 
 def split_name(host: str, namespace: str) -> tuple[str, str] | None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, Preview, Refused, Step
@@ -12,8 +11,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import C
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import ObjectRemedy, Wish, copied, is_part
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import labels_of
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import LAST_APPLIED, by_name
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import matches
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import applied, matches
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload
 
 # Endpoints follow within moments; a pod that has to become ready first does not.
@@ -136,16 +135,6 @@ def written(labels: Labels) -> str:
 def picked(selector: Labels, works: Iterable[Workload]) -> list[Workload]:
     """The workloads whose pods a selector picks; an empty one picks none."""
     return [one for one in works if selector and matches(dict(selector), labels_of(one.template))]
-
-
-def applied(service: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec that kubectl applied last; {} where it applied none."""
-    text = (service["metadata"].get("annotations") or {}).get(LAST_APPLIED) or ""
-    try:
-        found = json.loads(text).get("spec") if text else {}
-    except (ValueError, AttributeError):
-        found = {}
-    return found if isinstance(found, dict) else {}
 
 
 def declared_ports(work: Workload) -> list[dict[str, Any]]:
