@@ -88,6 +88,15 @@ def inside(shop: There, kubectl: Kubectl, namespace: str) -> Cli:
     return lambda *words: kubectl("-n", namespace, "exec", "deployment/jobs", "--", *words).strip()
 
 
+@pytest.fixture(autouse=True)
+def calm(shop: There, kubectl: Kubectl, namespace: str, cli: Cli) -> Iterator[None]:
+    """Who was refused by a Redis is started again by the kubelet: no test begins before that, nor with what another has left in a queue."""
+    yield
+    for name in NAMES:
+        kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", check=False, timeout=130)
+    cli("-n", "1", "unlink", "mails")
+
+
 @pytest.fixture
 def refused(shop: There) -> Callable[..., Any]:
     """refused(words, remedy, component, **params): the refusal, which says this and what to do instead."""
@@ -149,7 +158,7 @@ def test_a_queue_that_nobody_consumed(shop: There, cli: Cli, inside: Cli, refuse
     assert consumed(inside) == ["celery"]
     done = shop.cure("celery_consumers", "jobs", queues=["mails"])
     assert predicted(told, done) and consumed(inside) == ["celery", "mails"]
-    places.wait("the task", lambda: "" if cli("-n", "1", "llen", "mails") == "0" else "it is not worked off", 20)
+    places.wait("the task", lambda: "" if cli("-n", "1", "llen", "mails") == "0" else "it is not worked off", 60)
     lasting = "deployment/jobs: its worker needs -Q celery,mails on its command line (it says -Q celery now), because a restart forgets it"
     assert done["preview"]["lasting"] == [lasting]
     assert not shop.cure("celery_consumers", "jobs", queues=["mails"])["changed"]
@@ -175,34 +184,25 @@ def test_a_failed_task_runs_again(shop: There, cli: Cli, inside: Cli) -> None:
     def state() -> str:
         return str(json.loads(cli("-n", "2", "get", "celery-task-meta-" + task) or '{"status": "PENDING"}')["status"])
 
-    places.wait("the task", lambda: "" if state() == "FAILURE" else "it has not failed", 20)
+    places.wait("the task", lambda: "" if state() == "FAILURE" else "it has not failed", 60)
     inside("touch", "/tmp/open")
     told = shop.cure("celery_retry", "jobs", check=True, task_ids=[task])
     assert state() == "FAILURE"
     assert predicted(told, shop.cure("celery_retry", "jobs", task_ids=[task]))
-    places.wait("the task", lambda: "" if state() == "SUCCESS" else "it has not succeeded", 20)
+    places.wait("the task", lambda: "" if state() == "SUCCESS" else "it has not succeeded", 60)
     assert not shop.cure("celery_retry", "jobs", task_ids=[task])["changed"]
-
-
-@pytest.fixture
-def well(kubectl: Kubectl, namespace: str) -> Iterator[None]:
-    """Who was refused by a Redis is started again by the kubelet: no test begins before that."""
-    yield
-    for name in NAMES:
-        kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", check=False, timeout=130)
 
 
 def mode(kubectl: Kubectl, namespace: str) -> str:
     return kubectl("-n", namespace, "exec", NAMES[0], "--", "stat", "-c", "%a", "/data").strip()
 
 
-@pytest.mark.usefixtures("well")
 def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, namespace: str, cli: Cli, refused: Callable[..., Any]) -> None:
     """Inside, a command runs as root there, as the container's own user."""
     change = ("-n", namespace, "exec", NAMES[0], "--")
     kubectl(*change, "chmod", "0555", "/data")
     cli("bgsave")
-    places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 20)
+    places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 60)
     told = shop.cure("redis_persistence", "cache", check=True)
     assert mode(kubectl, namespace) == "555"
     assert predicted(told, shop.cure("redis_persistence", "cache"))
@@ -211,7 +211,7 @@ def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, names
     assert shop.undo()["result"] == "undone" and mode(kubectl, namespace) == "555"
     kubectl(*change, "chown", "0", "/data")
     cli("bgsave")
-    places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 20)
+    places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 60)
     assert "fsGroup" in refused("is not guessed", "redis_persistence", "cache").details["fix"]
     kubectl(*change, "chown", "redis", "/data")
     kubectl(*change, "chmod", "0755", "/data")
@@ -219,7 +219,6 @@ def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, names
     assert held(shop.cure("redis_persistence", "cache")) and cli("set", "a", "b") == "OK"
 
 
-@pytest.mark.usefixtures("well")
 def test_a_password_set_at_run_time(shop: There, kubectl: Kubectl, namespace: str, cli: Cli) -> None:
     def pod() -> str:
         return kubectl("-n", namespace, "get", "pod", "cache-0", "-o", "jsonpath={.metadata.uid}")
@@ -234,7 +233,6 @@ def test_a_password_set_at_run_time(shop: There, kubectl: Kubectl, namespace: st
     assert not shop.cure("redis_password", "cache")["changed"]
 
 
-@pytest.mark.usefixtures("well")
 def test_what_new_pods_would_lose(shop: There, cli: Cli, refused: Callable[..., Any]) -> None:
     """Data on a volume that goes with its pod are lost, whatever is saved."""
     cli("config", "set", "requirepass", "Run-t1me-8832", of="deployment/bare")

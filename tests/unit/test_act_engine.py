@@ -87,6 +87,9 @@ class FakeStage:
     def renew(self):
         return None
 
+    def coming_back(self, findings, used, since):
+        return []
+
     def gave_up(self, findings, used, since):
         return [one for one in findings if one.component == "worker" and one.evidence.get("state") == "exited" and used and since]
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.registry import 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import agrees, fallen_users, kept_where, read_start
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_redis import WorkloadPassword
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding
 
 MIB = 1 << 20
 PASSWORD = {"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "cache", "key": "password"}}}
@@ -146,3 +148,20 @@ def test_pods_that_would_not_be_made_anew_as_they_are(spec, pods_of, said):
     stage = versioned(shop(spec=spec), pods_of)
     with pytest.raises(Refused, match=said):
         WorkloadPassword()._meant(stage, "cache", stage.instances("cache"))
+
+
+@pytest.mark.parametrize(
+    ("component", "finding", "evidence", "comes"),
+    [
+        ("jobs", "container.crashed", {"state": "restarting", "seconds": 40}, True),
+        ("jobs", "container.crashed", {"state": "running"}, True),
+        ("jobs", "container.crashed", {"state": "restarting", "seconds": 5}, False),
+        ("jobs", "container.crashed", {"state": "starting"}, False),
+        ("jobs", "container.oom_killed", {"state": "restarting", "seconds": 40}, False),
+        ("cache", "container.crashed", {"state": "restarting", "seconds": 40}, False),
+    ],
+)
+def test_who_waits_to_be_started_again(component, finding, evidence, comes):
+    """The kubelet's pause grows; a cure that stands since 20 s is not to blame for who ended before it."""
+    one = Finding(finding, component, "critical", evidence)
+    assert bool(stage_of(shop()).coming_back([one], ["cache"], time.time() - 20)) is comes

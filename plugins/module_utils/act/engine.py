@@ -300,7 +300,7 @@ class Run:
         illness is told for a while: a problem counts when it stays, a new one when it stays for longer. What the illness has ended is
         started again, and the hold begins anew.
         """
-        end = time.monotonic() + self.hold_seconds
+        end, stood = time.monotonic() + self.hold_seconds, time.time()
         first: dict[str, float] = {}
         while True:
             findings, unseen, blind = self._look()
@@ -315,7 +315,9 @@ class Run:
                 continue
             now = time.monotonic()
             cured = [entry["finding"] for entry in done if entry["finding"] and entry["result"] in WELL]
-            back, new = blind or still_there(cured, findings, unseen), graver(before, findings)
+            back = blind or still_there(cured, findings, unseen)
+            # Who waits to be started again was ended by the illness; who ends after it is another matter.
+            new = graver(before | {key_of(finding) for finding in self.stage.coming_back(findings, touched, stood)}, findings)
             first = {problem: first.get(problem, now) for problem in (back, new) if problem}
             if back and now - first[back] >= BACK_SECONDS:
                 return back

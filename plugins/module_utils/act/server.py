@@ -26,6 +26,8 @@ Answer = TypeVar("Answer")
 class _Alone:
     """What a journal keeps of where a run was: there is no platform."""
 
+    starts_again = False
+
     def __init__(self, name: str) -> None:
         self.project = name
 

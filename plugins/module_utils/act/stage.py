@@ -110,6 +110,17 @@ class Stage:
                 found.append(finding)
         return found
 
+    def coming_back(self, findings: Iterable[Finding], used: Iterable[str], since: float) -> list[Finding]:
+        """Those of the last look's findings by which a user of one of these components had ended before then, where the platform starts it again."""
+        found = []
+        for finding in findings if self.platform.starts_again else ():
+            if finding.id != "container.crashed" or not any(self.uses(finding.component, other) for other in used):
+                continue
+            seconds = finding.evidence.get("seconds")
+            if finding.evidence["state"] == "running" or (seconds is not None and time.time() - seconds < since):
+                found.append(finding)
+        return found
+
     def uses(self, user: str, used: str) -> bool:
         """Whether a component is told to connect to another, or declared to depend on it."""
         hosts = [(target.host, target.server_kind) for target in self.scene.targets.get(user, [])]
