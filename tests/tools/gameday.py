@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -202,6 +203,25 @@ def record(results: Sequence[Result], titles: Mapping[str, str]) -> str:
         cells = [causes, _remedies(here), *(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)]
         lines.append("| %s<br>%s | %s |" % (fault, titles.get(fault, ""), " | ".join(cells)))
     return "\n".join(lines) + "\n"
+
+
+def age(path: Path) -> str:
+    """Whether a coverage record still speaks of the product as it is, in a line: what has changed of it since the oldest commit that was tried."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    line = re.search(r"^- Commit: (.*)$", text, re.MULTILINE)
+    commits = re.findall(r"`([0-9a-f]+)(?:-dirty)?`", line[1]) if line else []
+    if not commits:
+        return "%s: no game day is recorded" % path.name
+    told = re.search(r"^- In all: (.*)$", text, re.MULTILINE)
+    behind = []
+    for one in commits:
+        command = ["git", "rev-list", "--count", "%s..HEAD" % one, "--", "plugins", "roles", "playbooks", "tests/faults"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return "%s: of commit %s, which is not in this checkout: how old it is cannot be told" % (path.name, one)
+        behind.append(int(done.stdout))
+    what = "STALE, %d commits have changed the product or its faults since" % max(behind) if max(behind) else "of the product as it is"
+    return "%s: %s; %s" % (path.name, told[1] if told else "?", what)
 
 
 def _comparison(results: Sequence[Result]) -> list[str]:
@@ -539,6 +559,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--merge", default="", metavar="FILE,FILE", help="with --record: results of other runs (shards, stacks) too; the latest of a case counts"
     )
+    parser.add_argument("--age", default="", metavar="FILE", help="whether a coverage record still speaks of the product as it is")
     parser.add_argument("--record", default="", metavar="FILE", help="write the coverage record after the run, or, alone, from the last results")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -570,6 +591,9 @@ def chosen_stacks(text: str) -> list[str]:
 
 
 def _act(options: argparse.Namespace, given: list[str]) -> int:
+    if options.age:
+        print(age(Path(options.age)))
+        return 0
     stacks = chosen_stacks(options.stack)
     if options.heal_all:
         return heal_all(stacks, options.platform)

@@ -509,7 +509,8 @@ def main(arguments: list[str]) -> int:
     chosen = chosen_parts(arguments)
     started = time.monotonic()
     total = run_part(chosen[0]) if len(chosen) == 1 else run_parts(chosen)
-    print("\nall of it: %.0f s" % (time.monotonic() - started))
+    print("\nall of it: %.0f s" % (time.monotonic() - started), flush=True)
+    run([sys.executable, ROOT / "tests/tools/gameday.py", "--age", ROOT / "docs/gameday.md"])
     for note in total.notes:
         print("not ok: " + note)
     print("%d passed, %d failed" % (total.passed, total.failed), flush=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -823,3 +824,29 @@ def test_settings_are_resolved_through_what_they_refer_to(elsewhere: cluster_ben
     monkeypatch.setattr(elsewhere, "workload", lambda service: edited(env=env, envFrom=[{"configMapRef": {"name": "settings"}}]))
     monkeypatch.setattr(elsewhere, "held", lambda namespace, kind, name: held[kind, name])
     assert elsewhere.environment("api") == {"A": "1", "B": "3", "C": "u"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "recorded", "expected"),
+    [
+        ("docs/x.md", "{first}", "diagnosed 2/2; of the product as it is"),
+        ("plugins/x.py", "{first}", "diagnosed 2/2; STALE, 1 commits"),
+        ("tests/faults/x.yml", "{first}-dirty", "diagnosed 2/2; STALE, 1 commits"),
+        ("plugins/x.py", "0123456789ab", "how old it is cannot be told"),
+        ("plugins/x.py", "", "no game day is recorded"),
+    ],
+)
+def test_a_stale_record_shows_as_stale(changed, recorded, expected, tmp_path, monkeypatch):
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    monkeypatch.setattr(gameday, "ROOT", tmp_path)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    first = git("rev-parse", "--short=12", "HEAD").strip()
+    (tmp_path / changed).parent.mkdir(parents=True)
+    (tmp_path / changed).write_text("x")
+    git("add", ".")
+    git("commit", "-q", "-m", "second")
+    (tmp_path / "gameday.md").write_text("- Commit: `%s`\n- In all: diagnosed 2/2\n" % recorded.format(first=first))
+    assert expected in gameday.age(tmp_path / "gameday.md")
