@@ -21,15 +21,20 @@ def predicted(remedy: str, told: Mapping[str, Any], done: Mapping[str, Any], see
     told, done: answers of apply_one() or of the remedy's module. seen: for each line of the difference, by what it is about, words of the
     present state that the prediction must hold.
     """
-    steps = [step for step in done["record"]["steps"] if step["remedy"] == remedy]
-    assert done["changed"] and steps, "%s was not done: %s" % (remedy, done)
-    assert told["changed"] and "record" not in told
-    lines = [line for step in done["record"]["steps"] for line in step["diff"]]
-    assert _shown(told) == _as_text(lines)
+    lines = foretold(remedy, told, done)
     assert {line["what"] for line in lines} == set(seen), "what the test has looked at"
     for line in lines:
         assert seen[line["what"]] in line["after"], "%s: predicted %s, seen %s" % (line["what"], line["after"], seen[line["what"]])
+
+
+def foretold(remedy: str, told: Mapping[str, Any], done: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The lines of the difference that was made, which check mode told before to the letter. What came about, the test sees for itself."""
+    assert done["changed"] and any(step["remedy"] == remedy for step in done["record"]["steps"]), "%s was not done: %s" % (remedy, done)
+    assert told["changed"] and "record" not in told
+    lines = [line for step in done["record"]["steps"] for line in step["diff"]]
+    assert _shown(told) == _as_text(lines)
     _compared.add(remedy)
+    return lines
 
 
 def _shown(answer: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import predicting
 import pytest
 from there import CLUSTER, SERVE, Kubectl, There, service, workload
 
@@ -25,6 +26,11 @@ sys.path[:0] = [str(CLUSTER.parent)]
 import node  # noqa: E402
 import places  # noqa: E402
 import stacks  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _predictions_are_compared(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield from predicting.comparing(request)
 
 
 @pytest.fixture(scope="session")

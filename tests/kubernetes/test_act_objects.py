@@ -15,6 +15,7 @@ from typing import Any
 
 import places
 import pytest
+from predicting import foretold
 from there import SERVE, Kubectl, There, held, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
@@ -91,7 +92,7 @@ def cured(shop: There, act: Act, export: Export) -> Act:
         told = act(remedy, component, check=True, **params)
         assert told["changed"] and export() == before, "check mode tells, and changes nothing"
         done = act(remedy, component, **params)
-        assert held(done) and done["record"]["steps"][0]["diff"] == told["preview"]["diff"]
+        assert held(done) and foretold(remedy, told, done)
         after = export()
         assert {name for name in {*before, *after} if before.get(name) != after.get(name)} == set(names)
         assert not act(remedy, component, **params)["changed"], "nothing the second time"
@@ -120,6 +121,7 @@ def container(found: dict[str, Any], name: str = "deployment/api") -> dict[str, 
     return one
 
 
+@pytest.mark.predicts("component_resources")
 def test_limits_and_requests(cured: Act) -> None:
     after = cured("component_resources", "api", "deployment/api", memory=200 << 20, cpus=0.5, requests={"cpu": 0.02})
     assert container(after)["resources"] == {"limits": {"cpu": "500m", "memory": "200Mi"}, "requests": {"cpu": "20m", "memory": "16Mi"}}
@@ -141,6 +143,32 @@ def test_requests_of_what_is_used(cured: Act, kubectl: Kubectl, namespace: str) 
     assert set(container(after, "statefulset/jobs")["resources"]["requests"]) == {"cpu", "memory"}
 
 
+@pytest.mark.predicts("component_start")
+def test_one_that_was_scaled_to_zero(cured: Act, kubectl: Kubectl, namespace: str) -> None:
+    kubectl("-n", namespace, "scale", "deployment/web", "--replicas=0")
+    try:
+        assert cured("component_start", "web", "deployment/web")["deployment/web"]["spec"]["replicas"] == 1
+    finally:
+        kubectl("-n", namespace, "scale", "deployment/web", "--replicas=1")
+
+
+@pytest.mark.predicts("component_restart")
+def test_new_pods_of_the_same_version(shop: There, act: Act, kubectl: Kubectl, namespace: str, export: Export) -> None:
+    def pods() -> set[str]:
+        return set(kubectl("-n", namespace, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}").split())
+
+    before, standing = export(), pods()
+    told = act("component_restart", "web", check=True)
+    assert export() == before and pods() == standing
+    done = act("component_restart", "web")
+    assert held(done) and foretold("component_restart", told, done)
+    after = export()
+    assert {name for name in before if before[name] != after[name]} == {"deployment/web"}
+    assert container(after, "deployment/web") == container(before, "deployment/web")
+    places.wait("the old pods", lambda: "" if not pods() & standing else "they are still there", 60)
+    assert shop.undo()["result"] == "unchanged", "there is nothing to put back"
+
+
 def test_limits_that_cannot_be(refused: Act, export: Export, apply: Callable[..., None]) -> None:
     before = export()["deployment/api"]
     refused("no node has", "component_resources", "api", memory=1 << 40)
@@ -154,6 +182,7 @@ def test_limits_that_cannot_be(refused: Act, export: Export, apply: Callable[...
     assert export()["deployment/api"] == before
 
 
+@pytest.mark.predicts("component_probes")
 def test_time_to_start(cured: Act) -> None:
     assert container(cured("component_probes", "api", "deployment/api", start_seconds=33))["startupProbe"] == {
         "httpGet": {"path": "/health", "port": "main", "scheme": "HTTP"}, "periodSeconds": 5, "timeoutSeconds": 1, "failureThreshold": 7, "successThreshold": 1,
@@ -167,11 +196,13 @@ def test_a_probe_that_asks_something_else(cured: Act) -> None:
     assert (after["livenessProbe"]["httpGet"]["port"], after["livenessProbe"]["failureThreshold"]) == (8000, 5)
 
 
+@pytest.mark.predicts("image_set")
 def test_an_image(cured: Act, refused: Act, images: dict[str, str]) -> None:
     assert container(cured("image_set", "api", "deployment/api", image=images["app"]))["image"] == images["app"]
     refused("is no name of an image", "image_set", "api", image="Shop/Api:1")
 
 
+@pytest.mark.predicts("stack_rollback", "image_set")
 def test_a_release_that_does_not_come_up(act: Act, refused: Act, shop: There, kubectl: Kubectl, namespace: str, get: Get, export: Export) -> None:
     """By its image alone, and whole; and taken back again, so that the broken one is there as it was."""
     good, number = export()["deployment/api"], int(get("deployment/api")["metadata"]["annotations"][REVISION])
@@ -182,7 +213,7 @@ def test_a_release_that_does_not_come_up(act: Act, refused: Act, shop: There, ku
         for remedy, params in (("stack_rollback", {"revision": number}), ("stack_rollback", {}), ("image_set", {})):
             told = act(remedy, "api", check=True, **params)
             done = act(remedy, "api", **params)
-            assert held(done) and done["record"]["steps"][0]["diff"] == told["preview"]["diff"]
+            assert held(done) and foretold(remedy, told, done)
             after = export()["deployment/api"]
             assert after == good if remedy == "stack_rollback" else container({"deployment/api": after})["env"] == [{"name": "NEW", "value": "1"}]
             # By its number a version is known only as long as it is not the present one again.
@@ -194,6 +225,7 @@ def test_a_release_that_does_not_come_up(act: Act, refused: Act, shop: There, ku
         kubectl("-n", namespace, "patch", "deployment/api", "--type", "json", "-p", json.dumps([{"op": "replace", "path": "/spec", "value": good["spec"]}]))
 
 
+@pytest.mark.predicts("image_pull_secret")
 def test_an_account_for_the_registry(cured: Act, refused: Act, apply: Callable[..., None]) -> None:
     accounts = {"auths": {"https://index.docker.io/v1/": {"username": "bot", "password": "Qz8-pull"}}}
     kept = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hub"}, "type": "kubernetes.io/dockerconfigjson"}
@@ -233,6 +265,7 @@ def scaler(name: str, target: str) -> dict[str, Any]:
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
 
 
+@pytest.mark.predicts("component_scale")
 def test_copies(cured: Act, act: Act, refused: Act, export: Export, apply: Callable[..., None]) -> None:
     assert cured("component_scale", "api", "deployment/api", replicas=2)["deployment/api"]["spec"]["replicas"] == 2
     assert cured("component_scale", "jobs", "statefulset/jobs", replicas=2)["statefulset/jobs"]["spec"]["replicas"] == 2
@@ -244,6 +277,7 @@ def test_copies(cured: Act, act: Act, refused: Act, export: Export, apply: Calla
     refused("belongs to KEDA", "autoscaler_bounds", "web", max=4)
 
 
+@pytest.mark.predicts("autoscaler_bounds")
 def test_bounds_of_an_autoscaler(cured: Act, act: Act, refused: Act, apply: Callable[..., None]) -> None:
     apply(scaler("api", "api"))
     told = act("autoscaler_bounds", "api", check=True, max="grow")["preview"]
@@ -253,6 +287,7 @@ def test_bounds_of_an_autoscaler(cured: Act, act: Act, refused: Act, apply: Call
     refused("more than the maximum of 2", "autoscaler_bounds", "api", min=3)
 
 
+@pytest.mark.predicts("service_selector", "service_port")
 def test_a_selector_and_a_port(shop: There, act: Act, refused: Act, kubectl: Kubectl, namespace: str, export: Export) -> None:
     """Each as it was, whatever was done to it, and found without a word of what it was."""
     good = export()["service/api"]
@@ -261,8 +296,10 @@ def test_a_selector_and_a_port(shop: There, act: Act, refused: Act, kubectl: Kub
     for what, change in (("selector", {"selector": {"app": "apii"}}), ("selector", {"selector": {"track": "canary"}}), ("port", port)):
         kubectl("-n", namespace, "patch", "service/api", "-p", json.dumps({"spec": change}))
         broken = export()["service/api"]
+        told = act("service_" + what, "api", check=True, service="api")
+        assert export()["service/api"] == broken
         done = act("service_" + what, "api", service="api")
-        assert held(done) and done["preview"]["risk"] == "safe"
+        assert held(done) and foretold("service_" + what, told, done) and done["preview"]["risk"] == "safe"
         assert export()["service/api"] == good
         assert not act("service_" + what, "api", service="api")["changed"]
         assert shop.undo()["result"] == "undone"
@@ -276,14 +313,17 @@ def test_a_selector_and_a_port(shop: There, act: Act, refused: Act, kubectl: Kub
     refused("there is no Service nobody", "service_port", "service/nobody", service="nobody")
 
 
+@pytest.mark.predicts("workload_resume")
 def test_a_rollout_that_was_paused(shop: There, act: Act, refused: Act, kubectl: Kubectl, namespace: str, export: Export) -> None:
     kubectl("-n", namespace, "rollout", "pause", "deployment/web")
     try:
         kubectl("-n", namespace, "set", "env", "deployment/web", "COLOUR=green")
         paused = export()["deployment/web"]
         refused("is paused", "component_resources", "web", memory=200 << 20)
+        told = act("workload_resume", "web", check=True)
+        assert export()["deployment/web"] == paused
         done = act("workload_resume", "web")
-        assert held(done) and done["preview"]["texts"]["pending"] == ["environment COLOUR of container[web]"]
+        assert held(done) and foretold("workload_resume", told, done) and done["preview"]["texts"]["pending"] == ["environment COLOUR of container[web]"]
         assert "paused" not in export()["deployment/web"]["spec"]
         assert not act("workload_resume", "web")["changed"]
         assert shop.undo()["result"] == "undone" and export()["deployment/web"] == paused
@@ -315,12 +355,15 @@ def spare(kubectl: Kubectl) -> Iterator[tuple[str, Callable[[], None]]]:
     kubectl("delete", "node", name)
 
 
+@pytest.mark.predicts("node_uncordon")
 def test_a_node(shop: There, act: Act, refused: Act, kubectl: Kubectl, spare: tuple[str, Callable[[], None]]) -> None:
     name, live = spare
     refused("is not ready", "node_uncordon", "node/" + name, node=name)
     live()
+    told = act("node_uncordon", "node/" + name, check=True, node=name)
+    assert json.loads(kubectl("get", "node", name, "-o", "json"))["spec"]["unschedulable"] is True
     done = act("node_uncordon", "node/" + name, node=name)
-    assert held(done) and done["preview"]["risk"] == "disruptive"
+    assert held(done) and foretold("node_uncordon", told, done) and done["preview"]["risk"] == "disruptive"
     assert "unschedulable" not in json.loads(kubectl("get", "node", name, "-o", "json"))["spec"]
     assert not act("node_uncordon", "node/" + name, node=name)["changed"]
     assert shop.undo()["result"] == "undone"

@@ -10,6 +10,7 @@ from typing import Any
 
 import places
 import pytest
+from predicting import foretold
 from there import RESOURCES, Kubectl, There, held, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
@@ -110,11 +111,6 @@ def refused(shop: There) -> Callable[..., Any]:
     return go
 
 
-def predicted(told: dict[str, Any], done: dict[str, Any]) -> bool:
-    """Whether a cure has held, and was told before exactly."""
-    return held(done) and told["changed"] and done["record"]["steps"][0]["diff"] == told["preview"]["diff"]
-
-
 def setting(cli: Cli, name: str) -> str:
     return cli("config", "get", name).splitlines()[-1]
 
@@ -124,6 +120,7 @@ def consumed(inside: Cli) -> list[str]:
     return sorted(queue["name"] for queues in found.values() for queue in queues)
 
 
+@pytest.mark.predicts("redis_config")
 def test_a_full_server_gets_room(shop: There, cli: Cli) -> None:
     cli("eval", "for i=1,20 do redis.call('SET', 'export:'..i, string.rep('x', 1048576)) end return 1", "0")
     used = next(line.split(":")[1] for line in cli("info", "memory").splitlines() if line.startswith("used_memory:"))
@@ -133,7 +130,7 @@ def test_a_full_server_gets_room(shop: There, cli: Cli) -> None:
         told = shop.cure("redis_config", "cache", check=True, maxmemory="grow")
         assert setting(cli, "maxmemory") == limit
         done = shop.cure("redis_config", "cache", maxmemory="grow")
-        assert predicted(told, done) and int(setting(cli, "maxmemory")) >= 1.4 * int(limit) and told["preview"]["risk"] == "safe"
+        assert held(done) and foretold("redis_config", told, done) and int(setting(cli, "maxmemory")) >= 1.4 * int(limit) and told["preview"]["risk"] == "safe"
         assert done["preview"]["lasting"] == ["nothing to write down: command line says maxmemory 64mb, a restart brings that back"]
         assert not shop.cure("redis_config", "cache", maxmemory="grow")["changed"]
         assert shop.undo()["result"] == "undone" and setting(cli, "maxmemory") == limit
@@ -151,13 +148,14 @@ def test_a_limit_of_ones_own(shop: There, cli: Cli, refused: Callable[..., Any])
     refused("the queues of a Celery broker stand there", "redis_config", "cache", maxmemory_policy="allkeys-lru")
 
 
+@pytest.mark.predicts("celery_consumers")
 def test_a_queue_that_nobody_consumed(shop: There, cli: Cli, inside: Cli, refused: Callable[..., Any]) -> None:
     inside("celery", "-q", "-A", "shop", "call", "shop.mail")
     assert cli("-n", "1", "llen", "mails") == "1"
     told = shop.cure("celery_consumers", "jobs", check=True, queues=["mails"])
     assert consumed(inside) == ["celery"]
     done = shop.cure("celery_consumers", "jobs", queues=["mails"])
-    assert predicted(told, done) and consumed(inside) == ["celery", "mails"]
+    assert held(done) and foretold("celery_consumers", told, done) and consumed(inside) == ["celery", "mails"]
     places.wait("the task", lambda: "" if cli("-n", "1", "llen", "mails") == "0" else "it is not worked off", 60)
     lasting = "deployment/jobs: its worker needs -Q celery,mails on its command line (it says -Q celery now), because a restart forgets it"
     assert done["preview"]["lasting"] == [lasting]
@@ -166,6 +164,7 @@ def test_a_queue_that_nobody_consumed(shop: There, cli: Cli, inside: Cli, refuse
     refused("the broker knows no queue nowhere", "celery_consumers", "jobs", queues=["nowhere"])
 
 
+@pytest.mark.predicts("celery_scale")
 def test_processes_and_not_copies(shop: There, inside: Cli, refused: Callable[..., Any]) -> None:
     def processes() -> int:
         (found,) = json.loads(inside("celery", "-q", "-A", "shop", "inspect", "stats", "--json")).values()
@@ -173,11 +172,12 @@ def test_processes_and_not_copies(shop: There, inside: Cli, refused: Callable[..
 
     told = shop.cure("celery_scale", "jobs", check=True, processes=2)
     done = shop.cure("celery_scale", "jobs", processes=2)
-    assert predicted(told, done) and processes() == 2 and not shop.cure("celery_scale", "jobs", processes=2)["changed"]
+    assert held(done) and foretold("celery_scale", told, done) and processes() == 2 and not shop.cure("celery_scale", "jobs", processes=2)["changed"]
     assert shop.undo()["result"] == "undone" and processes() == 1
     assert "component_scale" in refused("counted by deployment/jobs", "celery_scale", "jobs", replicas=2).details["fix"]
 
 
+@pytest.mark.predicts("celery_retry")
 def test_a_failed_task_runs_again(shop: There, cli: Cli, inside: Cli) -> None:
     task = inside("celery", "-q", "-A", "shop", "call", "shop.divide", "--args", "[3]").split()[-1]
 
@@ -188,7 +188,7 @@ def test_a_failed_task_runs_again(shop: There, cli: Cli, inside: Cli) -> None:
     inside("touch", "/tmp/open")
     told = shop.cure("celery_retry", "jobs", check=True, task_ids=[task])
     assert state() == "FAILURE"
-    assert predicted(told, shop.cure("celery_retry", "jobs", task_ids=[task]))
+    assert foretold("celery_retry", told, shop.cure("celery_retry", "jobs", task_ids=[task]))
     places.wait("the task", lambda: "" if state() == "SUCCESS" else "it has not succeeded", 60)
     assert not shop.cure("celery_retry", "jobs", task_ids=[task])["changed"]
 
@@ -197,6 +197,7 @@ def mode(kubectl: Kubectl, namespace: str) -> str:
     return kubectl("-n", namespace, "exec", NAMES[0], "--", "stat", "-c", "%a", "/data").strip()
 
 
+@pytest.mark.predicts("redis_persistence")
 def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, namespace: str, cli: Cli, refused: Callable[..., Any]) -> None:
     """Inside, a command runs as root there, as the container's own user."""
     change = ("-n", namespace, "exec", NAMES[0], "--")
@@ -205,7 +206,7 @@ def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, names
     places.wait("the save", lambda: "" if "rdb_last_bgsave_status:err" in cli("info", "persistence") else "it has not failed", 60)
     told = shop.cure("redis_persistence", "cache", check=True)
     assert mode(kubectl, namespace) == "555"
-    assert predicted(told, shop.cure("redis_persistence", "cache"))
+    assert foretold("redis_persistence", told, shop.cure("redis_persistence", "cache"))
     assert mode(kubectl, namespace) == "755" and "rdb_last_bgsave_status:ok" in cli("info", "persistence")
     assert not shop.cure("redis_persistence", "cache")["changed"]
     assert shop.undo()["result"] == "undone" and mode(kubectl, namespace) == "555"
@@ -219,6 +220,7 @@ def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, names
     assert held(shop.cure("redis_persistence", "cache")) and cli("set", "a", "b") == "OK"
 
 
+@pytest.mark.predicts("redis_password")
 def test_a_password_set_at_run_time(shop: There, kubectl: Kubectl, namespace: str, cli: Cli) -> None:
     def pod() -> str:
         return kubectl("-n", namespace, "get", "pod", "cache-0", "-o", "jsonpath={.metadata.uid}")
@@ -229,7 +231,7 @@ def test_a_password_set_at_run_time(shop: There, kubectl: Kubectl, namespace: st
     told = shop.cure("redis_password", "cache", check=True)
     assert cli("ping").startswith("NOAUTH") and told["preview"]["risk"] == "disruptive" and "Run-t1me" not in json.dumps(told)
     done = shop.cure("redis_password", "cache")
-    assert predicted(told, done) and pod() != before and cli("get", "kept") == "yes"
+    assert held(done) and foretold("redis_password", told, done) and pod() != before and cli("get", "kept") == "yes"
     assert not shop.cure("redis_password", "cache")["changed"]
 
 

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import places
 import pytest
+from predicting import foretold
 from there import SERVE, Kubectl, There, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
@@ -19,6 +22,21 @@ PASSWORD = "Wq7-shop-db"
 URL = "postgresql://shop:%s@db:5432/shop" % PASSWORD
 SHARED = {"envFrom": [{"configMapRef": {"name": "settings"}}]}
 OWN_SECRET = "api-aiops-runbook"
+LARGER = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "256Mi"}}
+# A program whose pool is as its settings say, and that tells what the pool has.
+POOLED = """
+import os, time
+from sqlalchemy import create_engine, text
+url = os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:")
+engine = create_engine(url, pool_size=int(os.environ["DATABASE_POOL_SIZE"]), max_overflow=int(os.environ["DATABASE_MAX_OVERFLOW"]))
+while True:
+    with engine.connect() as one:
+        one.execute(text("SELECT 1"))
+    with open("/tmp/draft", "w") as out:
+        out.write("%d %d" % (engine.pool.size(), engine.pool._max_overflow))
+    os.replace("/tmp/draft", "/tmp/pool")
+    time.sleep(0.3)
+"""
 
 
 def by_key(name: str, kind: str, source: str, key: str) -> dict[str, Any]:
@@ -52,7 +70,6 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
     ]
     ready = {"exec": {"command": ["pg_isready", "-h", "127.0.0.1", "-U", "shop"]}, "periodSeconds": 2, "timeoutSeconds": 5}
     ask = {"httpGet": {"path": "/health", "port": "main"}, "periodSeconds": 1}
-    more = {"resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "256Mi"}}}
     files = [{"name": "files", "mountPath": "/run/secrets"}]
     # Its token would be mounted below /run/secrets.
     mounted = {"automountServiceAccountToken": False, "volumes": [{"name": "files", "secret": {"secretName": "files"}}]}
@@ -62,7 +79,7 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
         store("Secret", "own", token="Zx9-first-value"),
         store("Secret", "database", url=URL, password=PASSWORD),
         store("Secret", "files", db_password=PASSWORD + "\n"),
-        *workload("db", images["postgres"], kind="StatefulSet", port=5432, env=account, readinessProbe=ready, **more),
+        *workload("db", images["postgres"], kind="StatefulSet", port=5432, env=account, readinessProbe=ready, resources=LARGER),
         service("db", 5432),
         *workload("cache", images["redis"], port=6379, readinessProbe={"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 2}),
         service("cache", 6379),
@@ -163,6 +180,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, str | None], list[str]]] = {
 }
 
 
+@pytest.mark.predicts("stack_env")
 @pytest.mark.parametrize("name", CASES)
 def test_there_and_back(name: str, shop: There, export: Any, pods: Any, environment: Any) -> None:
     options, wanted, objects = CASES[name]
@@ -171,7 +189,7 @@ def test_there_and_back(name: str, shop: There, export: Any, pods: Any, environm
     assert told["changed"] and export() == before and pods() == standing
     done = act(shop, "stack_env", "api", **options)
     assert done["record"]["result"] == "held", json.dumps(done["record"])
-    assert done["record"]["steps"][0]["diff"] == told["preview"]["diff"] and done["preview"]["touches"] == ["api"]
+    assert foretold("stack_env", told, done) and done["preview"]["touches"] == ["api"]
     assert {key: environment("api").get(key) for key in wanted} == wanted
     assert changed(before, export()) == objects
     assert {app for uid, app in standing.items() if uid not in pods()} == {"api"}, "nobody else is started anew"
@@ -241,11 +259,14 @@ def base64_of(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+@pytest.mark.predicts("connection_setting")
 def test_a_connection_is_corrected_the_way_a_twin_has_it(shop: There, given: Any, get: Any, export: Any) -> None:
     given("deployment/api", {"op": "replace", "path": ENV + "/0", "value": {"name": "DATABASE_URL", "value": URL.replace("@db:", "@db-old:")}})
     before = export()
+    told = act(shop, "connection_setting", "api", True, kind="postgres", setting="DATABASE_URL")
+    assert export() == before
     done = act(shop, "connection_setting", "api", kind="postgres", setting="DATABASE_URL")
-    assert done["record"]["result"] == "held", done["record"]
+    assert done["record"]["result"] == "held" and foretold("connection_setting", told, done), done["record"]
     assert DATABASE_URL in get("deployment/api")["spec"]["template"]["spec"]["containers"][0]["env"], "no password is written out"
     assert PASSWORD not in json.dumps(done) and "postgresql://shop:***@db:5432/shop" in json.dumps(done["preview"]["diff"])
     assert not act(shop, "connection_setting", "api", kind="postgres", setting="DATABASE_URL")["changed"]
@@ -281,17 +302,59 @@ def test_a_password_in_a_mounted_secret_is_corrected(shop: There, given: Any, ge
     assert shop.undo()["result"] == "undone" and export() == before
 
 
+@pytest.mark.predicts("component_recreate")
 def test_a_value_that_was_changed_meanwhile_is_taken_by_new_pods(shop: There, given: Any, export: Any, pods: Any, environment: Any) -> None:
     given("configmap/settings", {"op": "replace", "path": "/data/RATE", "value": "300"})
     before, standing = export(), pods()
     told = act(shop, "component_recreate", "worker", True, settings=["RATE"])
     assert told["changed"] and [line["what"] for line in told["preview"]["diff"]] == ["RATE of worker", "pods of deployment/worker"]
     done = act(shop, "component_recreate", "worker", settings=["RATE"])
-    assert done["record"]["result"] == "held", done["record"]
+    assert done["record"]["result"] == "held" and foretold("component_recreate", told, done), done["record"]
     assert environment("worker")["RATE"] == "300" and environment("api")["RATE"] == "100"
     assert {app for uid, app in standing.items() if uid not in pods()} == {"worker"} and changed(before, export()) == ["deployment/worker"]
     assert not act(shop, "component_recreate", "worker", settings=["RATE"])["changed"]
     assert shop.undo()["result"] == "unchanged", "there is nothing to put back"
+
+
+@pytest.mark.predicts("postgres_terminate")
+def test_a_session_is_ended(shop: There, kubectl: Kubectl, namespace: str) -> None:
+    def sql(text: str, *words: str) -> str:
+        return kubectl("-n", namespace, "exec", "statefulset/db", "--", "psql", "-XAqt", *(words or ("-U", "shop")), "-d", "shop", "-c", text, check=False)
+
+    sql("CREATE ROLE clerk LOGIN")
+    left = threading.Thread(target=sql, args=("SELECT pg_sleep(300)", "-U", "clerk"))
+    left.start()
+    asked = "SELECT pid FROM pg_stat_activity WHERE usename = 'clerk'"
+    try:
+        places.wait("the session", lambda: "" if sql(asked).strip() else "it is not there", 30)
+        pid = int(sql(asked))
+        told = act(shop, "postgres_terminate", "db", True, pids=[pid])
+        assert sql(asked).strip() == str(pid)
+        done = act(shop, "postgres_terminate", "db", pids=[pid])
+        (line,) = foretold("postgres_terminate", told, done)
+        assert line["what"] == "session %d" % pid and not sql(asked).strip() and done["record"]["result"] == "held"
+    finally:
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clerk'")
+        left.join(30)
+        sql("DROP ROLE clerk")
+
+
+@pytest.mark.predicts("pool_tuning")
+def test_a_pool_gets_another_size(shop: There, apply: Any, kubectl: Kubectl, namespace: str, images: dict[str, str], export: Any) -> None:
+    sized = [DATABASE_URL, {"name": "DATABASE_POOL_SIZE", "value": "3"}, {"name": "DATABASE_MAX_OVERFLOW", "value": "2"}]
+    apply(*workload("pooled", images["app"], command=["python3", "-u", "-c", POOLED], env=sized, resources=LARGER))
+    kubectl("-n", namespace, "rollout", "status", "deployment/pooled", "--timeout=60s", timeout=70)
+    pool = ("-n", namespace, "exec", "deployment/pooled", "--", "cat", "/tmp/pool")
+    places.wait("the pool", lambda: "" if kubectl(*pool, check=False) == "3 2" else "it has none yet", 60)
+    before = export()
+    told = act(shop, "pool_tuning", "pooled", True, size=5, overflow=4)
+    assert export() == before
+    done = act(shop, "pool_tuning", "pooled", size=5, overflow=4)
+    assert done["record"]["result"] == "held" and foretold("pool_tuning", told, done), done["record"]
+    places.wait("the pool", lambda: "" if kubectl(*pool, check=False) == "5 4" else "it is as it was", 60)
+    assert changed(before, export()) == ["deployment/pooled"]
+    assert not act(shop, "pool_tuning", "pooled", size=5, overflow=4)["changed"]
+    assert shop.undo()["result"] == "undone" and export() == before
 
 
 def test_refused(shop: There, kubectl: Kubectl, namespace: str, apply: Any, images: dict[str, str], export: Any) -> None:

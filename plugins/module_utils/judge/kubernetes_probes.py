@@ -28,6 +28,9 @@ SILENT = re.compile(r"connection refused|refused|timeout|deadline exceeded|EOF|c
 UNNAMED = re.compile(r"couldn't find port|invalid port|strconv", re.IGNORECASE)
 # How long a container is given to end once it has been told to, and how late a kubelet may be.
 SLACK_SECONDS = 15.0
+# By how much a kubelet's first round of probes may be late.
+PUNCTUAL_SECONDS = 3.0
+KILLED = 137
 LONG_START = 300.0
 
 
@@ -158,14 +161,17 @@ def _killed(seen: dict[str, Any], work: dict[str, Any], group: dict[str, Any], o
     patience = probe["initial"] + probe["period"] * probe["failures"]
     lived = one["last"]["lived"][1] if one["last"] else 0.0
     needs = [other["ready_after"][1] for other in work["pods"] if other["ready_after"]]
-    # Without a readiness probe the kubelet calls everything ready that runs. One that needs longer than the probe waits may still come up
-    # while it is given time to end.
-    hasty = bool(needs) and min(needs) > patience + probe["timeout"]
+    # Who is killed at the end of the time that it was given has been told to end that much earlier; if every probe since its start had failed
+    # by then, it was never up, though it may have come up meanwhile.
+    given = float(work["grace_seconds"] or 30)
+    told = lived - given if one["last"] and one["last"]["exit_code"] == KILLED and lived >= given else lived
+    hasty = bool(lived) and told <= patience + probe["timeout"] + PUNCTUAL_SECONDS
+    # Without a readiness probe the kubelet calls everything ready that runs.
     never = hasty or "readiness" not in asked or not group["ready"] and group["ready_since"] <= group["created"][1] + SLACK_SECONDS
     mute = SILENT.search(evidence["output"]) or probe["kind"] == "exec"
     words = _last_words(seen, work["component"], group["names"][0])
     evidence.update({"seconds": round(lived, 1), "patience": round(patience, 1), "needs": round(max(needs), 1) if needs else None, **words})
-    early = bool(lived) and lived <= patience + probe["timeout"] + probe["period"] + min(float(work["grace_seconds"] or 30), 30.0) + SLACK_SECONDS
+    early = bool(lived) and lived <= patience + probe["timeout"] + probe["period"] + min(given, 30.0) + SLACK_SECONDS
     evidence.update(time_for_start(work, one["name"], asked, evidence["needs"]))
     startup = evidence["killer"] == "startup" or "startup" not in asked
     severity = kube.gravity(seen, work["component"]) if not group["ready"] else WARNING
