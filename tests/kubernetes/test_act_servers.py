@@ -220,6 +220,18 @@ def test_a_save_that_fails_for_a_lost_right(shop: There, kubectl: Kubectl, names
     assert held(shop.cure("redis_persistence", "cache")) and cli("set", "a", "b") == "OK"
 
 
+def test_what_could_not_be_saved_at_the_end(shop: There, kubectl: Kubectl, namespace: str, cli: Cli, refused: Callable[..., Any]) -> None:
+    """No save has failed yet, and the one at the end would."""
+    change = ("-n", namespace, "exec", NAMES[0], "--", "chmod")
+    cli("config", "set", "requirepass", "Run-t1me-8830")
+    kubectl(*change, "0555", "/data")
+    try:
+        refused("it may not write into /data (mode 0555)", "redis_password", "cache")
+    finally:
+        kubectl(*change, "0755", "/data")
+        kubectl("-n", namespace, "exec", NAMES[0], "--", "redis-cli", "-a", "Run-t1me-8830", "config", "set", "requirepass", "")
+
+
 @pytest.mark.predicts("redis_password")
 def test_a_password_set_at_run_time(shop: There, kubectl: Kubectl, namespace: str, cli: Cli) -> None:
     def pod() -> str:

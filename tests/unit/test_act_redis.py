@@ -13,6 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis imp
     common_password,
     data_danger,
     ended_with,
+    folder_danger,
     memory_bytes,
     parse_folder,
     save_cause,
@@ -263,6 +264,26 @@ def test_the_cause_of_a_failing_save(place, words, host, modes):
 def test_causes_that_are_no_matter_of_a_lost_right(place, words, host, said):
     with pytest.raises(Refused, match=said):
         save_cause([{**PLACE, **place}], words, SAVE, host)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"mode": 0o755}, ""),
+        ({"uid": 0, "owner": 5}, ""),
+        ({}, "may not write into /data (mode 0555)"),
+        ({"mode": 0o755, "free": 20 * MIB}, "/data has 20 MiB free, and the data may need 50 MiB"),
+    ],
+)
+def test_whether_it_can_save_at_its_end(place, said):
+    found = folder_danger({**PLACE, **place}, 50 * MIB)
+    assert said in found if said else found == ""
+
+
+@pytest.mark.parametrize(("place", "said"), [({"read_only": True}, "read-only"), ({"owner": 0}, "belongs to uid 0"), ({"free": 0}, "is full")])
+def test_why_it_cannot_save_at_its_end(place, said):
+    with pytest.raises(Refused, match=said):
+        folder_danger({**PLACE, **place}, 50 * MIB)
 
 
 def test_a_folder_as_root_sees_it():

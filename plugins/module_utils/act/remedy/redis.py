@@ -33,11 +33,18 @@ SAVE_SECONDS = 30.0
 SAVE_BYTES_PER_SECOND = 20 * MIB
 # The files that an image may start its server with, where nothing else says how it is started.
 CONFIGURATIONS = "for f in /etc/*.conf /etc/*/*.conf /usr/local/etc/*/*.conf; do case $f in *redis*|*valkey*|*keydb*) echo $f;; esac; done"
-# $1: a folder; $2: the server's process, as it is numbered inside.
+# $1: a folder, or "" for the one where the server works, which is where it saves; $2: its process, as it is numbered inside, or "".
 FOLDER = r"""
-stat -c '%a %u %g' "$1" && stat -c %u "/proc/$2" && df -Pk "$1" | tail -n 1 || exit 1
+p=$2; f=$1
+[ -n "$p" ] || for d in /proc/[0-9]*; do
+  case $(cat "$d/comm" 2>/dev/null) in redis-server|valkey-server|keydb-server) p=${d#/proc/}; break;; esac
+done
+[ -n "$p" ] || { echo 'no process of a server'; exit 1; }
+[ -n "$f" ] || f=$(readlink "/proc/$p/cwd")
+stat -c '%a %u %g' "$f" && stat -c %u "/proc/$p" && df -Pk "$f" | tail -n 1 || exit 1
+echo "folder $f"
 while read -r _d at _t o _r; do echo "at $at $o"; done < /proc/mounts
-while read -r k v; do case $k in Gid:|Groups:) echo "group $v";; esac; done < "/proc/$2/status"
+while read -r k v; do case $k in Gid:|Groups:) echo "group $v";; esac; done < "/proc/$p/status"
 while read -r k v _r; do case $k in Uid:) u=$v;; CapEff:) echo "by $u $v";; esac; done < /proc/self/status
 """
 # Changes modes of others' files (capabilities(7)).
@@ -620,13 +627,14 @@ def running_copy(stage: Stage, component: str) -> Instance:
     return instance
 
 
-def read_folder(stage: Stage, instance: Instance, path: str, pid: int) -> dict[str, Any]:
-    """{"path", "owner", "mode", "uid" (the server's), "shared" (whether it may write as one of a group, or as anybody), "changeable" (whether a command
+def read_folder(stage: Stage, instance: Instance, path: str = "", pid: int | str = "") -> dict[str, Any]:
+    """A folder, or else that in which the server works: {"path", "owner", "mode", "uid" (the server's), "shared" (whether it may write as one of a group, or as anybody), "changeable" (whether a command
     inside may change its mode), "free", "size" (bytes), "read_only"}, looked at inside, by root where that can be had."""
     code, output = stage.platform.run_inside(instance, ["sh", "-c", FOLDER, "sh", path, str(pid)], user="0")
     found = parse_folder(path, output) if code == 0 else None
     if found is None:
-        raise Refused("the folder %s cannot be looked at inside of %s: %s" % (path, instance.name, " ".join(output.split())[:160]), fix="look at it by hand")
+        what = path or "in which it saves"
+        raise Refused("the folder %s cannot be looked at inside of %s: %s" % (what, instance.name, " ".join(output.split())[:160]), fix="look at it by hand")
     return found
 
 
@@ -636,6 +644,7 @@ def parse_folder(path: str, output: str) -> dict[str, Any] | None:
     if len(lines) < 3 or not re.fullmatch(r"[0-7]+ \d+ \d+", lines[0]) or not lines[1].isdigit():
         return None
     octal, owner, group = lines[0].split()
+    path = path or next((line.partition(" ")[2] for line in lines[3:] if line.startswith("folder ")), "")
     mode, told = int(octal, 8), [line.split() for line in lines[3:]]
     groups = {word for words in told if words[:1] == ["group"] for word in words[1:]}
     by = next((words[1:] for words in told if words[:1] == ["by"]), ["0", "0"])
@@ -784,7 +793,14 @@ class RedisPassword:
     def _danger(self, stage: Stage, component: str, instance: Instance, start: Start) -> str:
         main = next((process.command for process in instance.processes if process.pid == instance.pid), "")
         lines = stage.platform.logs(instance, 0.0, 300) if instance.log_driver in READABLE else []
-        return data_danger(start, main, lines, stage.platform.memory(instance)["used"], stage.platform.grace(instance.id))
+        used = stage.platform.memory(instance)["used"]
+        danger = data_danger(start, main, lines, used, stage.platform.grace(instance.id))
+        if danger:
+            return danger
+        try:
+            return folder_danger(read_folder(stage, instance), used)
+        except Refused as error:
+            return error.message
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
         return {"logs": {step.component: last_lines(stage, step.component)}, "danger": preview.texts["danger"]}
@@ -860,6 +876,16 @@ def agrees(start: Start, password: str) -> str:
         "what password it is started with cannot be told: %s" % (start.why or "nothing says so"),
         fix="look at how it is started, and restart it if that is right",
     )
+
+
+def folder_danger(folder: dict[str, Any], used: int) -> str:
+    """Why the server cannot save at its end in the folder that it saves in; "" when it can. Refused with what is wrong there. Pure."""
+    modes = save_cause([folder], "", {"save_bytes": used, "used": used}, {})["modes"]
+    if modes:
+        return "it may not write into %s (mode %s), and could not save" % (folder["path"], modes[0][1])
+    if folder["free"] is not None and folder["free"] < used:
+        return "%s has %s free, and the data may need %s" % (folder["path"], shown(folder["free"]), shown(used))
+    return ""
 
 
 def data_danger(start: Start, main_process: str, log: Iterable[str], used: int, grace: float) -> str:
