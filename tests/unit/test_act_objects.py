@@ -36,6 +36,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_pull_secret import ImagePullSecret
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_resources import WorkloadResources, request_for
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_scale import ComponentScale, WorkloadResume
+from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage as RealStage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import choose, troubled, whole_since
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, differences
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen
@@ -178,6 +179,9 @@ class Stage:
         if found is None:
             raise StackError("no component %s" % name, kind="bad_option")
         return found
+
+    def restart_risk(self, name):
+        return RealStage.restart_risk(self, name)
 
     def instances(self, name):
         return self.component(name).instances

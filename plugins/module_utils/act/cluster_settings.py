@@ -29,7 +29,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.setting_places i
     uses_of,
     with_entry,
 )
-from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import Also, bare_url, own_name, risk_of, shown, with_end_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import Also, bare_url, own_name, shown, with_end_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import SCALABLE, Target, mark_of, marked, now
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
@@ -244,7 +244,7 @@ class Change:
                 marks.append({"component": name, "before": mark_of(target.template), "after": stamp})
         touches = list(targets)
         return Preview(
-            risk=max((risk_of(self.stage, name) for name in touches), key=RISKS.index),
+            risk=max((self.stage.restart_risk(name) for name in touches), key=RISKS.index),
             # A hash of what a Secret holds could be guessed: the version of what is changed is part of the state, which stays here.
             target={
                 "objects": [[one["object"], one["namespace"], one["uid"]] for one in objects],
@@ -367,7 +367,7 @@ def preview_file(stage: Stage, component: str, source: str, content: str, texts:
 def unchanged(stage: Stage, change: Change, state: Any, texts: Mapping[str, Any]) -> Preview:
     target = change.target
     return Preview(
-        risk_of(stage, change.component), {"workloads": [[str(target), target.namespace, target.uid]]}, state=state, texts=dict(texts), changed=False
+        stage.restart_risk(change.component), {"workloads": [[str(target), target.namespace, target.uid]]}, state=state, texts=dict(texts), changed=False
     )
 
 

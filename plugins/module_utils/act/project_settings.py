@@ -14,7 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, f
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, Sources, changed_override, escaped, settings_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import wait_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import Also, own_name, risk_of, shown, with_end_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import Also, own_name, shown, with_end_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
 
@@ -67,7 +67,7 @@ def preview(
     texts = {"settings": sorted(wanted), **(texts or {})}
     if all(value == wanted[name] for name, values in present.items() for value in values):
         return Preview(
-            risk=risk_of(stage, component), target={"containers": sorted(one.id for one in copies)}, state=sorted(wanted), texts=texts, changed=False
+            risk=stage.restart_risk(component), target={"containers": sorted(one.id for one in copies)}, state=sorted(wanted), texts=texts, changed=False
         )
     change = plan_settings(stage, component, {name: value for name, value in wanted.items() if any(now != value for now in present[name])})
     made = preview_anew(
@@ -87,7 +87,7 @@ def preview_anew(stage: Stage, component: str, change: Change, wanted: Mapping[s
     """What writing a change and making a component anew from it would do; the way there and back below rests on its state and undo."""
     copies = stage.instances(component)
     return Preview(
-        risk=risk_of(stage, component),
+        risk=stage.restart_risk(component),
         target={"containers": sorted(one.id for one in copies), "files": sorted(change.contents)},
         state={
             "was": sorted(one.config_hash for one in copies),
@@ -334,7 +334,7 @@ def preview_file(stage: Stage, component: str, source: str, content: str, texts:
     present = (files.read(source) or b"").decode("utf-8", "surrogateescape")
     content = with_end_of(present, content)
     return Preview(
-        risk=risk_of(stage, component),
+        risk=stage.restart_risk(component),
         target={"containers": sorted(one.id for one in copies), "file": source},
         state={"before": files.digest(source), "content": content},
         diff=[{"what": "the password in %s" % source, "before": "***", "after": "*** (another value)"}]

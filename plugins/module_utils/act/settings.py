@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterable, Mapping, Protocol
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, is_plain_url, is_secret_name
 
@@ -57,12 +57,6 @@ def own_name(environment: Mapping[str, str], name: str) -> str:
         return name
     alike = [other for other in environment if other.lower() == name.lower()]
     return alike[0] if len(alike) == 1 else name
-
-
-def risk_of(stage: Stage, component: str) -> str:
-    """A worker's tasks in flight cannot be put back; who else is made anew serves again."""
-    found = stage.component(component)
-    return TRANSIENT if found.role == "worker" and found.running else DISRUPTIVE
 
 
 def shown(stage: Stage, what: str, name: str, before: str | None, after: str | None, secret: bool = False) -> dict[str, str]:

@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any, Callable, Iterable, Mapping, TypeVar
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, TRANSIENT, Preview, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import Project
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import BaseRecords
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records_cluster import records_of
@@ -94,6 +94,11 @@ class Stage:
         """Where a person looks for the definition of a component: "deployment/api" on a cluster, "services.api" in Compose files."""
         kind, _slash, workload = self.component(name).workload.partition("/")
         return "%s/%s" % (kind.lower(), workload) if workload else "services.%s" % name
+
+    def restart_risk(self, name: str) -> str:
+        """What it means to start a component anew: the tasks in flight of a worker cannot be put back; who else is started anew serves again."""
+        found = self.component(name)
+        return TRANSIENT if found.role == "worker" and found.running else DISRUPTIVE
 
     def instances(self, name: str) -> list[Instance]:
         """The copies of a component that serve, one-off runs left out."""

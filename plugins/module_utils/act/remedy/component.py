@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, TRANSIENT, Preview, Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
@@ -71,7 +71,7 @@ class ComponentRestart:
         if not copies:
             raise Refused("%s has no running copy to restart" % step.component, fix="start it: component_start")
         return Preview(
-            risk=restart_risk(stage, step.component),
+            risk=stage.restart_risk(step.component),
             target={"containers": sorted(one.id for one in copies)},
             state=sorted([one.id, one.started_at] for one in copies),
             diff=[{"what": "container %s" % one.name, "before": "running", "after": "restarted"} for one in copies],
@@ -133,11 +133,6 @@ def wait_healthy(stage: Stage, name: str, seconds: float = HEALTHY_SECONDS) -> s
     checks = [one.health_timing for one in stage.platform.copies(name) if one.health_timing]
     first = [check["start_period_seconds"] + check["interval_seconds"] + check["timeout_seconds"] for check in checks]
     return stage.wait(problem, seconds + max(first, default=0.0))
-
-
-def restart_risk(stage: Stage, component: str) -> str:
-    """What a restart means: a worker's tasks in flight cannot be put back; who else is restarted serves again."""
-    return TRANSIENT if stage.component(component).role == "worker" else DISRUPTIVE
 
 
 def last_lines(stage: Stage, name: str) -> list[str]:

@@ -13,7 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.project import R
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project_settings import STAND_SECONDS, changeable
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings
-from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import risk_of, shown
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import shown
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
@@ -31,7 +31,7 @@ class ComponentRecreate:
             raise Refused("nothing says which settings have changed", fix="give settings", kind="bad_option")
         texts = {"settings": names}
         target: dict[str, Any] = {"containers": sorted(one.id for one in copies)}
-        risk = risk_of(stage, component)
+        risk = stage.restart_risk(component)
         secret = newer_file(stage, component, names)
         if secret:
             return Preview(

@@ -628,8 +628,11 @@ def running_copy(stage: Stage, component: str) -> Instance:
 
 
 def read_folder(stage: Stage, instance: Instance, path: str = "", pid: int | str = "") -> dict[str, Any]:
-    """A folder, or else that in which the server works: {"path", "owner", "mode", "uid" (the server's), "shared" (whether it may write as one of a group, or as anybody), "changeable" (whether a command
-    inside may change its mode), "free", "size" (bytes), "read_only"}, looked at inside, by root where that can be had."""
+    """A folder, or else the one in which the server works, looked at inside, by root where that can be had.
+
+    {"path", "owner", "mode", "uid" (the server's), "shared" (whether it may write as one of a group, or as anybody), "changeable" (whether a
+    command inside may change its mode), "free", "size" (bytes), "read_only"}.
+    """
     code, output = stage.platform.run_inside(instance, ["sh", "-c", FOLDER, "sh", path, str(pid)], user="0")
     found = parse_folder(path, output) if code == 0 else None
     if found is None:

@@ -15,7 +15,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.project import R
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project_settings import Change, changeable, preview_anew, tried
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, wait_healthy
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.env import ChangedSettings
-from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import risk_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
@@ -44,7 +43,7 @@ class ComponentResources(ChangedSettings):
             raise Refused("%s has ended in good order: making it anew would run it again" % name, fix="start it first, if it is to run: component_start")
         wanted = self._wanted(stage, step, copies)
         if not any(differing(one, wanted) for one in copies):
-            return Preview(risk=risk_of(stage, name), target={"containers": sorted(one.id for one in copies)}, state=wanted, changed=False)
+            return Preview(risk=stage.restart_risk(name), target={"containers": sorted(one.id for one in copies)}, state=wanted, changed=False)
         change, definition = self._change(stage, name, wanted)
         told = _told(copies[0], wanted)
         return replace(

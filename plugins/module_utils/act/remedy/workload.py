@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster_settings import same_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import blinded
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, restart_risk
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import MEND, last_healthy, lost_sources, present_version
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, marked, now
@@ -73,7 +73,7 @@ class WorkloadRestart(_OnWorkload):
         if not target.replicas:
             raise Refused("%s is scaled to zero: there is nothing to restart" % target, fix="start it: component_start")
         return Preview(
-            risk=restart_risk(stage, step.component),
+            risk=stage.restart_risk(step.component),
             target=target.identity(),
             state=target.version,
             diff=[{"what": "pods of %s" % target, "before": "running", "after": "restarted"}],
@@ -105,7 +105,7 @@ class StackRollback(_OnWorkload):
             self._refuse_pointless(stage, step, target, wanted)
             target.tried(_template(wanted.template))
         return Preview(
-            risk=restart_risk(stage, step.component),
+            risk=stage.restart_risk(step.component),
             target=target.identity(),
             state=[target.version, wanted.number],
             diff=diff,

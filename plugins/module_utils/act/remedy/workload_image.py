@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import restart_risk
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import last_healthy
@@ -32,7 +31,7 @@ class ImageSet(TemplateRemedy):
         if image and not NAME.fullmatch(image):
             raise Refused("%s is no name of an image" % image, kind="bad_option")
         container["image"] = image or earlier_image(stage, step, target, container["name"], container["image"])
-        return Wish(made, restart_risk(stage, step.component), touches=[step.component], texts={"container": container["name"], "image": container["image"]})
+        return Wish(made, stage.restart_risk(step.component), touches=[step.component], texts={"container": container["name"], "image": container["image"]})
 
 
 def earlier_image(stage: Stage, step: Step, target: Target, container: str, present: str) -> str:

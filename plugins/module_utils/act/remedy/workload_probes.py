@@ -8,7 +8,6 @@ import math
 from typing import Any, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import restart_risk
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import last_healthy
@@ -49,7 +48,7 @@ class ComponentProbes(TemplateRemedy):
             give_time(container, start)
         return Wish(
             made,
-            restart_risk(stage, step.component),
+            stage.restart_risk(step.component),
             touches=[step.component],
             texts={"container": container["name"]},
             seconds=ROLLOUT_SECONDS + patience(container),

@@ -11,7 +11,6 @@ from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import FIELD_MANAGER, ClusterObject
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import restart_risk
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied, put_back
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Target
@@ -59,7 +58,7 @@ class ImagePullSecret(TemplateRemedy):
             holder, present = made, names_of(made)
         if name not in names_of(holder):
             holder["imagePullSecrets"] = [{"name": one} for one in [*present, *([] if name in present else [name])]]
-        return Wish(made, restart_risk(stage, step.component), touches=[step.component], texts={"secret": name})
+        return Wish(made, stage.restart_risk(step.component), touches=[step.component], texts={"secret": name})
 
     @staticmethod
     def _refuse_unfit(stage: Stage, step: Step, work: Target, name: str) -> None:

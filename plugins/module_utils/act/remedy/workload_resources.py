@@ -10,7 +10,6 @@ from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_room, room
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import restart_risk
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.resources import GROW, KILLED_SECONDS, SHORT_PERCENT, grown
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
@@ -52,7 +51,7 @@ class WorkloadResources(TemplateRemedy):
         full = cluster_room.over_quota(of_namespace(stage, "resourcequotas", target.namespace), more)
         if full:
             raise Refused(full, fix="raise the quota, or ask for less")
-        return Wish(made, restart_risk(stage, step.component), touches=[step.component])
+        return Wish(made, stage.restart_risk(step.component), touches=[step.component])
 
     @staticmethod
     def _limit(stage: Stage, step: Step, target: Target, container: dict[str, Any], asked: Mapping[str, Any]) -> None:

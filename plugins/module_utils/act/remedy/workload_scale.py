@@ -9,7 +9,6 @@ from typing import Any
 from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_room
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import refuse_scaled
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import restart_risk
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_resources import of_namespace
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
@@ -42,7 +41,7 @@ class ComponentScale(TemplateRemedy):
         made = copied(target.object)
         made["spec"]["replicas"] = wanted
         # What ends of a worker is gone; who grows disturbs nobody.
-        risk = SAFE if more >= 0 else restart_risk(stage, step.component)
+        risk = SAFE if more >= 0 else stage.restart_risk(step.component)
         return Wish(made, risk, touches=[step.component], texts={"replicas": wanted, "present": target.replicas}, state=target.replicas)
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
@@ -78,7 +77,7 @@ class WorkloadResume(TemplateRemedy):
         made["spec"].pop("paused", None)
         pending = held_back(target)
         # Nothing held back: nothing happens to the pods.
-        risk = restart_risk(stage, step.component) if pending else DISRUPTIVE
+        risk = stage.restart_risk(step.component) if pending else DISRUPTIVE
         return Wish(made, risk, touches=[step.component], texts={"pending": [line["what"] for line in pending]}, state=pending)
 
     def told(self, target: Any, changed: list[dict[str, Any]]) -> list[dict[str, str]]:  # type: ignore[override]
