@@ -4,10 +4,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import Around, behind, choose, left, protection
+from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import sessions
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import (
+    BY_PROCESSES,
+    Around,
+    PostgresTerminate,
+    behind,
+    choose,
+    left,
+    protection,
+)
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 
 def session(pid: int, state: str | None = "idle in transaction", **more) -> dict:
@@ -154,3 +166,45 @@ def test_behind():
 )
 def test_what_is_left(how, now, still):
     assert bool(left([now], [[1, "start-1", "query-1", how]])) is still
+
+
+FULL = StackError("too many clients", kind="too_many_clients")
+PARAMS = {"outsiders": True, "state": "idle"}
+
+
+class Full(PostgresTerminate):
+    """A server that lets nobody in until it was asked so often."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def _read(self, stage, step):
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise FULL
+        return {"identity": "by statements"}
+
+
+@pytest.mark.parametrize(
+    ("refusals", "planned", "expected"),
+    [
+        (0, {}, "by statements"),
+        (1, {}, BY_PROCESSES),
+        (3, {"system_identifier": "7712"}, "by statements"),
+        (0, {"system_identifier": BY_PROCESSES}, BY_PROCESSES),
+    ],
+    ids=["let in", "nobody is let in", "let in when it was planned, and again in a moment", "not let in when it was planned"],
+)
+def test_a_full_server_is_looked_at_as_the_plan_did(refusals, planned, expected, monkeypatch):
+    monkeypatch.setattr(sessions, "Backends", lambda _stage, _component: SimpleNamespace(sessions=lambda: [{"pid": 1}]))
+    stage = SimpleNamespace(server=lambda _component, _kind: SimpleNamespace(clients=[]), insiders=set)
+    found = Full(refusals)._look(stage, Step("postgres_terminate", "db", PARAMS, target=planned))
+    assert found["identity"] == expected
+
+
+def test_a_full_server_that_shows_nothing_is_told_as_full(monkeypatch):
+    monkeypatch.setattr(sessions, "Backends", lambda _stage, _component: SimpleNamespace(sessions=list))
+    with pytest.raises(StackError, match="too many clients"):
+        Full(1)._look(SimpleNamespace(), Step("postgres_terminate", "db", PARAMS))
+    with pytest.raises(StackError, match="too many clients"):
+        Full(1)._look(SimpleNamespace(), Step("postgres_terminate", "db", {"pids": [7]}))

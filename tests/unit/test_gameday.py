@@ -838,7 +838,9 @@ def test_settings_are_resolved_through_what_they_refer_to(elsewhere: cluster_ben
 )
 def test_a_stale_record_shows_as_stale(changed, recorded, expected, tmp_path, monkeypatch):
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
 
     monkeypatch.setattr(gameday, "ROOT", tmp_path)
     git("init", "-q")

@@ -189,6 +189,7 @@ def outside(**changes):
 
 
 PROXY = component("web", "proxy", instance("shop-web-1", published=[{**DOOR, "inside": 80}], listening=[80]))
+YOUNG = {"started_at": NOW - 3}
 WAY_IN = [
     ("answers", [api()], [outside()], [], []),
     ("nothing published", [component("api", "api", instance(listening=[8000]))], [], [], [("network.port_not_published", "api")]),
@@ -202,6 +203,14 @@ WAY_IN = [
         [("network.port_not_published", "web")],
     ),
     ("mapped to a port where nobody listens", [api()], [outside(listening=False, connects=False)], [], [("network.published_port_wrong", "api")]),
+    ("mapped so just now: an api may open another port yet", [api(one=YOUNG)], [outside(listening=False, connects=False)], [], []),
+    (
+        "mapped so just now: a proxy opens all of its ports at once",
+        [api(), component("web", "proxy", instance("shop-web-1", published=[DOOR], listening=[80], **YOUNG))],
+        [outside(to="web", listening=False, connects=False)],
+        [],
+        [("network.published_port_wrong", "web")],
+    ),
     ("refused outside", [api()], [outside(connects=False, error={"kind": "refused", "reason": "x", "fix": ""})], [], [("network.outside_unreachable", "api")]),
     ("bad gateway", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web", status=502)], [], [("http.bad_gateway", "web")]),
     ("the api itself says 503", [api()], [outside(status=503)], [], []),

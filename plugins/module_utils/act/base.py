@@ -33,6 +33,7 @@ class Step:
 
     remedy: its name. component: what it acts on. params: its own options (plain JSON, no secret: a secret is named by where it is
     kept, {"component", "setting"}). finding: the key of the finding that it cures, "" for one asked for by a person.
+    target: what the plan found it to act on, {} where none is made yet: where there are several ways to look, the same one is taken again.
     """
 
     remedy: str
@@ -40,11 +41,13 @@ class Step:
     params: dict[str, Any] = field(default_factory=dict)
     finding: str = ""
     number: int = 1
+    target: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Step:
         """The step of a plan's entry."""
-        return cls(entry["remedy"], entry["component"], entry.get("params") or {}, entry.get("finding") or "", int(entry.get("number") or 1))
+        number, target = int(entry.get("number") or 1), entry.get("target") or {}
+        return cls(entry["remedy"], entry["component"], entry.get("params") or {}, entry.get("finding") or "", number, target)
 
 
 @dataclass

@@ -59,10 +59,11 @@ def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             continue
         where = {"inside": fact.get("inside"), "outside": fact.get("outside"), "host": fact.get("host", fact.get("url", ""))}
         if fact.get("listening") is False:
-            if view.is_starting(seen, name, limits):
+            listening = sorted({port for one in view.running(seen["components"][name]) for port in one["listening"] or []})
+            # A proxy opens all its ports at once; anybody else may open another in a moment.
+            if view.is_starting(seen, name, limits) and not (listening and view.role(seen, name) == "proxy"):
                 yield Unseen("network.published_port_wrong", name, "%s has just been started" % name)
                 continue
-            listening = sorted({port for one in view.running(seen["components"][name]) for port in one["listening"] or []})
             # A program that has not opened any port is not up, whatever is published; that is judged elsewhere.
             if listening:
                 yield Finding("network.published_port_wrong", name, CRITICAL, {**where, "listening": listening})

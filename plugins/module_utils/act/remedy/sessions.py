@@ -22,6 +22,8 @@ DEFAULT_MOST = 20
 # Between asking a session to stop its query and ending it.
 CANCEL_SECONDS = 5.0
 GONE_SECONDS = 10.0
+# A server that is full has a slot free now and then.
+LET_IN_SECONDS = 15.0
 # What a session can be chosen by, besides its age.
 FILTERS = ("state", "application_name", "user", "client_addr", "database")
 EVERY_DATABASE = "*"
@@ -77,17 +79,7 @@ class PostgresTerminate:
     name = "postgres_terminate"
 
     def preview(self, stage: Stage, step: Step) -> Preview:
-        try:
-            found = self._read(stage, step)
-        except StackError as error:
-            if error.kind != "too_many_clients" or not step.params.get("outsiders") or step.params.get("state") != "idle":
-                raise
-            # Nobody is let in any more, not even the superuser: what idles is seen from outside.
-            sessions = Backends(stage, step.component).sessions()
-            if not sessions:
-                raise
-            around = Around({one.user for one in stage.server(step.component, "postgres").clients}, insiders=stage.insiders())
-            found = {"sessions": sessions, "around": around, "identity": BY_PROCESSES, "inside": False}
+        found = self._look(stage, step)
         chosen, spared = choose(found["sessions"], step.params, found["around"])
         most = int(step.params.get("most") or DEFAULT_MOST)
         if len(chosen) > most:
@@ -116,6 +108,28 @@ class PostgresTerminate:
             texts={"count": len(chosen), "sessions": [describe(one) for one in chosen], "spared": sorted(set(spared)), "inside": found["inside"]},
             changed=bool(chosen),
         )
+
+    def _look(self, stage: Stage, step: Step) -> dict[str, Any]:
+        """What there is, seen as the plan saw it: by its statements, or, where nobody is let in, by its processes."""
+        planned, end = step.target.get("system_identifier"), time.monotonic() + LET_IN_SECONDS
+        problem: StackError | None = None
+        while planned != BY_PROCESSES:
+            try:
+                return self._read(stage, step)
+            except StackError as error:
+                if error.kind != "too_many_clients" or not step.params.get("outsiders") or step.params.get("state") != "idle":
+                    raise
+                problem = error
+            # A plan that was let in rests on what it saw then; a slot is free now and then.
+            if not planned or time.monotonic() > end:
+                break
+            time.sleep(0.2)
+        # Nobody is let in any more, not even the superuser: what idles is seen from outside.
+        sessions = Backends(stage, step.component).sessions()
+        if not sessions and problem is not None:
+            raise problem
+        around = Around({one.user for one in stage.server(step.component, "postgres").clients}, insiders=stage.insiders())
+        return {"sessions": sessions, "around": around, "identity": BY_PROCESSES, "inside": False}
 
     def _read(self, stage: Stage, step: Step) -> dict[str, Any]:
         def read(connection: Any) -> dict[str, Any]:
