@@ -40,7 +40,11 @@ LONG = {
 }
 TURNS = 3
 # The faults that a game day on Kubernetes has diagnosed exactly (on the first stack), and which are sampled there; cures are tried in tests/kubernetes.
-EXACT_THERE = "app-pool-exhausted bad-command config-missing cpu-throttled crash-on-start env-missing hpa-no-metrics hpa-no-requests net-partition pg-down"
+EXACT_THERE = (
+    "app-pool-exhausted bad-command cert-expired config-missing cpu-throttled crash-on-start env-missing hpa-no-metrics hpa-no-requests image-bad-tag"
+    " image-pull-denied image-secret-missing net-partition oom-killed pair-stalled-and-unpublished pg-down port-not-published published-port-wrong"
+    " pvc-pending quota-exceeded service-selector"
+)
 SAMPLE = 4  # whole faults in one run; which ones goes round with the day
 SHORT_HOLD = "5"  # seconds for which their cures are watched
 
