@@ -347,13 +347,13 @@ def test_a_pool_gets_another_size(shop: There, apply: Any, kubectl: Kubectl, nam
     pool = ("-n", namespace, "exec", "deployment/pooled", "--", "cat", "/tmp/pool")
     places.wait("the pool", lambda: "" if kubectl(*pool, check=False) == "3 2" else "it has none yet", 60)
     before = export()
-    told = act(shop, "pool_tuning", "pooled", True, size=5, overflow=4)
+    told = act(shop, "pool_tuning", "pooled", True, size=4, overflow=3)
     assert export() == before
-    done = act(shop, "pool_tuning", "pooled", size=5, overflow=4)
+    done = act(shop, "pool_tuning", "pooled", size=4, overflow=3)
     assert done["record"]["result"] == "held" and foretold("pool_tuning", told, done), done["record"]
-    places.wait("the pool", lambda: "" if kubectl(*pool, check=False) == "5 4" else "it is as it was", 60)
+    places.wait("the pool", lambda: "" if kubectl(*pool, check=False) == "4 3" else "it is as it was", 60)
     assert changed(before, export()) == ["deployment/pooled"]
-    assert not act(shop, "pool_tuning", "pooled", size=5, overflow=4)["changed"]
+    assert not act(shop, "pool_tuning", "pooled", size=4, overflow=3)["changed"]
     assert shop.undo()["result"] == "undone" and export() == before
 
 

@@ -115,7 +115,9 @@ def telling(symptom: Mapping[str, Any]) -> bool:
         return symptom.get("state", "running") != "running"
     if "sql" in symptom:
         return "at_least" in symptom
-    return "redis" in symptom or "task" in symptom
+    if "redis" in symptom:  # a queue that holds something does so in health, too
+        return "LLEN" not in symptom["redis"]
+    return "task" in symptom
 
 
 def unclean(healthy: Mapping[str, Any], broken: Mapping[str, Any], after: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> list[str]:

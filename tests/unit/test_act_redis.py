@@ -216,7 +216,6 @@ CLAIM, SCRATCH = {"target": "/data", "kind": "persistentVolumeClaim"}, {"target"
         ("/data/fast", [CLAIM, SCRATCH], "StatefulSet", {}, "no volume that outlives its pod"),
         ("/database", [CLAIM], "StatefulSet", {}, "no volume that outlives its pod"),
         ("/data", [], "StatefulSet", {}, "no volume that outlives its pod"),
-        ("", [CLAIM], "StatefulSet", {}, "not known"),
     ],
 )
 def test_whether_the_next_pod_has_the_data(folder, mounts, kind, spec, said):

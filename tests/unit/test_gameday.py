@@ -568,6 +568,7 @@ def test_a_cure_is_told(change: dict[str, Any], said: str) -> None:
         ({"sql": "SELECT 1", "at_least": 5}, True),
         ({"sql": "SELECT true", "is": "t"}, False),
         ({"redis": ["PING"], "matches": "NOAUTH"}, True),
+        ({"redis": ["-n", "1", "LLEN", "celery"], "matches": "[1-9]"}, False),
         ({"task": {"refused": True}}, True),
         ({"log": "api", "matches": "x"}, False),
         ({"event": "oom", "service": "api"}, False),

@@ -33,16 +33,14 @@ SAVE_SECONDS = 30.0
 SAVE_BYTES_PER_SECOND = 20 * MIB
 # The files that an image may start its server with, where nothing else says how it is started.
 CONFIGURATIONS = "for f in /etc/*.conf /etc/*/*.conf /usr/local/etc/*/*.conf; do case $f in *redis*|*valkey*|*keydb*) echo $f;; esac; done"
-# $1: a folder, or "" for the one where the server works, which is where it saves; $2: its process, as it is numbered inside, or "".
+# $1: a folder; $2: the server's process, as it is numbered inside, or "" for the first that there is.
 FOLDER = r"""
-p=$2; f=$1
+p=$2
 [ -n "$p" ] || for d in /proc/[0-9]*; do
   case $(cat "$d/comm" 2>/dev/null) in redis-server|valkey-server|keydb-server) p=${d#/proc/}; break;; esac
 done
 [ -n "$p" ] || { echo 'no process of a server'; exit 1; }
-[ -n "$f" ] || f=$(readlink "/proc/$p/cwd")
-stat -c '%a %u %g' "$f" && stat -c %u "/proc/$p" && df -Pk "$f" | tail -n 1 || exit 1
-echo "folder $f"
+stat -c '%a %u %g' "$1" && stat -c %u "/proc/$p" && df -Pk "$1" | tail -n 1 || exit 1
 while read -r _d at _t o _r; do echo "at $at $o"; done < /proc/mounts
 while read -r k v; do case $k in Gid:|Groups:) echo "group $v";; esac; done < "/proc/$p/status"
 while read -r k v _r; do case $k in Uid:) u=$v;; CapEff:) echo "by $u $v";; esac; done < /proc/self/status
@@ -627,8 +625,8 @@ def running_copy(stage: Stage, component: str) -> Instance:
     return instance
 
 
-def read_folder(stage: Stage, instance: Instance, path: str = "", pid: int | str = "") -> dict[str, Any]:
-    """A folder, or else the one in which the server works, looked at inside, by root where that can be had.
+def read_folder(stage: Stage, instance: Instance, path: str, pid: int | str = "") -> dict[str, Any]:
+    """A folder that the server writes into, looked at inside, by root where that can be had.
 
     {"path", "owner", "mode", "uid" (the server's), "shared" (whether it may write as one of a group, or as anybody), "changeable" (whether a
     command inside may change its mode), "free", "size" (bytes), "read_only"}.
@@ -636,8 +634,7 @@ def read_folder(stage: Stage, instance: Instance, path: str = "", pid: int | str
     code, output = stage.platform.run_inside(instance, ["sh", "-c", FOLDER, "sh", path, str(pid)], user="0")
     found = parse_folder(path, output) if code == 0 else None
     if found is None:
-        what = path or "in which it saves"
-        raise Refused("the folder %s cannot be looked at inside of %s: %s" % (what, instance.name, " ".join(output.split())[:160]), fix="look at it by hand")
+        raise Refused("the folder %s cannot be looked at inside of %s: %s" % (path, instance.name, " ".join(output.split())[:160]), fix="look at it by hand")
     return found
 
 
@@ -647,7 +644,6 @@ def parse_folder(path: str, output: str) -> dict[str, Any] | None:
     if len(lines) < 3 or not re.fullmatch(r"[0-7]+ \d+ \d+", lines[0]) or not lines[1].isdigit():
         return None
     octal, owner, group = lines[0].split()
-    path = path or next((line.partition(" ")[2] for line in lines[3:] if line.startswith("folder ")), "")
     mode, told = int(octal, 8), [line.split() for line in lines[3:]]
     groups = {word for words in told if words[:1] == ["group"] for word in words[1:]}
     by = next((words[1:] for words in told if words[:1] == ["by"]), ["0", "0"])
@@ -800,8 +796,11 @@ class RedisPassword:
         danger = data_danger(start, main, lines, used, stage.platform.grace(instance.id))
         if danger:
             return danger
+        path = saved_in(start, instance)
+        if not path.startswith("/"):
+            return "in which folder it keeps its data is not known"
         try:
-            return folder_danger(read_folder(stage, instance), used)
+            return folder_danger(read_folder(stage, instance, path), used)
         except Refused as error:
             return error.message
 
@@ -879,6 +878,12 @@ def agrees(start: Start, password: str) -> str:
         "what password it is started with cannot be told: %s" % (start.why or "nothing says so"),
         fix="look at how it is started, and restart it if that is right",
     )
+
+
+def saved_in(start: Start, instance: Instance) -> str:
+    """The folder of its data; a relative path where that in which it works is not known. Pure."""
+    said = start.words("dir")
+    return posixpath.normpath(posixpath.join(instance.working_dir, said[0][0] if said and said[0] else ""))
 
 
 def folder_danger(folder: dict[str, Any], used: int) -> str:

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisPassword, Start
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import RedisPassword, Start, saved_in
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import present_version
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Target, marked, now
@@ -47,10 +46,9 @@ class WorkloadPassword(RedisPassword):
         return Target(stage, component).wait_rolled_out(stage)
 
     def _danger(self, stage: Stage, component: str, instance: Instance, start: Start) -> str:
-        folder = start.words("dir")
-        path = posixpath.normpath(posixpath.join(instance.working_dir, folder[0][0] if folder and folder[0] else ""))
         target = Target(stage, component)
-        return super()._danger(stage, component, instance, start) or volume_danger(path, instance.mounts, target.kind, target.object["spec"])
+        lost = volume_danger(saved_in(start, instance), instance.mounts, target.kind, target.object["spec"])
+        return super()._danger(stage, component, instance, start) or lost
 
 
 # Pure.
@@ -58,8 +56,6 @@ class WorkloadPassword(RedisPassword):
 
 def volume_danger(folder: str, mounts: Iterable[Mapping[str, str]], kind_of: str, spec: Mapping[str, Any]) -> str:
     """Why what was saved may not be there for the next pod of a workload of this kind; "" when it is."""
-    if not folder.startswith("/"):
-        return "in which folder it keeps its data is not known"
     over = [mount for mount in mounts if (folder.rstrip("/") + "/").startswith(mount["target"].rstrip("/") + "/")]
     kind = max(over, key=lambda mount: len(mount["target"]))["kind"] if over else ""
     if kind not in LASTING:
