@@ -124,6 +124,8 @@ def test_the_kubelet_says_that_a_pull_secret_is_gone():
         "Unable to retrieve some image pull secrets (pull); attempting to pull the image may not succeed.",
     )
     assert "image.secret_missing" in answers(seen(*SET, one, events=[told]))
+    # It came a moment after its pods.
+    assert "image.secret_elsewhere" in answers(seen(*SET, one, events=[told], secretfacts=secret(registries=["quay.io"])))
 
 
 def test_the_event_tells_what_the_status_does_not():

@@ -107,7 +107,9 @@ def _secret_cause(seen: dict[str, Any], work: dict[str, Any], group: dict[str, A
     """(finding, secret, registries that it is for) where a pull secret that the pod names is not there, or is for other registries only."""
     known = {one["name"]: one for one in kube.facts(seen)["secrets"] if one["namespace"] == work["namespace"]}
     said = (kube.told(seen, group, "FailedToRetrieveImagePullSecret") or {}).get("message", "")
-    gone = [name for name in group["pull_secrets"] if (known.get(name) or {}).get("missing") or re.search(r"\b%s\b" % re.escape(name), said)]
+    # What the kubelet said of a Secret that could be read since is over.
+    unread = [name for name in group["pull_secrets"] if known.get(name, {}).get("registries") is None]
+    gone = [name for name in unread if known.get(name, {}).get("missing") or re.search(r"\b%s\b" % re.escape(name), said)]
     if gone:
         return "image.secret_missing", gone[0], []
     read = [known[name] for name in group["pull_secrets"] if known.get(name, {}).get("registries") is not None]
