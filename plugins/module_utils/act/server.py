@@ -26,6 +26,7 @@ Answer = TypeVar("Answer")
 class _Alone:
     """What a journal keeps of where a run was: there is no platform."""
 
+    name = "server"
     starts_again = False
 
     def __init__(self, name: str) -> None:
