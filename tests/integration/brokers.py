@@ -46,6 +46,26 @@ def fail(text):
 def slowly():
     pass
 """
+# Another, on a broker of containers: a task on a queue of its own, and one that fails until /tmp/open is there.
+CELERY_APP = """
+import os
+from celery import Celery
+
+app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_RESULT_BACKEND"])
+app.conf.task_routes = {"shop.mail": {"queue": "mails"}}
+app.conf.result_extended = True
+app.conf.broker_connection_retry_on_startup = True
+
+@app.task(name="shop.mail")
+def mail():
+    pass
+
+@app.task(name="shop.divide")
+def divide(by):
+    if not os.path.exists("/tmp/open"):
+        raise RuntimeError("closed")
+    return 12 / by
+"""
 
 
 def free_port() -> int:

@@ -8,29 +8,10 @@ import json
 
 import pytest
 from acting import small_project
-from brokers import wait_until
+from brokers import CELERY_APP, wait_until
 from playing import ROOT, run
 from predicting import predicted
 
-APP = """
-import os
-from celery import Celery
-
-app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_RESULT_BACKEND"])
-app.conf.task_routes = {"shop.mail": {"queue": "mails"}}
-app.conf.result_extended = True
-app.conf.broker_connection_retry_on_startup = True
-
-@app.task(name="shop.mail")
-def mail():
-    pass
-
-@app.task(name="shop.divide")
-def divide(by):
-    if not os.path.exists("/tmp/open"):
-        raise RuntimeError("closed")
-    return 12 / by
-"""
 WORKER = {
     "image": "aiops-ref/app:latest",
     "entrypoint": [],
@@ -50,7 +31,7 @@ def shop(tmp_path_factory):
     code = folder / "code"
     code.mkdir()
     code.chmod(0o755)
-    (code / "shop.py").write_text(APP)
+    (code / "shop.py").write_text(CELERY_APP)
     (code / "shop.py").chmod(0o644)
     celery = ["celery", "-A", "shop", "worker", *QUIET]
     services = {

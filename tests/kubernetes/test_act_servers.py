@@ -10,6 +10,7 @@ from typing import Any
 
 import places
 import pytest
+from brokers import CELERY_APP
 from predicting import foretold
 from there import RESOURCES, Kubectl, There, held, service, workload
 
@@ -17,25 +18,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 
 Cli = Callable[..., str]
 MIB = 1 << 20
-APP = """
-import os
-from celery import Celery
-
-app = Celery("shop", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_RESULT_BACKEND"])
-app.conf.task_routes = {"shop.mail": {"queue": "mails"}}
-app.conf.result_extended = True
-app.conf.broker_connection_retry_on_startup = True
-
-@app.task(name="shop.mail")
-def mail():
-    pass
-
-@app.task(name="shop.divide")
-def divide(by):
-    if not os.path.exists("/tmp/open"):
-        raise RuntimeError("closed")
-    return 12 / by
-"""
 WORKER = ["celery", "-A", "shop", "worker", "--without-mingle", "--without-gossip", "-l", "info", "-c", "1", "-Q", "celery"]
 REDIS = ["redis-server", "--maxmemory", "64mb", "--maxmemory-policy", "noeviction", "--save"]
 GRACE = {"terminationGracePeriodSeconds": 10}
@@ -50,7 +32,7 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
     settings = {"CELERY_BROKER_URL": "redis://cache:6379/1", "CELERY_RESULT_BACKEND": "redis://cache:6379/2", "CACHE_URL": "redis://bare:6379/0"}
     redis = {"port": 6379, "readinessProbe": ask, "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
     objects = [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"shop.py": APP}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": {"shop.py": CELERY_APP}},
         *workload("cache", images["redis"], kind="StatefulSet", spec={"volumeClaimTemplates": [claim]}, pod=GRACE, args=[*REDIS, "3600 1"], **redis),
         *workload("bare", images["redis"], pod={**GRACE, "volumes": [{"name": "data", "emptyDir": {}}]}, args=[*REDIS, "3600 1"], **redis),
         *workload(

@@ -112,9 +112,9 @@ def _secret_cause(seen: dict[str, Any], work: dict[str, Any], group: dict[str, A
     gone = [name for name in unread if known.get(name, {}).get("missing") or re.search(r"\b%s\b" % re.escape(name), said)]
     if gone:
         return "image.secret_missing", gone[0], []
-    read = [known[name] for name in group["pull_secrets"] if known.get(name, {}).get("registries") is not None]
+    read = [known[name] for name in group["pull_secrets"] if name not in unread]
     registries = sorted({place for one in read for place in one["registries"]})
-    if read and len(read) == len(group["pull_secrets"]) and not any(serves(place, registry) for place in registries):
+    if read and not unread and not any(serves(place, registry) for place in registries):
         return "image.secret_elsewhere", read[0]["name"], registries
     return None
 
