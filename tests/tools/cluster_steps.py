@@ -153,7 +153,7 @@ def other_secret(bench: ClusterBench, service: str, path: str, value: str) -> No
     def how(spec: Spec) -> None:
         for volume in spec["template"]["spec"].get("volumes", []):
             for source in [volume, *volume.get("projected", {}).get("sources", [])]:
-                if secret in secrets_of(source):
+                if "secret" in source and secret in secrets_of(source):
                     source["secret"].update({("secretName" if "secretName" in source["secret"] else "name"): name})
 
     change(bench, service, how)
