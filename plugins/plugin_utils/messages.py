@@ -138,6 +138,8 @@ def translate(model: dict[str, Any], lang: str) -> None:
     _texts(record, lang, "reason", "fix")
     for step in [*(plan.get("steps") or []), *(record.get("steps") or [])]:
         _texts(step, lang, "error", "fix", "by_hand")
+        for other in step.get("instead_of") or []:
+            _texts(other, lang, "reason")
         step["lasting"] = [said(str(line), lang) for line in step["lasting"]]
         for line in step["diff"]:
             line.update({name: said(str(line[name]), lang, caption=True) for name in ("what", "before", "after")})

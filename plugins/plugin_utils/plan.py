@@ -126,14 +126,16 @@ def make_plan(
     refused: list[dict[str, Any]] = []
     for step in wanted:
         answer, causes = step.pop("answer"), step.pop("after", None)
-        tried = [*step.pop("tried", []), {"answer": answer}]
+        before = step.pop("tried", [])
+        tried = [*before, {"answer": answer}]
         step.pop("otherwise")
         if causes and {one["finding"] for one in refused} & set(causes):
             continue
         if "preview" in answer and answer["preview"]["changed"]:
             if any(_same(step, other) for other in steps):
                 continue
-            steps.append(worded({**step, **answer["preview"], "token": answer["token"]}, lang, model["platform"]))
+            instead_of = [{"remedy": one["remedy"], "reason": one["answer"]["refused"]} for one in before]
+            steps.append(worded({**step, **answer["preview"], "token": answer["token"], "instead_of": instead_of}, lang, model["platform"]))
             continue
         if causes:
             continue

@@ -176,6 +176,7 @@ def test_what_is_refused_gives_way_to_the_next_remedy(names, planned, refused) -
     found = plan.make_plan({**model(WRONG), "platform": "kubernetes"}, without(*names), "kim")
     assert [step["remedy"] for step in found["steps"]] == planned
     assert [one["reason"] for one in found["refused"]] == refused
+    assert [one for step in found["steps"] for one in step["instead_of"]] == [{"remedy": one, "reason": "not " + one} for one in names if planned]
     assert [one["component"] for one in found["by_hand"]] == (["api"] if refused else [])
     assert not {"otherwise", "tried", "answer"} & set().union(*(set(one) for one in found["steps"] + found["refused"]))
 

@@ -138,7 +138,9 @@ def diff_lines(diff: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def _step(step: dict[str, Any], words: Words, caps: view.Caps) -> dict[str, Any]:
     undo = step["undo"] or words("plan.undo_known" if step["can_undo"] else "plan.undo_none")
+    instead_of = "\n".join("%s: %s" % (one["remedy"], one["reason"]) for one in step["instead_of"])
     rows = [
+        Row(words("plan.instead_of"), cut(instead_of, caps.text)) if instead_of else None,
         Row(words("plan.interrupts"), cut(step["interrupts"], caps.text)) if step["interrupts"] else None,
         Row(words("plan.touches"), cut(", ".join(map(str, step["touches"])), caps.text)) if step["touches"] else None,
         Row(words("plan.undo"), cut(undo, caps.text)),
@@ -148,6 +150,7 @@ def _step(step: dict[str, Any], words: Words, caps: view.Caps) -> dict[str, Any]
         **_common(step, words, caps),
         "tone": TONES.get(step["risk"], "warn"),
         "why": cut(step["why"], caps.text),
+        "instead_of": instead_of,
         "interrupts": step["interrupts"],
         "undo": undo,
         "rows": [row for row in rows if row],

@@ -210,6 +210,8 @@ def _plan(page: _Page, model: dict[str, Any]) -> None:
         if step["why"]:
             cause = numbers.get(step["finding"], 0)
             page.row(words("plan.why"), words("plan.see_cause", n=cause) if 0 < cause <= _MOST_ROOTS else step["why"], most=1)
+        if step["instead_of"]:
+            page.row(words("plan.instead_of"), step["instead_of"], "dim", most=2)
         _diff(page, step)
         if step["interrupts"]:
             page.row(words("plan.interrupts"), step["interrupts"])
