@@ -201,10 +201,13 @@ class Right:
         return sorted(filter(self._known, dict.fromkeys(found)), key=lambda name: (name != server.id, is_address(name), name.count("."), name))
 
     def _known(self, name: str) -> bool:
-        """On Kubernetes a name means something in its own namespace only."""
+        """On Kubernetes a name means something in its own namespace only; one of which nobody can say what it means there is none to lead anybody to."""
         if self.scene.platform.name != "kubernetes":
             return True
-        return bool(self.scene.platform.resolve(self.instance, name, self.scene.options.timeout / 2, inside=False))
+        try:
+            return bool(self.scene.platform.resolve(self.instance, name, self.scene.options.timeout / 2, inside=False))
+        except StackError:
+            return False
 
     def _name_of(self, server: Component) -> str:
         """Its own name, else the only one that is as short as any: on Kubernetes that of a Service."""
