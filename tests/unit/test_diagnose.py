@@ -30,6 +30,11 @@ CASES = [
     ("a stopped worker", ["container.not_running@worker", "celery.no_worker@redis"], ["container.not_running@worker"]),
     ("Redis full", ["redis.memory_full@redis", "http.not_ready@api"], ["redis.memory_full@redis"]),
     (
+        "a probe's PING is answered with MISCONF",
+        ["redis.save_failing@redis", "container.unhealthy@redis", "service.no_endpoints@redis"],
+        ["redis.save_failing@redis"],
+    ),
+    (
         "two independent ones",
         ["postgres.lock_held@db", "redis.save_failing@redis", "http.hung@api"],
         ["postgres.lock_held@db", "redis.save_failing@redis"],
