@@ -670,6 +670,7 @@ def event(reason, name):
 def test_whose_pods_did_not_come_up():
     known = [revision(2, name="api-66f"), revision(1, name="api-5d4")]
     assert troubled([event("BackOff", "api-66f-x1"), event("Unhealthy", "api-5d4-y2"), event("Failed", "web-1")], known) == {"api-66f"}
+    assert troubled([event("FailedScheduling", "api-5d4-y2")], known) == {"api-5d4"}, "what no node had room for"
 
 
 def done(seconds, reason="NewReplicaSetAvailable"):

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import sessions
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import backends, sessions
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.sessions import (
     BY_PROCESSES,
     Around,
@@ -208,3 +210,40 @@ def test_a_full_server_that_shows_nothing_is_told_as_full(monkeypatch):
         Full(1)._look(SimpleNamespace(), Step("postgres_terminate", "db", PARAMS))
     with pytest.raises(StackError, match="too many clients"):
         Full(1)._look(SimpleNamespace(), Step("postgres_terminate", "db", {"pids": [7]}))
+
+
+TITLES = ("postgres: app shop 10.1.0.9(5001) idle", "postgres: app shop 10.1.0.9(5002) SELECT", "postgres: app shop 10.1.0.5(5003) idle in transaction")
+
+
+@pytest.fixture
+def pod():
+    """A stage whose one pod is this machine, and processes that are called as PostgreSQL's are."""
+    started = [subprocess.Popen(["bash", "-c", "exec -a '%s' sleep 60" % title]) for title in TITLES]
+    one = SimpleNamespace(id="a", name="db-0", environment={"POSTGRES_USER": "shop"})
+
+    def run_inside(_instance, command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        return done.returncode, done.stdout + done.stderr
+
+    platform = SimpleNamespace(name="kubernetes", run_inside=run_inside)
+    stage = SimpleNamespace(platform=platform, component=lambda _name: SimpleNamespace(running=[one]))
+    deadline = time.monotonic() + 20
+    while sum("postgres: app shop" in title for _pid, _start, title in backends.by_list(run_inside(one, ["sh", "-c", backends.LIST])[1])) < len(TITLES):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield SimpleNamespace(stage=stage, started=started)
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_the_sessions_of_a_pod_that_lets_nobody_in_are_its_processes(pod):
+    there = backends.Backends(pod.stage, "db")
+    pids = [process.pid for process in pod.started]
+    seen = {one["pid"]: one for one in there.sessions() if one["pid"] in pids}
+    assert {pid: (one["state"], one["client_addr"]) for pid, one in seen.items()} == {pids[0]: ("idle", "10.1.0.9"), pids[2]: ("idle in transaction", "10.1.0.5")}
+    another = [pids[2], "1 5003", None, ""]
+    there.end([[pids[0], seen[pids[0]]["backend_start"], None, ""], another])
+    assert pod.started[0].wait(20) != 0
+    assert [process.poll() for process in pod.started[1:]] == [None, None], "whoever is another one by now is left alone"
+    assert pids[0] not in {one["pid"] for one in there.sessions()}

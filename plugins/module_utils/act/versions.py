@@ -17,7 +17,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.times import read_ti
 # A version that has run for so long is not what broke it.
 PROVEN_SECONDS = 7 * 86400
 # What events say of the pods of a version that does not come up.
-TROUBLES = ("Failed", "BackOff", "FailedCreate")
+TROUBLES = ("Failed", "BackOff", "FailedCreate", "FailedScheduling")
 # What is written at the same time as a rollout belongs to it.
 MARGIN_SECONDS = 60.0
 MEND = "mend what the finding names"

@@ -12,6 +12,7 @@ from typing import Any, Iterable
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
 # "postgres: shop shop 172.18.0.1(43886) idle in transaction", with cluster_name before the account where one is set.
 TITLE = re.compile(
@@ -19,41 +20,84 @@ TITLE = re.compile(
 )
 
 
+# In a pod: "number start title" of each process; and SIGTERM for each "number:start" that still is that process.
+LIST = r"""
+for d in /proc/[0-9]*; do
+  read -r l < $d/stat || continue
+  l=${l##*) }; set -- $l
+  printf '%s %s ' "${d#/proc/}" "${20}"; tr '\0' ' ' < $d/cmdline; echo
+done 2>/dev/null
+"""
+END = r"""
+c=0
+for w in "$@"; do
+  p=${w%%:*}
+  read -r l < /proc/$p/stat || continue
+  l=${l##*) }; set -- $l
+  [ "${20}" != "${w##*:}" ] || kill -TERM $p || c=1
+done 2>/dev/null
+exit $c
+"""
+
+
 class Backends:
-    """The sessions of one server by its processes, from its host. Only those that idle are told: what the others do no title says."""
+    """The sessions of one server by its processes, from its host, or from inside its pod. Only those that idle are told: what the others do no title says."""
 
     def __init__(self, stage: Stage, component: str) -> None:
         self._stage, self._component = stage, component
 
     def sessions(self) -> list[dict[str, Any]]:
-        """As act/remedy/sessions.py reads them; backend_start is the process's own start, pid its number on the host."""
+        """As act/remedy/sessions.py reads them; backend_start is the process's own start, pid its number on the host or in the pod."""
         found = []
-        for instance in self._stage.component(self._component).running:
+        for instance in self._instances():
             superusers = {"postgres", instance.environment.get("POSTGRES_USER")}
-            for process in self._stage.platform.processes(instance):
-                session = by_title(process.command)
-                if session is not None and namespace.can_enter(process.pid, instance.id):
-                    found.append(
-                        {
-                            **session,
-                            "pid": process.pid,
-                            "superuser": session["user"] in superusers,
-                            "backend_start": "%s %s" % (_started(process.pid), session["port"]),
-                        }
-                    )
+            for pid, started, title in self._processes(instance):
+                session = by_title(title)
+                if session is not None:
+                    start = "%s %s" % (started, session["port"])
+                    found.append({**session, "pid": pid, "superuser": session["user"] in superusers, "backend_start": start})
         return found
 
     def end(self, wanted: Iterable[list[Any]]) -> None:
         """Ask these to end; each is looked at once more, and left alone when it is another one by now."""
         there = {(one["pid"], one["backend_start"]) for one in self.sessions()}
-        for pid, start, _query_start, _what in wanted:
-            if (pid, start) in there:
-                try:
-                    os.kill(pid, signal.SIGTERM)
-                except ProcessLookupError:
-                    continue
-                except PermissionError as error:
-                    raise StackError("process %d may not be signalled by this user" % pid, kind="denied", fix="set become: true") from error
+        meant = [(pid, start) for pid, start, _query_start, _what in wanted if (pid, start) in there]
+        if self._in_pods:
+            for instance in self._instances():
+                words = ["%d:%s" % (pid, start.split()[0]) for pid, start in meant]
+                code, output = self._stage.platform.run_inside(instance, ["sh", "-c", END, "sh", *words])
+                if code:
+                    raise StackError("the processes in %s may not be signalled from inside: %s" % (instance.name, output.strip()[:200]), kind="denied")
+            return
+        for pid, _start in meant:
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+            except PermissionError as error:
+                raise StackError("process %d may not be signalled by this user" % pid, kind="denied", fix="set become: true") from error
+
+    @property
+    def _in_pods(self) -> bool:
+        return str(self._stage.platform.name) == "kubernetes"
+
+    def _instances(self) -> list[Instance]:
+        running = self._stage.component(self._component).running
+        # A number means one process in one pod: of a primary and its replicas the first is who is asked everywhere else.
+        return running[:1] if self._in_pods else running
+
+    def _processes(self, instance: Instance) -> list[tuple[int, str, str]]:
+        """(number, start, title)"""
+        if self._in_pods:
+            return by_list(self._stage.platform.run_inside(instance, ["sh", "-c", LIST])[1])
+        seen = self._stage.platform.processes(instance)
+        return [(one.pid, _started(one.pid), one.command) for one in seen if namespace.can_enter(one.pid, instance.id)]
+
+
+def by_list(output: str) -> list[tuple[int, str, str]]:
+    """(number, start, title) of each process that LIST printed. Pure."""
+    rows = [line.split(" ", 2) for line in output.splitlines()]
+    return [(int(row[0]), row[1], row[2].strip()) for row in rows if len(row) == 3 and row[0].isdigit() and row[1].isdigit()]
 
 
 def by_title(command: str) -> dict[str, Any] | None:

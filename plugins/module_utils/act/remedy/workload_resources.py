@@ -157,11 +157,13 @@ def next_cpus(stage: Stage, step: Step, target: Target, container: str, limit: f
 
 
 def earlier_limit(stage: Stage, target: Target, container: str, resource: str) -> float:
-    """The limit that this container had in the version that would be gone back to; 0 where none is known."""
+    """The limit that this container had in the version that would be gone back to; 0 where none is known, and where no node has so much."""
     try:
-        return cluster_room.amounts(target.container(container, to_go_back_to(stage, target).template), "limits").get(resource, 0.0)
+        found = cluster_room.amounts(target.container(container, to_go_back_to(stage, target).template), "limits").get(resource, 0.0)
     except StackError:
         return 0.0
+    most = cluster_room.largest(listed(stage.platform.objects, "nodes"), resource)
+    return found if most is None or found <= most else 0.0
 
 
 def memory_left(stage: Stage, target: Target) -> tuple[int | None, int]:
