@@ -241,7 +241,8 @@ def test_the_sessions_of_a_pod_that_lets_nobody_in_are_its_processes(pod):
     there = backends.Backends(pod.stage, "db")
     pids = [process.pid for process in pod.started]
     seen = {one["pid"]: one for one in there.sessions() if one["pid"] in pids}
-    assert {pid: (one["state"], one["client_addr"]) for pid, one in seen.items()} == {pids[0]: ("idle", "10.1.0.9"), pids[2]: ("idle in transaction", "10.1.0.5")}
+    told = {pid: (one["state"], one["client_addr"]) for pid, one in seen.items()}
+    assert told == {pids[0]: ("idle", "10.1.0.9"), pids[2]: ("idle in transaction", "10.1.0.5")}
     another = [pids[2], "1 5003", None, ""]
     there.end([[pids[0], seen[pids[0]]["backend_start"], None, ""], another])
     assert pod.started[0].wait(20) != 0
