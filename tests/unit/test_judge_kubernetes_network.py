@@ -83,6 +83,7 @@ WAYS = [
     ("connects", behind(), fact(), []),
     ("a port that the Service does not offer leads nowhere", behind(), fact(port=5433, **CUT), [("config.wrong_port", "api")]),
     ("and may be refused", behind(), fact(port=5433, connects=False, error="refused"), [("config.wrong_port", "api")]),
+    ("whoever takes it stands outside of the cluster", behind(), fact(port=5433), [("config.wrong_port", "api")]),
     ("a port that is mapped is no wrong one", behind(), fact(connects=False, error="refused"), [("network.refused", "api")]),
     ("packets vanish", behind(), fact(**CUT), [("network.unreachable", "api")]),
     ("no such Service", {}, fact(host="dbx", to="", resolves=False, connects=None), [("config.host_unresolved", "api")]),

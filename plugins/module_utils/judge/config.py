@@ -177,14 +177,15 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
         if _lost_network(seen, client) or _lost_network(seen, server):
             return None  # told once, by partitioned()
         return Finding("network.partitioned", client, severity, {**evidence, "networks_missing": [], "shared": []}, about=about)
-    if fact.get("connects"):
+    offered = service_ports(seen, client, fact["host"])
+    missed = bool(offered) and fact["port"] not in offered
+    if fact.get("connects") and not missed:
         return Clear("network.unreachable", client, evidence, about=about)
     outer = seen.get(server_kind(fact["kind"]), {}).get(fact.get("outer") or "") if not server else None
     if outer and (why_unseen(outer.get("answers")) or {}).get("kind") in SILENT:
         return None  # the server elsewhere was asked, too, and is judged itself
-    offered = service_ports(seen, client, fact["host"])
-    # A port that a Service does not offer may be refused, or lead nowhere at all.
-    if fact.get("error") != "refused" and (offered is None or fact["port"] in offered):
+    # A port that a Service does not offer may be refused, lead nowhere at all, or out of the cluster to somebody else.
+    if fact.get("error") != "refused" and not missed:
         if server and (_lost_network(seen, client) or _lost_network(seen, server)):
             return None
         return Finding("network.unreachable", client, severity, evidence, about=about)
