@@ -127,8 +127,9 @@ def can_cause(graph: Graph, cause: Finding, effect: Finding) -> bool:
     for rule in _rules(cause):
         if not fnmatch.fnmatchcase(effect.id, rule["finding"]):
             continue
-        where = rule.get("where") or {}
-        if all(matches(effect.evidence.get(key), wanted) for key, wanted in where.items()) and graph.connects(rule["along"], cause, effect):
+        facts = [(effect, rule.get("where") or {}), (cause, rule.get("by") or {})]
+        fits = all(matches(one.evidence.get(key), wanted) for one, wishes in facts for key, wanted in wishes.items())
+        if fits and graph.connects(rule["along"], cause, effect):
             return True
     return False
 
@@ -356,7 +357,9 @@ def _ruled_out(answers: list[Answer], findings: list[Finding], lang: str) -> lis
 def _unknown(answers: list[Answer], findings: list[Finding], lang: str) -> list[dict[str, Any]]:
     """What could not be checked, once for each reason; not what another judge did find."""
     found = {(finding.id, finding.component) for finding in findings}
-    hidden = [(rule["finding"], finding.component) for finding in findings for rule in _rules(finding) if rule["along"] == "same" and "where" not in rule]
+    hidden = [
+        (rule["finding"], finding.component) for finding in findings for rule in _rules(finding) if rule["along"] == "same" and not {"where", "by"} & set(rule)
+    ]
     told: dict[tuple[str, str], dict[str, Any]] = {}
     for answer in answers:
         # What an illness of the same component hides is told by that illness.

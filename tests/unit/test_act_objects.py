@@ -468,11 +468,17 @@ def test_request_for(resource, used, limit, wanted):
     assert request_for(resource, used, limit) == wanted
 
 
-def test_cpus_grow_to_no_more_than_half_of_a_node():
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [(None, "500m"), ({"cpu": "1800m"}, "1800m"), ({"memory": "1Gi"}, "2"), ({"cpu": "64"}, "500m")],
+    ids=["nothing is known", "what it had before", "no limit before", "more before than any node has"],
+)
+def test_cpus_grow_to_no_more_than_half_of_a_node(before, wanted):
     made = template(resources={"limits": {"cpu": "200m"}})
-    stage = Stage(deployments=deployment(made=made), pods=pod(made=made), nodes=node(), podmetrics=[usage("200m")])
+    versions = [replicaset(2, made, 60), replicaset(1, template(resources={"limits": before}), 500)] if before else []
+    stage = Stage(deployments=deployment(made=made), pods=pod(2, made=made), nodes=node(), podmetrics=[usage("200m")], replicasets=versions)
     _preview, after = cured(RESOURCES, stage, step(RESOURCES, finding="container.cpu_at_limit@api", cpus="grow", containers=["api"]))
-    assert resources_of(after) == {"limits": {"cpu": "500m"}}
+    assert resources_of(after) == {"limits": {"cpu": wanted}}
 
 
 BAD_RESOURCES = [

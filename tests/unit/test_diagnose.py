@@ -59,6 +59,13 @@ def test_a_redis_that_cannot_save_explains_that_its_own_port_refuses(kind, roots
     assert sorted(root["id"] for root in model["root_causes"]) == roots
 
 
+@pytest.mark.parametrize(("evidence", "roots"), [({"service": "api"}, 1), ({}, 2)], ids=["the Service between them", "a port for the outside alone"])
+def test_a_port_that_leads_nowhere_is_in_the_way_of_those_that_come_through_it(evidence, roots):
+    wrong = finding("network.published_port_wrong@api", **evidence)
+    model = diagnose(stack(*SHOP, edges=EDGES), [wrong, finding("http.bad_gateway@web")])
+    assert len(model["root_causes"]) == roots
+
+
 def test_a_crash_is_explained_only_by_what_it_names():
     crash = finding("container.crashed@api", failure_about="postgres", failure_kind="postgres_refused")
     other = finding("container.crashed@api", failure_about="", failure_kind="import_error")

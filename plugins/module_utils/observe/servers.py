@@ -163,7 +163,10 @@ class Servers:
         client = next((one for component in self.scene.components if component.id == target.component for one in component.running), None)
         own = target.component == server.component
         if client is not None and not own:
-            return client, "", target.port
+            offered = self.scene.platform.ports(client, target.host)
+            # Whoever answers at a port that no Service offers is somebody else (that the client goes there is judged elsewhere).
+            if not offered or target.port in offered or server.instance is None:
+                return client, "", target.port
         if server.instance is not None:
             address = next((seat["address"] for seat in server.instance.networks.values() if seat["address"]), "127.0.0.1")
             return server.instance, address, self.own_port(server)

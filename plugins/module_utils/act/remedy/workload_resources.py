@@ -146,6 +146,9 @@ def next_cpus(stage: Stage, step: Step, target: Target, container: str, limit: f
     new = max(2 * limit, LEAST_CPUS, earlier_limit(stage, target, container, "cpu"))
     if most is None:
         raise Refused("how many processors the nodes have cannot be seen", fix="give the limit in cores, or grant get and list on nodes")
+    earlier = earlier_limits(stage, target, container)
+    if earlier is not None and "cpu" not in earlier:
+        new = max(new, most / 2)  # it had no limit before: how much it took then nobody knows
     # What has worked before is not too much.
     if new > max(most / 2, LEAST_CPUS, earlier_limit(stage, target, container, "cpu")):
         raise Refused(
@@ -156,12 +159,17 @@ def next_cpus(stage: Stage, step: Step, target: Target, container: str, limit: f
     return new
 
 
-def earlier_limit(stage: Stage, target: Target, container: str, resource: str) -> float:
-    """The limit that this container had in the version that would be gone back to; 0 where none is known, and where no node has so much."""
+def earlier_limits(stage: Stage, target: Target, container: str) -> dict[str, float] | None:
+    """The limits that this container had in the version that would be gone back to; None where none is known."""
     try:
-        found = cluster_room.amounts(target.container(container, to_go_back_to(stage, target).template), "limits").get(resource, 0.0)
+        return cluster_room.amounts(target.container(container, to_go_back_to(stage, target).template), "limits")
     except StackError:
-        return 0.0
+        return None
+
+
+def earlier_limit(stage: Stage, target: Target, container: str, resource: str) -> float:
+    """The limit that it had then; 0 where none is known, and where no node has so much."""
+    found = (earlier_limits(stage, target, container) or {}).get(resource, 0.0)
     most = cluster_room.largest(listed(stage.platform.objects, "nodes"), resource)
     return found if most is None or found <= most else 0.0
 
