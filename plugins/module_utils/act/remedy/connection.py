@@ -201,7 +201,7 @@ class Right:
         return sorted(filter(self._known, dict.fromkeys(found)), key=lambda name: (name != server.id, is_address(name), name.count("."), name))
 
     def _known(self, name: str) -> bool:
-        """On Kubernetes a name means something in its own namespace only; one of which nobody can say what it means there is none to lead anybody to."""
+        """On Kubernetes a name means something in its own namespace only, and where nobody can say what it means nobody is led to it."""
         if self.scene.platform.name != "kubernetes":
             return True
         try:

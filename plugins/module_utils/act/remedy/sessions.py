@@ -125,7 +125,10 @@ class PostgresTerminate:
                 break
             time.sleep(0.2)
         # Nobody is let in any more, not even the superuser: what idles is seen from outside.
-        sessions = Backends(stage, step.component).sessions()
+        try:
+            sessions = Backends(stage, step.component).sessions()
+        except StackError as error:
+            raise problem or error from error
         if not sessions and problem is not None:
             raise problem
         around = Around({one.user for one in stage.server(step.component, "postgres").clients}, insiders=stage.insiders())
