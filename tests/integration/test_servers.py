@@ -38,6 +38,9 @@ class Nowhere:
     def enter(self, _one: Instance) -> None:
         return None
 
+    def ports(self, _one: Instance, _host: str) -> None:
+        return None
+
     def resolve(self, _one: Instance, host: str, _timeout: float, inside: bool) -> list[str]:
         return [host]
 

@@ -178,7 +178,7 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
             return None  # told once, by partitioned()
         return Finding("network.partitioned", client, severity, {**evidence, "networks_missing": [], "shared": []}, about=about)
     offered = service_ports(seen, client, fact["host"])
-    missed = bool(offered) and fact["port"] not in offered
+    missed = bool(offered and fact["port"] not in offered)
     if fact.get("connects") and not missed:
         return Clear("network.unreachable", client, evidence, about=about)
     outer = seen.get(server_kind(fact["kind"]), {}).get(fact.get("outer") or "") if not server else None
