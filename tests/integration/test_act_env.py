@@ -64,7 +64,7 @@ def shop(tmp_path_factory):
         (folder / name).chmod(0o640)
         os.utime(folder / name, ns=(1_700_000_000_000_000_000, 1_700_000_000_123_000_000))
     try:
-        project.compose("up", "-d", "--wait-timeout", "60")
+        project.compose("up", "-d", "--force-recreate", "--wait-timeout", "60")
         # What the api's setting leads to is judged once the server answers: not in the middle of a test.
         wait_until(lambda: "accepting connections" in run("docker", "exec", project.container("db"), "pg_isready", check=False), "the server answers", 120)
         yield project

@@ -36,7 +36,7 @@ def project(folder: Path, networks: tuple[str, ...] = (), **services: dict):
     asked = {"services": {name.replace("_", "-"): service for name, service in services.items()}, "networks": dict.fromkeys(networks)}
     file.write_text(json.dumps(asked).replace("$", "$$"))
     try:
-        run("docker", "compose", "-p", PROJECT, "-f", str(file), "up", "-d", "--wait-timeout", "60")
+        run("docker", "compose", "-p", PROJECT, "-f", str(file), "up", "-d", "--force-recreate", "--wait-timeout", "60")
         yield file
     finally:
         run("docker", "compose", "-p", PROJECT, "-f", str(file), "kill", check=False)

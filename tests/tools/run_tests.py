@@ -251,8 +251,14 @@ def _use_artifact(installed: Path, work: Path, quiet: dict[str, str]) -> Result:
 
 
 def part_build() -> Result:
+    import gameday
+
     result = Result()
     for stack in STACKS:
+        bench = gameday.bench_of(stack, "compose")
+        with bench.alone():
+            for problem in bench.heal():  # a demo or a killed game day may have left it broken
+                print("  %s was left broken, and this was not undone: %s" % (stack, problem), flush=True)
         result.count("images of %s" % stack, run([sys.executable, ROOT / "tests/stack/ctl.py", "build", stack], minutes=20) == 0)
     return result
 
