@@ -124,7 +124,8 @@ def next_memory(stage: Stage, step: Step, target: Target, container: str, limit:
     if not step.finding and not is_short(stage, stage.instances(step.component)):
         return limit
     available, there = memory_left(stage, target)
-    return grown(int(max(limit, earlier_limit(stage, target, container, "memory") / 2)), there, available)
+    most = cluster_room.largest(listed(stage.platform.objects, "nodes"), "memory")
+    return grown(int(max(limit, possible(earlier_limits(stage, target, container), "memory", most) / 2)), there, available)
 
 
 def is_short(stage: Stage, copies: list[Instance]) -> bool:
@@ -143,14 +144,15 @@ def next_cpus(stage: Stage, step: Step, target: Target, container: str, limit: f
     if not step.finding and used_by(stage, target, container, "cpu") * 100 < SHORT_PERCENT * limit:
         return limit
     most = cluster_room.largest(listed(stage.platform.objects, "nodes"), "cpu")
-    new = max(2 * limit, LEAST_CPUS, earlier_limit(stage, target, container, "cpu"))
     if most is None:
         raise Refused("how many processors the nodes have cannot be seen", fix="give the limit in cores, or grant get and list on nodes")
     earlier = earlier_limits(stage, target, container)
+    before = possible(earlier, "cpu", most)
+    new = max(2 * limit, LEAST_CPUS, before)
     if earlier is not None and "cpu" not in earlier:
         new = max(new, most / 2)  # it had no limit before: how much it took then nobody knows
     # What has worked before is not too much.
-    if new > max(most / 2, LEAST_CPUS, earlier_limit(stage, target, container, "cpu")):
+    if new > max(most / 2, LEAST_CPUS, before):
         raise Refused(
             "the limit of %s would grow from %g to %g processors, and the largest node has %g: no more than half of it is given away"
             % (target, limit, new, most),
@@ -167,10 +169,9 @@ def earlier_limits(stage: Stage, target: Target, container: str) -> dict[str, fl
         return None
 
 
-def earlier_limit(stage: Stage, target: Target, container: str, resource: str) -> float:
-    """The limit that it had then; 0 where none is known, and where no node has so much."""
-    found = (earlier_limits(stage, target, container) or {}).get(resource, 0.0)
-    most = cluster_room.largest(listed(stage.platform.objects, "nodes"), resource)
+def possible(limits: dict[str, float] | None, resource: str, most: float | None) -> float:
+    """Of such limits the one of this resource; 0 where there is none, and where no node has so much (most; None: not known). Pure."""
+    found = (limits or {}).get(resource, 0.0)
     return found if most is None or found <= most else 0.0
 
 
