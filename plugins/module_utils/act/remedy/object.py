@@ -84,10 +84,7 @@ class ObjectRemedy:
         return difference.told(changed, str(target))
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        found: dict[str, Any] = {"object": {key: preview.target[key] for key in ("object", "namespace", "uid", "version")}, "difference": preview.diff}
-        if is_part(stage, step.component):
-            found["logs"] = {step.component: last_lines(stage, step.component)}
-        return found
+        return {"logs": {step.component: last_lines(stage, step.component)}} if is_part(stage, step.component) else {}
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         target = self.target(stage, step)

@@ -23,7 +23,7 @@ class _OnWorkload:
     """What the remedies on a workload have in common: the evidence, and that a change has come about when its rollout is done."""
 
     def evidence(self, stage: Stage, step: Step, preview: Preview) -> dict[str, Any]:
-        return {"logs": {step.component: last_lines(stage, step.component)}, "object": {key: preview.target[key] for key in ("object", "uid", "version")}}
+        return {"logs": {step.component: last_lines(stage, step.component)}}
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
         return Target(stage, step.component).wait_rolled_out(stage)
