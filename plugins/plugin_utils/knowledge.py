@@ -64,7 +64,22 @@ def catalogue() -> dict[str, dict[str, Any]]:
         if twice:
             raise ValueError("%s: already in the catalogue: %s" % (path.name, ", ".join(sorted(twice))))
         entries.update(found)
+    for entry in entries.values():
+        if "explains" in entry:
+            entry["explains"] = _spelled_out(entry["explains"], entries)
     return entries
+
+
+def _spelled_out(rules: list[dict[str, Any]], entries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rules with {like: another finding, …} replaced by that one's, each with what else stands beside the "like"."""
+    found = []
+    for rule in rules:
+        if "like" in rule:
+            more = {key: value for key, value in rule.items() if key != "like"}
+            found += [{**one, **more} for one in _spelled_out(entries[rule["like"]]["explains"], entries)]
+        else:
+            found.append(rule)
+    return found
 
 
 def _read(name: str) -> dict[str, Any]:
