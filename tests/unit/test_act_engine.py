@@ -275,6 +275,31 @@ def test_a_changed_state_is_refused_before_anything_is_done(stage, use) -> None:
     assert remedy.log == [] and stage.records.runs() == []
 
 
+def test_what_is_to_be_written_down_elsewhere_is_told_without_secrets(stage, use, monkeypatch) -> None:
+    remedy = use()
+    look = remedy.preview
+    monkeypatch.setattr(remedy, "preview", lambda stage, step: replace(look(stage, step), lasting=["probe: redis-cli -a hunter22 ping"]))
+    stage.mask.learn("hunter22")
+    (answer,) = engine.preview_steps(stage, [{"remedy": "pretend", "component": "redis", "number": 1}])
+    assert answer["preview"]["lasting"] == ["probe: redis-cli -a *** ping"]
+
+
+def test_a_later_step_meets_what_the_plan_has_shown(stage, use, monkeypatch) -> None:
+    """Somebody replaces what the second step acts on while the first one works."""
+    remedy = use()
+    stage.findings = []
+    wanted, act = entries(stage, "redis", "api", finding=""), remedy.apply
+
+    def meanwhile(stage, step, preview):
+        act(stage, step, preview)
+        stage.identity = "two"
+
+    monkeypatch.setattr(remedy, "apply", meanwhile)
+    record = apply(stage, wanted)
+    assert [one["result"] for one in record["steps"]] == ["done", "failed"] and stage.world == {"redis": True}
+    assert "somebody else has changed meanwhile" in record["steps"][1]["error"]
+
+
 def test_a_replaced_target_is_refused(stage, use) -> None:
     use()
     wanted = entries(stage, "redis")

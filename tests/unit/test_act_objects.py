@@ -30,7 +30,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import wo
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import AutoscalerBounds
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_node import NodeUncordon, kept_away
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_service import ServicePort, ServiceSelector
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload import StackRollback
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload import StackRollback, WorkloadStart, roomier
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_image import NAME, ImageSet
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_probes import ComponentProbes
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_pull_secret import ImagePullSecret
@@ -427,6 +427,14 @@ def test_who_was_sure_of_all_of_it_stays_so():
     assert resources_of(after) == {"limits": {"memory": "256Mi"}, "requests": {"memory": "256Mi"}}
 
 
+def test_a_limit_that_a_limit_range_gave_the_pods_grows_in_the_template():
+    given = template(resources={"limits": {"memory": "64Mi"}, "requests": {"memory": "64Mi"}})
+    killed = {"state": {"running": {"startedAt": ago(100)}}, "ready": True, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
+    stage = Stage(deployments=deployment(), replicasets=replicaset(1), pods=pod(made=given, status=killed), nodes=node())
+    _preview, after = cured(RESOURCES, stage, step(RESOURCES, finding="container.oom_killed@api", memory="grow"))
+    assert resources_of(after) == {"limits": {"memory": "256Mi"}}
+
+
 def test_the_limit_of_the_version_that_worked_is_the_least():
     stage = limited(
         replicasets=[replicaset(1, template(resources={"limits": {"memory": "512Mi"}})), replicaset(2, template(resources={"limits": {"memory": "64Mi"}}))]
@@ -742,6 +750,117 @@ def test_a_rollback_and_its_undoing():
     assert after[API]["spec"]["template"] == template("shop/api:8") and preview.texts["revision"] == 1
     stage = released(replicaset(1, template("shop/api:8"), 500))
     assert ROLLBACK.preview(stage, step(ROLLBACK, revision=1)).diff[0]["after"] == '"shop/api:8"'
+
+
+def rolled_back():
+    """(a stage on which it was done, the record by which it is undone)."""
+    stage = released(replicaset(1, template("shop/api:8"), 500, ready=1))
+    preview = ROLLBACK.preview(stage, step(ROLLBACK))
+    ROLLBACK.apply(stage, step(ROLLBACK), preview)
+    return stage, json.loads(json.dumps(preview.undo))
+
+
+def not_undone(remedy, stage, record, words):
+    before = stage.export()
+    stage.renew()
+    with pytest.raises(StackError, match=words) as caught:
+        remedy.undo(stage, record)
+    assert caught.value.kind == "not_undone" and stage.export() == before
+
+
+def test_the_undoing_of_a_rollback_leaves_what_somebody_has_deployed_since():
+    stage, record = rolled_back()
+    stage.cluster.objects[API]["spec"]["template"] = template("shop/api:10")
+    not_undone(ROLLBACK, stage, record, "was changed by somebody else since")
+    stage, record = rolled_back()
+    stage.cluster.objects[API]["metadata"]["uid"] = "another"
+    not_undone(ROLLBACK, stage, record, "was made anew since")
+    stage, record = rolled_back()
+    stage.cluster.objects[API]["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": ago(1)}
+    stage.renew()
+    ROLLBACK.undo(stage, record)
+    assert stage.export()[API]["spec"]["template"] == template("shop/api:9"), "a restart is no other version"
+
+
+def test_the_undoing_of_a_start_leaves_the_copies_that_somebody_has_asked_for_since():
+    start = WorkloadStart()
+    stage = Stage(deployments=deployment(replicas=0), replicasets=replicaset(1))
+    preview = start.preview(stage, step(start))
+    for copies, problem in ((0, ""), (1, ""), (5, "somebody else has scaled")):
+        stage.cluster.objects[API]["spec"]["replicas"] = copies
+        if problem:
+            not_undone(start, stage, preview.undo, problem)
+        else:
+            start.undo(stage, preview.undo)
+            assert stage.export()[API]["spec"]["replicas"] == 0
+    with pytest.raises(StackError, match="has scaled deployment/api meanwhile") as caught:
+        start.apply(stage, step(start), preview)
+    assert caught.value.kind == "stale"
+
+
+RESTARTED_AT = {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-28T00:00:00Z"}}
+
+
+def restarted(reason, *earlier):
+    """A broken rollout that has only a restart's mark over the version before it."""
+    made, plain = template("shop/api:9", **NAMES_IT), template("shop/api:9", **NAMES_IT)
+    made["metadata"].update(RESTARTED_AT)
+    return Stage(deployments=deployment(made=made, conditions=[done(900, reason)]), pods=pod(3, made=made), configmaps=[config(950)],
+                 replicasets=[replicaset(3, made, 60), replicaset(2, plain, 500, ready=1), *earlier])  # fmt: skip
+
+
+def test_a_version_that_was_only_restarted_is_none_to_go_back_to():
+    error = refused(ROLLBACK, restarted("ReplicaSetUpdated"), step(ROLLBACK), "was only restarted")
+    assert error.details["fix"] == "put back what was changed in configmap/settings"
+    before = replicaset(1, template("shop/api:8", **NAMES_IT), 900)
+    assert ROLLBACK.preview(restarted("NewReplicaSetAvailable", before), step(ROLLBACK)).texts["revision"] == 1
+    refused(ROLLBACK, restarted("NewReplicaSetAvailable"), step(ROLLBACK), "knows no earlier version")
+
+
+def stateful(updates, **status):
+    made, before = template("shop/api:9", **NAMES_IT), template("shop/api:8", **NAMES_IT)
+    kept = deployment(made=made, spec={"updateStrategy": updates})
+    kept["status"] = status
+    found = []
+    for number, one in ((2, made), (1, before)):
+        about = replicaset(number, one)["metadata"]
+        found.append({"metadata": about, "revision": number, "data": {"spec": {"template": {**one, "$patch": "replace"}}}})
+    owned = pod(2, made=made, seconds=800)
+    owned["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "api", "controller": True}]
+    return Stage(statefulsets=kept, controllerrevisions=found, pods=owned, configmaps=[config(100)])
+
+
+ROLLING = {"type": "RollingUpdate"}
+WHOLE = {"currentRevision": "api-2", "updateRevision": "api-2"}
+IDLE = [
+    ("one pod after another is made anew by hand", {"type": "OnDelete"}, {"currentRevision": "api-1", "updateRevision": "api-2"}, "OnDelete"),
+    ("only some are made anew", {**ROLLING, "rollingUpdate": {"partition": 2}}, {"currentRevision": "api-1", "updateRevision": "api-2"}, "partition"),
+    ("settings were changed after the first pod of this version was made", ROLLING, WHOLE, "had rolled out this version whole before configmap/settings"),
+]
+
+
+@pytest.mark.parametrize(("what", "updates", "status", "words"), IDLE, ids=[case[0] for case in IDLE])
+def test_a_statefulset_that_a_rollback_would_not_help(what, updates, status, words):
+    refused(ROLLBACK, stateful(updates, **status), step(ROLLBACK), words)
+
+
+def test_a_statefulset_in_the_middle_of_a_rollout_goes_back():
+    preview = ROLLBACK.preview(stateful(ROLLING, currentRevision="api-1", updateRevision="api-2"), step(ROLLBACK))
+    assert preview.texts["revision"] == 1 and preview.target["revision"] == 1
+
+
+MEMORY = [
+    ("the same program with as much", {}, {}, False),
+    ("the same program with less", {}, {"resources": {"limits": {"memory": "64Mi"}}}, False),
+    ("the same program with more", {"resources": {"limits": {"memory": "64Mi"}}}, {"resources": {"limits": {"memory": "128Mi"}}}, True),
+    ("the same program without a limit", {"resources": {"limits": {"memory": "64Mi"}}}, {}, True),
+    ("another start of it", {}, {"args": ["--workers", "2"]}, True),
+]
+
+
+@pytest.mark.parametrize(("what", "now", "then", "helps"), MEMORY, ids=[case[0] for case in MEMORY])
+def test_what_helps_a_program_that_runs_out_of_memory(what, now, then, helps):
+    assert roomier(template(**now)["spec"]["containers"][0], template(**then)) is helps
 
 
 def with_settings(config_seconds, whole_seconds, reason="NewReplicaSetAvailable"):

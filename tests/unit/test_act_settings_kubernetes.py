@@ -195,6 +195,22 @@ def test_what_is_wrong_for_all_readers_is_corrected_where_it_is_kept() -> None:
     assert cluster.export() == before and [running(cluster, name)["SEARCH_HOST"] for name in ("api", "worker")] == ["search", "search"]
 
 
+@pytest.mark.parametrize(
+    ("where", "more", "place"),
+    [
+        ("containers", {}, "deployment/api"),
+        ("initContainers", {"restartPolicy": "Always"}, "deployment/api"),
+        ("initContainers", {}, "configmap/own"),
+    ],
+)
+def test_a_program_beside_it_that_reads_the_same_keeps_it(where, more, place) -> None:
+    cluster = shop()
+    pods = cluster.objects[APPS + "/deployments/api"]["spec"]["template"]["spec"]
+    pods.setdefault(where, []).append({"name": "beside", "image": "shop/beside:1", "env": [by_key("LEVEL", "configMap", "own", "level")], **more})
+    cluster.roll()
+    assert previewed(stage_of(cluster), "stack_env", set={"LEVEL": "DEBUG"}).texts["places"] == [place]
+
+
 def test_a_reader_that_is_well_with_it_keeps_it() -> None:
     stage = stage_of(shop())
     preview = corrected(stage, {"SEARCH_HOST": "find"}, ())

@@ -17,7 +17,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import RISK
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster_store import OURS, Store
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import escaped
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import put_back
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import changes_of, put_back
 from ansible_collections.aiops.runbook.plugins.module_utils.act.setting_places import (
     Key,
     Place,
@@ -200,11 +200,21 @@ class Change:
 
     def may_change(self, key: Key) -> bool:
         """Whether nobody else reads a key, or who does is to be corrected with it, or does not run with what it says."""
+        if any(self.also is None or not other or not self.also(other) for other in self.beside(key)):
+            return False
         for workload in self.readers(key):
             other = self.component_of(workload)
             if self.also is None or not other or (self._has(workload, other, key, running=True) and not self.also(other)):
                 return False
         return True
+
+    def beside(self, key: Key) -> list[str]:
+        """The other programs of the component's own pods that read a key, each by its component ("" where it is none); what only runs first does not count."""
+        spec = self.wanted["spec"]["template"]["spec"]
+        first = {one["name"] for one in spec.get("initContainers") or [] if one.get("restartPolicy") != "Always"}
+        names = {use.container for use in uses_of(spec, key)} - first - {self.container["name"]}
+        known = self.target.together(self.stage)
+        return [known.get(name, "") for name in sorted(names)]
 
     def _has(self, workload: Workload, component: str, key: Key, running: bool) -> bool:
         """Whether copies of a component were started with the present content of a key, or may have been. running: only those that run count."""
@@ -231,7 +241,7 @@ class Change:
         targets = {self.component: self.target, **{name: Target(self.stage, name) for name in self.others()}}
         for target in targets.values():
             target.refuse_owned()
-            target.refuse_paused()
+            target.refuse_idle()
         stores = [store for store in self.stores.values() if self._values_of(store)]
         objects = [one for one in (self._tried(store) for store in stores) if one.get("made") or one["places"]]
         template = tried(self.target, self.wanted)
@@ -244,7 +254,8 @@ class Change:
                 marks.append({"component": name, "before": mark_of(target.template), "after": stamp})
         touches = list(targets)
         return Preview(
-            risk=max((self.stage.restart_risk(name) for name in touches), key=RISKS.index),
+            # Its pods take along what else runs in them.
+            risk=max((self.stage.restart_risk(name) for name in {*touches, *self.target.together(self.stage).values()}), key=RISKS.index),
             # A hash of what a Secret holds could be guessed: the version of what is changed is part of the state, which stays here.
             target={
                 "objects": [[one["object"], one["namespace"], one["uid"]] for one in objects],
@@ -393,7 +404,7 @@ def apply(stage: Stage, component: str, preview: Preview) -> None:
             Store(stage.platform.cluster, one["namespace"], Key("secret", one["made"]["metadata"]["name"], "")).made(one["made"])
             continue
         target = ClusterObject(stage.platform.cluster, one["kind"], one["path"])
-        changes[one["path"]] = difference.patch(target.object, one["places"])
+        changes[one["path"]] = changes_of(target, one["places"])
         if one["kind"] not in SCALABLE:
             target.change(changes[one["path"]], state["versions"][one["path"]])
     targets = [Target(stage, name) for name in preview.touches]

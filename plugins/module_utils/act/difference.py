@@ -20,8 +20,8 @@ Place = dict[str, Any]
 NAMES = ("name", "port", "containerPort")
 # What a person need not be told of where a place is.
 _USUAL = ("spec", "template")
-# Values of settings: secrets may be among them.
-_SETTINGS = ("env", "data", "stringData")
+# Values of settings and what a probe sends: secrets may be among them.
+_SETTINGS = ("env", "data", "stringData", "httpHeaders")
 NOTHING = "(none)"
 _ABSENT = object()
 

@@ -65,6 +65,7 @@ def _previews(stage: Stage, steps: Iterable[Step]) -> Iterator[tuple[Step, Previ
 def _masked(stage: Stage, preview: Preview) -> dict[str, Any]:
     shown = preview.shown()
     shown["diff"] = [{key: stage.mask.text(str(value)) for key, value in line.items()} for line in shown["diff"]]
+    shown["lasting"] = [stage.mask.text(line) for line in shown["lasting"]]
     return shown
 
 
@@ -218,7 +219,7 @@ class Run:
                 # What an earlier step of this run has changed is seen anew; everything else was compared with the plan a moment ago.
                 if touched:
                     self.stage.renew()
-                preview = remedy.preview(self.stage, step) if touched else previews[step.number]
+                preview = self._anew(remedy, step, previews[step.number], touched) if touched else previews[step.number]
                 entry.update(self._told(preview))
                 entry["result"] = self._one(remedy, step, preview, entry, step.finding.split("#")[0] not in later)
                 touched.update(preview.touches)
@@ -239,6 +240,17 @@ class Run:
                     self._take_back(entry)
         result = "held" if all(entry["result"] in WELL for entry in done) else "failed"
         return self._record(result, done)
+
+    def _anew(self, remedy: Remedy, step: Step, agreed: Preview, touched: Collection[str]) -> Preview:
+        """What a step would do after those before it; Refused where what it acts on is another one by now, and none of them has touched it."""
+        preview = remedy.preview(self.stage, step)
+        if preview.changed and preview.target != agreed.target and not {step.component, *agreed.touches} & {*touched}:
+            raise Refused(
+                "step %d (%s on %s): somebody else has changed meanwhile what it acts on" % (step.number, step.remedy, step.component),
+                fix="diagnose again, and approve the new plan",
+                kind="stale",
+            )
+        return preview
 
     def _told(self, preview: Preview) -> dict[str, Any]:
         """What a record's entry says of what was about to be done."""

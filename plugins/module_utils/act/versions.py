@@ -8,7 +8,7 @@ from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, differences, seconds_since
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, differences, seconds_since, unmarked
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import references
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name, changed_at, listed
@@ -39,12 +39,21 @@ def to_go_back_to(stage: Stage, target: Target) -> Revision:
     known = target.revisions()
     now = present_version(target, known)
     status = target.object.get("status") or {}
-    # A StatefulSet calls that current which all of its pods were of at last.
-    current = "" if status.get("currentRevision") == status.get("updateRevision") else str(status.get("currentRevision") or "")
-    chosen = choose(known, now, current, troubled(listed(stage.platform.objects, "events"), known))
+    # A StatefulSet calls that current which all of its pods were of at last; one that waits for a person (OnDelete) keeps to its first for ever.
+    whole = target.by_hand or status.get("currentRevision") == status.get("updateRevision")
+    current = "" if whole else str(status.get("currentRevision") or "")
+    under_way = bool(current) or (target.kind == "Deployment" and not whole_since(target.object))
+    others = [one for one in known if one is now or differences(unmarked(one.template), unmarked(target.template))]
+    before = next((one for one in known if now is not None and one.number < now.number), None)
+    if under_way and before is not None and before not in others:
+        sources = sorted({"%s/%s" % (ref["kind"].lower(), ref["name"]) for ref in references(target.template["spec"])})
+        raise Refused(
+            "%s was only restarted: its pods are of the version that worked, and something else has changed" % target,
+            fix="put back what was changed in %s" % ", ".join(sources) if sources else MEND,
+        )
+    chosen = choose(others, now, current, troubled(listed(stage.platform.objects, "events"), known))
     if chosen is None:
         raise Refused("the cluster knows no earlier version of %s" % target, fix=MEND)
-    under_way = bool(current) or (target.kind == "Deployment" and not whole_since(target.object))
     if now is not None and now.made_at and seconds_since(now.made_at) > PROVEN_SECONDS and not under_way:
         raise Refused("%s has had this version for more than a week: its rollout is not what broke it" % target, fix=MEND)
     later = changed_later(stage, target)
@@ -77,8 +86,14 @@ def troubled(events: Iterable[dict[str, Any]], known: Iterable[Revision]) -> set
     return found
 
 
-def whole_since(work: dict[str, Any]) -> float:
-    """When the present version of a Deployment had replaced the one before for the first time, in UNIX seconds; 0 where it has not, or nobody tells. Pure."""
+def whole_since(work: dict[str, Any], pods: Iterable[dict[str, Any]] = ()) -> float:
+    """When the present version of a workload had replaced the one before for the first time, in UNIX seconds; 0 where it has not, or nobody tells. Pure.
+
+    pods: those of a StatefulSet, which does not say when: the first of them was there by then, or has been made anew since.
+    """
+    status = work.get("status") or {}
+    if status.get("updateRevision") and status["updateRevision"] == status.get("currentRevision"):
+        return min((read_time(pod["metadata"].get("creationTimestamp")) for pod in pods), default=0.0)
     for one in (work.get("status") or {}).get("conditions") or []:
         if one.get("type") == "Progressing" and one.get("reason") == "NewReplicaSetAvailable":
             return read_time(one.get("lastUpdateTime"))
@@ -87,7 +102,7 @@ def whole_since(work: dict[str, Any]) -> float:
 
 def changed_later(stage: Stage, target: Target) -> list[str]:
     """The ConfigMaps and Secrets of a workload that were written after its present version had been whole."""
-    since = whole_since(target.object)
+    since = whole_since(target.object, target.pods)
     if not since:
         return []
     found = []

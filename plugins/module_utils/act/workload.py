@@ -76,6 +76,11 @@ class Target(ClusterObject):
         found: dict[str, Any] = self.object["spec"]["template"]
         return found
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody has to delete a pod for it to become one of the present version."""
+        return (self.object["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
+
     def container(self, name: str = "", template: dict[str, Any] | None = None) -> dict[str, Any]:
         """The container that is meant: a named one, those that run first included, else the component's own. template: of which, if not the present one."""
         template = template or self.template
@@ -88,16 +93,21 @@ class Target(ClusterObject):
             raise StackError("%s has no container %s: it has %s" % (self, name, names), kind="bad_option", option="container")
         return found
 
-    def refuse_paused(self) -> None:
-        """Refused where what is changed of the template would not come about."""
-        if self.object["spec"].get("paused"):
-            raise Refused("the rollout of %s is paused: nothing that is changed of its pods takes effect" % self, fix="let it go on: workload_resume")
+    def together(self, stage: Stage) -> dict[str, str]:
+        """{container: component} of what runs in its pods: a second program there is a component of its own (main.container)."""
+        main = self.component[: -len(self.part) - 1] if self.part else self.component
+        own = app_containers({"metadata": self.template.get("metadata") or {}, "spec": self.template["spec"]}, self.name)[0]["name"]
+        others = {one.id[len(main) + 1 :]: one.id for one in stage.scene.components if one.id.startswith(main + ".")}
+        return {**others, own: main}
 
     def refuse_idle(self) -> None:
         """Refused where what is changed of the template would make no new pods."""
-        self.refuse_paused()
-        if (self.object["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
+        if self.object["spec"].get("paused"):
+            raise Refused("the rollout of %s is paused: nothing that is changed of its pods takes effect" % self, fix="let it go on: workload_resume")
+        if self.by_hand:
             raise Refused("%s makes no new pods by itself (OnDelete): what is changed would not come about" % self, fix="change it by kubectl")
+        if ((self.object["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition"):
+            raise Refused("%s makes only some of its pods anew (partition): what is changed would not come about in all" % self, fix="let its rollout come to its end, or change it by kubectl")
 
     # its rollout
 
@@ -171,6 +181,14 @@ def marked(template: dict[str, Any], stamp: str | None) -> list[dict[str, Any]]:
     return [{"op": "add", "path": path, "value": notes} if notes else {"op": "remove", "path": path}]
 
 
+def unmarked(template: dict[str, Any]) -> dict[str, Any]:
+    """A pod template without the mark of a restart, and without what its controller adds."""
+    found = bare(template)
+    notes = {key: value for key, value in (found["metadata"].get("annotations") or {}).items() if key != RESTARTED}
+    found["metadata"] = {**found["metadata"], "annotations": notes} if notes else {key: value for key, value in found["metadata"].items() if key != "annotations"}
+    return found
+
+
 def bare(template: dict[str, Any]) -> dict[str, Any]:
     """A pod template without what its controller adds."""
     copied: dict[str, Any] = json.loads(json.dumps(template))
@@ -189,7 +207,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str,
     for place in sorted({*old, *new}):
         if old.get(place) == new.get(place):
             continue
-        if place.startswith("environment "):
+        if place.startswith("environment ") or ".httpHeaders" in place:
             told = [("as it is" if place in old else "(not set)"), ("another" if place in new else "(not set)")]
         else:
             told = [json.dumps(side[place]) if place in side else "(none)" for side in (old, new)]

@@ -88,7 +88,7 @@ class ObjectRemedy:
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         target = self.target(stage, step)
-        target.change(difference.patch(target.object, places_of(preview)), preview.target["version"])
+        target.change(changes_of(target, places_of(preview)), preview.target["version"])
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         put_back(ClusterObject(stage.platform.cluster, record["kind"], record["path"]), record)
@@ -99,7 +99,7 @@ class TemplateRemedy(ObjectRemedy):
 
     def target(self, stage: Stage, step: Step) -> Target:
         found = Target(stage, step.component)
-        found.refuse_paused()
+        found.refuse_idle()
         return found
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
@@ -120,10 +120,17 @@ def places_of(preview: Preview) -> list[difference.Place]:
     return found
 
 
+def changes_of(target: ClusterObject, places: list[difference.Place]) -> list[dict[str, Any]]:
+    """The patch that gives an object these places; a StackError (stale) where one of them is no more."""
+    try:
+        return difference.patch(target.object, places)
+    except LookupError as error:
+        raise StackError("%s was changed by somebody else meanwhile" % target, kind="stale", fix="diagnose again") from error
+
+
 def put_back(target: ClusterObject, record: dict[str, Any]) -> None:
     """Give an object what stood at the places of an undo record before; a StackError where it is another one, or somebody has changed them since."""
-    if target.uid != record["uid"]:
-        raise StackError("%s was made anew since: it is another one" % target, kind="not_undone", fix="compare it with what it should be")
+    refuse_another(target, record["uid"])
     others = difference.moved_on(target.object, record["places"])
     if others:
         before = "; ".join("%s: %s" % (line["what"], line["before"]) for line in difference.told(record["places"]) if line["what"] in others)
@@ -131,6 +138,12 @@ def put_back(target: ClusterObject, record: dict[str, Any]) -> None:
     changes = difference.patch(target.object, record["places"], "before")
     if changes:
         target.change(changes, target.version)
+
+
+def refuse_another(target: ClusterObject, uid: str) -> None:
+    """A StackError where this is not the object that was changed, but one that was made under its name since."""
+    if target.uid != uid:
+        raise StackError("%s was made anew since: it is another one" % target, kind="not_undone", fix="compare it with what it should be")
 
 
 def copied(found: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_room
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster_settings import same_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import blinded
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import refuse_another
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import MEND, last_healthy, lost_sources, present_version
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, marked, now
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, marked, now, unmarked
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import images_of
 
 # What a wrong setting brings about: a version with the same settings is no cure.
@@ -46,7 +49,7 @@ class WorkloadStart(_OnWorkload):
             target=target.identity(),
             state=target.replicas,
             diff=[{"what": "replicas of %s" % target, "before": str(target.replicas), "after": str(wanted)}] if changed else [],
-            undo={"component": step.component, "replicas": target.replicas},
+            undo={"component": step.component, "uid": target.uid, "replicas": target.replicas, "given": wanted},
             texts={"instances": [str(target)]},
             touches=[step.component] if changed else [],
             lasting=target.lasting(),
@@ -54,12 +57,19 @@ class WorkloadStart(_OnWorkload):
         )
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
-        Target(stage, step.component).change(_scale(int(step.params.get("replicas") or 1)), preview.target["version"])
+        target = Target(stage, step.component)
+        if target.replicas != preview.state:
+            raise StackError("somebody else has scaled %s meanwhile" % target, kind="stale", fix="diagnose again")
+        target.change(_scale(int(step.params.get("replicas") or 1)), preview.target["version"])
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         target = Target(stage, record["component"])
-        if target.replicas != record["replicas"]:
-            target.change(_scale(record["replicas"]), target.version)
+        refuse_another(target, record["uid"])
+        if target.replicas == record["replicas"]:
+            return
+        if target.replicas != record["given"]:
+            raise StackError("somebody else has scaled %s since" % target, kind="not_undone", fix="if it is to be as before, scale it to %d" % record["replicas"])
+        target.change(_scale(record["replicas"]), target.version)
 
 
 class WorkloadRestart(_OnWorkload):
@@ -70,6 +80,7 @@ class WorkloadRestart(_OnWorkload):
     def preview(self, stage: Stage, step: Step) -> Preview:
         target = Target(stage, step.component)
         target.refuse_owned()
+        target.refuse_idle()
         if not target.replicas:
             raise Refused("%s is scaled to zero: there is nothing to restart" % target, fix="start it: component_start")
         return Preview(
@@ -99,17 +110,18 @@ class StackRollback(_OnWorkload):
         target = Target(stage, step.component)
         now, wanted = self._versions(stage, step, target, step.params.get("revision"))
         diff = differences(target.template, wanted.template)
+        given = wanted.template
         if diff:
             target.refuse_owned()
-            target.refuse_paused()
+            target.refuse_idle()
             self._refuse_pointless(stage, step, target, wanted)
-            target.tried(_template(wanted.template))
+            given = target.tried(_template(wanted.template))["spec"]["template"]
         return Preview(
             risk=stage.restart_risk(step.component),
-            target=target.identity(),
+            target={**target.identity(), "revision": wanted.number},
             state=[target.version, wanted.number],
             diff=diff,
-            undo={"component": step.component, "template": bare(target.template)},
+            undo={"component": step.component, "uid": target.uid, "template": bare(target.template), "given": bare(given)},
             texts={"revision": wanted.number, "present": now.number if now else "?", "workload": str(target)},
             touches=[step.component] if diff else [],
             lasting=(target.lasting() + self._lasting(stage, target, wanted)) if diff else [],
@@ -138,6 +150,9 @@ class StackRollback(_OnWorkload):
         if step.finding.startswith("image.") and images_of(target.template) == images_of(wanted.template):
             raise Refused("revision %d of %s has the same images: going back would pull them again" % (wanted.number, target), fix=MEND)
 
+        if step.finding.startswith("container.oom_killed") and not roomier(target.container(), wanted.template):
+            raise Refused("revision %d of %s has the same program and no more memory: going back would not help it" % (wanted.number, target), fix="give it more memory: component_resources")
+
     @staticmethod
     def _lasting(stage: Stage, target: Target, wanted: Revision) -> list[str]:
         found = ["the source from which %s was deployed still has the version that was rolled back" % target]
@@ -153,9 +168,27 @@ class StackRollback(_OnWorkload):
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         target = Target(stage, record["component"])
-        if differences(target.template, record["template"]):
-            target.change(_template(record["template"]), target.version)
-            target.drop_stuck()
+        refuse_another(target, record["uid"])
+        if not differences(target.template, record["template"]):
+            return
+        # A restart by somebody else is no other version.
+        if differences(unmarked(target.template), unmarked(record["given"])):
+            raise StackError(
+                "%s was changed by somebody else since" % target,
+                kind="not_undone",
+                fix="see what it was changed to: kubectl -n %s rollout history %s" % (target.namespace, target),
+            )
+        target.change(_template(record["template"]), target.version)
+        target.drop_stuck()
+
+
+def roomier(container: dict[str, Any], earlier: dict[str, Any]) -> bool:
+    """Whether an earlier pod template could keep this container from running out of memory: it gives it more, or another program or start of it. Pure."""
+    before = next((one for one in earlier["spec"]["containers"] if one["name"] == container["name"]), None)
+    if before is None or any(before.get(key) != container.get(key) for key in ("image", "command", "args", "env", "envFrom")):
+        return True
+    old, new = (cluster_room.amounts(one, "limits").get("memory", 0.0) for one in (container, before))
+    return bool(old) and (not new or new > old)
 
 
 def _scale(replicas: int) -> list[dict[str, Any]]:

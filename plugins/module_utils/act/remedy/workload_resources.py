@@ -62,6 +62,7 @@ class WorkloadResources(TemplateRemedy):
                 continue
             old = cluster_room.amounts(container, "limits").get(resource, 0.0)
             if wanted == GROW:
+                old = old or given(target.pods, container["name"], resource)
                 if not old:
                     raise Refused(
                         "container %s of %s has no limit of %s that could grow" % (container["name"], target, resource),
@@ -221,6 +222,12 @@ def used_by(stage: Stage, target: Target, container: str, resource: str) -> floa
 
 
 # Pure.
+
+
+def given(pods: Iterable[dict[str, Any]], container: str, resource: str) -> float:
+    """The limit that pods have without their template's saying so: a LimitRange gave it to them; 0 where they have none."""
+    found = [cluster_room.amounts(one, "limits").get(resource, 0.0) for pod in pods for one in pod["spec"]["containers"] if one["name"] == container]
+    return max(found, default=0.0)
 
 
 def busiest(pods: Iterable[dict[str, Any]]) -> tuple[str, int]:
