@@ -16,6 +16,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import (
     kubernetes_probes,
     kubernetes_resources,
     kubernetes_services,
+    kubernetes_sidecars,
     kubernetes_storage,
     kubernetes_view,
     kubernetes_workloads,
@@ -36,6 +37,7 @@ SUBJECTS = (
     kubernetes_probes,
     kubernetes_resources,
     kubernetes_services,
+    kubernetes_sidecars,
     kubernetes_storage,
     kubernetes_workloads,
 )

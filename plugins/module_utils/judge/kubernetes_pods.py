@@ -164,7 +164,7 @@ def _not_made(seen: dict[str, Any], work: dict[str, Any]) -> Iterator[Finding]:
             evidence = {**kube.base(work, group), "container": one["name"], "reason": one["reason"], "message": one["message"]}
             if missing:
                 yield Finding("config.source_missing", work["component"], severity, {**evidence, **missing, "running": False})
-            elif one["reason"] != "RunContainerError" and not _bad_command(one["message"]):
+            elif one["reason"] != "RunContainerError" and not bad_command(one["message"]):
                 yield Finding("pod.cannot_be_made", work["component"], severity, evidence)
         missing = missing_source(mount["message"]) if mount and not waiting else None
         if mount and missing:
@@ -174,7 +174,7 @@ def _not_made(seen: dict[str, Any], work: dict[str, Any]) -> Iterator[Finding]:
             return
 
 
-def _bad_command(message: str) -> bool:
+def bad_command(message: str) -> bool:
     """Whether it is the command that cannot be run: told by the judge of containers, as on every platform."""
     return bool(re.search(r"executable file not found|no such file or directory|permission denied|exec format error", message, re.IGNORECASE))
 
