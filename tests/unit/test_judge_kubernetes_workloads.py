@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from samples import NOW, component, edge, instance, stack
-from samples_cluster import RUNS, ago, answers, deployment, ended, event, judged, meta, objects, pod, replicaset, seen, waits
+from samples_cluster import RUNS, ago, answers, deployment, ended, event, judged, meta, objects, pod, replicaset, seen, service, waits
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import containers
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes import awake, judge_kubernetes
@@ -42,6 +42,39 @@ ABSENT = [
 def test_absent(what, work, one, more, expected):
     found = judged(seen(work, *([one] if one else []), **more))
     assert [answer for answer in found if answer[0] == "container.not_running"] == expected
+
+
+def spare(name, role, of, image="shop/api:2", **kinds):
+    """Two workloads, the second of them scaled to nothing."""
+    up = [deployment(of, container={"image": "shop/api:1"}), replicaset(of), pod(of)]
+    return seen(*up, deployment(name, replicas=0, container={"image": image}), roles={of: role, name: role}, **kinds)
+
+
+def queues(length, consumers):
+    fact = {"component": "redis", "answers": True, "workers": [], "queues": [{"name": "mail", "length": length, "consumers": consumers}]}
+    return {"parts": {"celery": {"redis": fact}}}
+
+
+GREEN = service("api-green", ready=0)
+SERVED = {"services": [GREEN[0]], "endpointslices": [GREEN[1]]}
+WAY_IN = {"rules": [{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "api-green", "port": {"number": 80}}}}]}}]}
+SPARES = [
+    ("green while blue serves", spare("api-green", "api", "api-blue"), "info"),
+    ("with a Service of its own that nobody uses", spare("api-green", "api", "api-blue", **SERVED), "info"),
+    ("an Ingress leads there", spare("api-green", "api", "api-blue", ingresses=[{"metadata": meta("in"), "spec": WAY_IN}], **SERVED), "critical"),
+    ("somebody uses it", spare("api-green", "api", "api-blue", parts={"edges": [edge("web", "api-green", "http")]}), "critical"),
+    ("another program of that role", spare("admin", "api", "api-blue", "shop/admin:1"), "critical"),
+    ("a replica of Redis", spare("redis-replicas", "redis", "redis-master"), "info"),
+    ("a worker while nothing waits", spare("worker-mail", "worker", "worker", **queues(0, 0)), "info"),
+    ("a worker for whom tasks wait", spare("worker-mail", "worker", "worker", **queues(3, 0)), "critical"),
+    ("a worker whose queues others consume", spare("worker-mail", "worker", "worker", **queues(3, 1)), "info"),
+    ("a worker of whom nothing is known", spare("worker-mail", "worker", "worker"), "critical"),
+]
+
+
+@pytest.mark.parametrize(("what", "document", "severity"), SPARES, ids=[case[0] for case in SPARES])
+def test_scaled_to_nothing_while_another_runs(what, document, severity):
+    assert answers(document)["container.not_running"].severity == severity
 
 
 def test_workers_that_sleep_are_not_missed_as_long_as_nothing_waits():

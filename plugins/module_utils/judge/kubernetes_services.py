@@ -40,7 +40,7 @@ def selects(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             continue
         meant = service["meant_for"]
         labels = kube.facts(seen)["workloads"][meant]["labels"] if meant else {}
-        evidence = {**_base(service), "labels": _written(labels), "used_by": _users(seen, service)}
+        evidence = {**_base(service), "labels": _written(labels), "used_by": users(seen, service)}
         if meant:
             needed = evidence["used_by"] or service["type"] != "ClusterIP" or view.is_needed(seen, meant)
             yield Finding("service.selects_nothing", meant, CRITICAL if needed else WARNING, evidence)
@@ -51,7 +51,7 @@ def selects(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Finding("service.selects_nothing", "service/" + service["name"], INFO, evidence)
 
 
-def _users(seen: dict[str, Any], service: dict[str, Any]) -> list[str]:
+def users(seen: dict[str, Any], service: dict[str, Any]) -> list[str]:
     """The components whose settings name this Service, and the Ingresses before it."""
     clients = {
         edge["from"] for edge in seen.get("edges", []) if edge["host"] and kube.service_at(seen, edge["host"], kube.namespace_of(seen, edge["from"])) is service

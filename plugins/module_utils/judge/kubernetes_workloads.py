@@ -9,9 +9,11 @@ from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_services import users
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import image_name
 
 # A controller whose pods are refused asks again after at most so long.
 BACKOFF_SECONDS = 1100
@@ -22,7 +24,10 @@ SCALERS = ("KEDA",)
 
 @judges("container.not_running", domain=kube.DOMAIN)
 def absent(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A workload without a single pod: scaled to nothing, or its pods are not made. One that scales to zero by itself is no illness."""
+    """A workload without a single pod: scaled to nothing, or its pods are not made.
+
+    One that scales to zero by itself is no illness; one that another stands in for (blue and green, a server's replica) is a note.
+    """
     for work in kube.workloads(seen):
         name = work["component"]
         if work["finite"] or work["wanted"] is None or work["pods"]:
@@ -37,7 +42,7 @@ def absent(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if not view.is_needed(seen, name):
             continue
         state = "no pod of %d" % work["wanted"] if work["wanted"] else "scaled to 0"
-        severity = CRITICAL if view.role(seen, name) in view.ESSENTIAL else WARNING
+        severity = INFO if work["wanted"] == 0 and is_spare(seen, work) else CRITICAL if view.role(seen, name) in view.ESSENTIAL else WARNING
         evidence = {**kube.base(work), "instance": "%s/%s" % (work["kind"].lower(), work["name"]), "state": state, "exit_code": None}
         yield Finding("container.not_running", name, severity, {**evidence, "stopped_by": "scale" if not work["wanted"] else "", "wanted": work["wanted"]})
 
@@ -49,6 +54,35 @@ def sleeper(seen: dict[str, Any], name: str) -> str:
             return one["by"] or "HorizontalPodAutoscaler"
     managers = kube.facts(seen)["workloads"][name]["managed_by"]
     return next((one["tool"] for one in managers if one["tool"] in SCALERS), "")
+
+
+def is_spare(seen: dict[str, Any], work: dict[str, Any]) -> bool:
+    """Whether nobody asks for a workload that was scaled to nothing: another of its role and image runs, and no way leads to this one.
+
+    Workers of one image may have different queues: where that cannot be asked, or something waits that nobody takes, it is missed.
+    """
+    name = work["component"]
+    role = view.role(seen, name)
+    twins = [other for other in kube.workloads(seen) if other is not work and view.role(seen, other["component"]) == role and images(other) & images(work)]
+    if not any(view.runs(seen, other["component"]) for other in twins) or any(edge["to"] == name and edge["from"] != name for edge in seen.get("edges", [])):
+        return False
+    doors = [one for one in kube.facts(seen)["services"] if one["components"] == [name] or one["meant_for"] == name]
+    if any(one["type"] in ("NodePort", "LoadBalancer") or users(seen, one) for one in doors):
+        return False
+    return role != "worker" or _all_consumed(seen)
+
+
+def images(work: dict[str, Any]) -> set[str]:
+    """The images of a workload's application, whatever their tags."""
+    return {image_name(one["image"]) for one in work["containers"] if not one["init"] and not one["beside"]}
+
+
+def _all_consumed(seen: dict[str, Any]) -> bool:
+    """Whether all queues could be asked for, and somebody consumes each in which something waits."""
+    brokers = list((seen.get("celery") or {}).values())
+    if not brokers or any(why_unseen(one.get("answers")) or why_unseen(one.get("queues")) or why_unseen(one.get("workers")) for one in brokers):
+        return False
+    return all(queue["consumers"] or not queue["length"] for one in brokers for queue in one.get("queues") or [])
 
 
 @judges("quota.exceeded", "quota.limit_range", "workload.pods_refused", domain=kube.DOMAIN)
