@@ -180,6 +180,52 @@ def test_a_copy_that_waits_for_a_node_is_not_there_by_choice():
     assert (answer.id, answer.severity) == ("container.copy_down", "warning")
 
 
+NO_NODE = "0/1 nodes are available: 1 Insufficient cpu."
+CREATING, FIRST = waits("ContainerCreating"), waits("PodInitializing")
+
+
+def prepares(seconds):
+    return {"status": FIRST, "init": {"state": {"running": {"startedAt": ago(seconds)}}}}
+
+
+COMING = [
+    ("a node is being added", {"unscheduled": NO_NODE}, "TriggeredScaleUp", 60, "", Unseen),
+    ("a node is being added by Karpenter", {"unscheduled": NO_NODE}, "Nominated", 60, "", Unseen),
+    ("a node that never comes", {"unscheduled": NO_NODE}, "Nominated", 2000, "", Finding),
+    ("no node is added", {"unscheduled": NO_NODE}, "", 60, "", Finding),
+    ("what runs first has not taken long", prepares(55), "", 60, "", Unseen),
+    ("what runs first takes long", prepares(200), "", 210, "", Finding),
+    ("its image is being pulled", {"status": CREATING}, "Pulling", 60, "", Unseen),
+    ("its image was pulled", {"status": CREATING}, "Pulled", 60, "", Finding),
+    ("the rollout goes on", {"status": CREATING}, "", 60, "b", Unseen),
+    ("the rollout has gone on for long", {"status": CREATING}, "", 700, "b", Finding),
+]
+
+
+@pytest.mark.parametrize(("what", "more", "reason", "seconds", "revision", "kind"), COMING, ids=[case[0] for case in COMING])
+def test_a_copy_that_is_about_to_start_beside_others_is_not_down(what, more, reason, seconds, revision, kind):
+    one = pod(number=2, seconds=seconds, **more)
+    told = [event("Pod", one["metadata"]["name"], reason, type="Normal", seconds=20)] if reason else []
+    work = deployment(replicas=2, pod_spec={"initContainers": [{"name": "prepare", "image": "shop/init:1"}]} if "init" in more else {})
+    document = seen(work, replicaset(), pod(), one, events=told)
+    for copy in document["components"]["api"]["instances"]:
+        new = copy["state"] == "created"
+        copy.update({"revision": revision if new and revision else "a", "created_at": NOW - (seconds if new else 9999)})
+    found = [answer for answer in judge_domain(containers.DOMAIN, document, Limits()) if answer.id == "container.copy_down"]
+    assert [type(answer) for answer in found] == [kind]
+    unplaced = [name for name, _where in judged(document) if name == "pod.no_room"]
+    assert unplaced == (["pod.no_room"] if "unscheduled" in more and kind is Finding else [])
+
+
+def test_one_that_is_about_to_start_hides_none_that_ended():
+    document = seen(deployment(replicas=3), replicaset(), pod(), pod(number=2, seconds=60, **prepares(55)))
+    new = next(copy for copy in document["components"]["api"]["instances"] if copy["state"] == "created")
+    new["created_at"] = NOW - 60
+    document["components"]["api"]["instances"].append(instance("ended", state="exited", exit_code=1, finished_at=NOW - 50))
+    (found,) = [one for one in judge_domain(containers.DOMAIN, document, Limits()) if one.id == "container.copy_down"]
+    assert found.evidence["instance"] == "ended"
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [(300, ["pod.terminating"]), (5, [])])
 def test_terminating_for_ever(seconds, expected):
     leaving = pod(number=2, deleting=seconds, finalizers=["example/hold"])

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import Any, Iterator
 
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
@@ -58,6 +59,13 @@ def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Clear("container.not_running", name, {"running": len(alive), "of": len(copies), "seconds": round(min(view.age(seen, one) for one in alive))})
         if not broken:
             continue
+        coming = [one for one in broken if alive and _is_coming(seen, name, one, alive, limits)]
+        if len(coming) == len(broken):
+            one = coming[0]
+            reason = "%s was made %d s ago and is not started yet" % (one["name"], seen["now"] - one["created_at"])
+            yield Unseen("container.copy_down", name, reason, "run it again in a moment")
+            continue
+        broken = [one for one in broken if one not in coming]
         answer = _why_ended(seen, name, component, broken[0], limits)
         if alive and isinstance(answer, Finding) and _is_newer(broken[0], alive) and answer.id != "container.not_running":
             # No copy among others but the next revision, which cannot take their place.
@@ -71,6 +79,14 @@ def ended(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Finding("container.copy_down", name, INFO if told else WARNING, evidence, answer.confidence)
         elif answer:
             yield answer
+
+
+def _is_coming(seen: dict[str, Any], name: str, one: dict[str, Any], alive: list[dict[str, Any]], limits: Limits) -> bool:
+    """Whether one that was never started may still be, beside others that serve: while a rollout goes on, or while the platform prepares it."""
+    if one["state"] != "created" or one["started_at"] or one["exit_code"] or NO_COMMAND.search(one["error"]):
+        return False
+    rolls_out = _is_newer(one, alive) and seen["now"] - one["created_at"] < (limits.get("rollout_seconds", component=name) or 0)
+    return rolls_out or kube.is_coming(seen, name, one["name"], limits.get("init_seconds", component=name) or 0)
 
 
 def _is_newer(one: dict[str, Any], alive: list[dict[str, Any]]) -> bool:

@@ -52,7 +52,7 @@ def unschedulable(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if seconds < (limits.get("pod_pending_seconds", component=name) or 0):
             yield Unseen("pod.unschedulable", name, "%s was made %d s ago and has no node yet" % (group["names"][0], seconds), "run it again in a moment")
             continue
-        if kube.told(seen, group, "TriggeredScaleUp", 300):
+        if kube.scaling_up(seen, group):
             yield Unseen("pod.unschedulable", name, "the cluster is adding a node for %s" % group["names"][0], "run it again in some minutes")
             continue
         if CLAIM.search(message) and _claims_ill(seen, name):

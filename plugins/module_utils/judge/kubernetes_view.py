@@ -18,6 +18,8 @@ DOMAIN = "kubernetes"
 WORKLOADS = ("deployments", "statefulsets", "daemonsets", "replicasets")
 # Events of a state that has been over for so long say nothing of now; a kubelet repeats itself every five minutes at least.
 RECENT_SECONDS = 900
+# What an autoscaler of nodes says of a pod for which it makes one.
+SCALES_UP = ("TriggeredScaleUp", "Nominated")
 
 
 def facts(seen: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +78,29 @@ def told(seen: dict[str, Any], where: dict[str, Any], reason: str, seconds: floa
     return event if event and age(seen, event["last"]) <= seconds else None
 
 
+def scaling_up(seen: dict[str, Any], group: dict[str, Any]) -> bool:
+    """Whether a node is being added for pods that no node takes, by the cluster's autoscaler or by Karpenter; what still waits after so long is ill."""
+    return any(told(seen, group, reason, 300) for reason in SCALES_UP) and age(seen, group["created"][0]) <= RECENT_SECONDS
+
+
+def is_coming(seen: dict[str, Any], component: str, instance: str, patience: float) -> bool:
+    """Whether a pod that was never started is about to be: a node is being added, its image is being pulled, or what runs first has not taken long.
+
+    patience: seconds that an init container may run. False on another platform.
+    """
+    work = work_of(seen, component)
+    groups = [group for group in staying(work) if not group["started"]] if work else []
+    # Of many alike only a few are named.
+    groups = [group for group in groups if instance in group["names"]] or groups
+    return bool(groups) and all(scaling_up(seen, group) or _prepares(seen, group, patience) for group in groups)
+
+
+def _prepares(seen: dict[str, Any], group: dict[str, Any], patience: float) -> bool:
+    first = [one for one in group["containers"] if one["init"] and one["state"] == "running"]
+    pulls = told(seen, group, "Pulling") and all(one["reason"] in ("ContainerCreating", "PodInitializing") for one in own(group))
+    return any(age(seen, one["started_at"]) < patience for one in first) or bool(pulls)
+
+
 def gravity(seen: dict[str, Any], component: str) -> str:
     """Critical where nothing of a component runs that is needed; a warning where others of it serve."""
     return CRITICAL if view.is_needed(seen, component) and not view.runs(seen, component) else WARNING
@@ -129,24 +154,28 @@ def first_word(host: str) -> str:
     return host.split(".")[0].lower()
 
 
+def work_of(seen: dict[str, Any], component: str) -> dict[str, Any] | None:
+    """The workload of a component, that of its pods where it is a further program in them; None where there is none, and on another platform."""
+    works: dict[str, Any] = (seen.get("kubernetes") or {}).get("workloads") or {}
+    return works.get(component) or works.get(component.rsplit(".", 1)[0])
+
+
 def namespace_of(seen: dict[str, Any], component: str) -> str:
-    work = facts(seen)["workloads"].get(component) or facts(seen)["workloads"].get(component.rsplit(".", 1)[0])
+    work = work_of(seen, component)
     return work["namespace"] if work else facts(seen)["namespace"]
 
 
 def place_of(seen: dict[str, Any], component: str) -> dict[str, str]:
     """What a command of kubectl needs to name a component: {"namespace", "workload"}; {} on another platform."""
-    works = (seen.get("kubernetes") or {}).get("workloads")
-    if works is None:
+    if (seen.get("kubernetes") or {}).get("workloads") is None:
         return {}
-    work = works.get(component) or works.get(component.rsplit(".", 1)[0])
+    work = work_of(seen, component)
     return {"namespace": namespace_of(seen, component), "workload": "%s/%s" % (work["kind"].lower(), work["name"]) if work else component}
 
 
 def owner_of(seen: dict[str, Any], component: str) -> dict[str, str] | None:
     """Who looks after the workload of a component (platform/kubernetes_owners.py); None where nobody does, and on another platform."""
-    works = (seen.get("kubernetes") or {}).get("workloads") or {}
-    work = works.get(component) or works.get(component.rsplit(".", 1)[0])
+    work = work_of(seen, component)
     return work["managed_by"][0] if work and work["managed_by"] else None
 
 

@@ -193,8 +193,11 @@ def _hide(group: dict[str, Any], text: Text) -> None:
         one["message"] = text(one["message"])
         if one["last"]:
             one["last"]["message"] = text(one["last"]["message"])
-    # The usual steps of a start tell nothing that the status does not.
-    group["events"] = {reason: {**event, "message": text(event["message"])} for reason, event in group["events"].items() if reason not in USUAL}
+    # The usual steps of a start tell nothing that the status does not, but for a pull that goes on.
+    told = group["events"]
+    pulls = "Pulling" in told and told["Pulling"]["last"] > told.get("Pulled", {"last": 0.0})["last"]
+    usual = USUAL - ({"Pulling"} if pulls else set())
+    group["events"] = {reason: {**event, "message": text(event["message"])} for reason, event in told.items() if reason not in usual}
 
 
 def template_fact(spec: dict[str, Any], pod: dict[str, Any], workload: str) -> dict[str, Any]:
