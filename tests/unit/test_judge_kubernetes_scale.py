@@ -214,6 +214,20 @@ JOBS = [
 ]
 
 
+def test_the_history_of_schedules_hides_no_job_of_its_own():
+    history = [job("s%d-%d" % (place, number), "Complete", ("CronJob", "s%d" % place), 300 * number) for place in range(6) for number in range(1, 5)]
+    schedules = [{**cronjob(), "metadata": meta("s%d" % place)} for place in range(6)]
+    found = judged(seen(jobs=[*history, job("migrate", "Failed", seconds=9000)], cronjobs=schedules))
+    assert ("job.failed", "migrate") in found
+
+
+@pytest.mark.parametrize(("condition", "told"), [("Failed", True), ("Complete", False)])
+def test_more_jobs_than_are_told(condition, told):
+    document = seen(jobs=[job("j%d" % number, condition) for number in range(120)] + [job("last", "Failed", seconds=5)])
+    assert ("job.failed", "last") in judged(document)
+    assert ("job.failed" in answers(document, Unseen)) is told
+
+
 def cronjob(schedule="*/5 * * * *", last=100.0, seconds=90000, events=(), **spec):
     template = {"spec": {"template": {"spec": {"containers": [{"name": "load", "image": "x", **ASKS}]}}}}
     status = {"lastScheduleTime": ago(last)} if last is not None else {}

@@ -20,6 +20,9 @@ LATE_SECONDS = 120
 def jobs(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """The latest Job of each kind: given up (all attempts failed, or its time was over), or suspended."""
     yield from kube.hidden(seen, "jobs", "job.failed")
+    if kube.facts(seen).get("jobs_left_out"):
+        reason = "%d Jobs that did not succeed were left out: there are too many" % kube.facts(seen)["jobs_left_out"]
+        yield Unseen("job.failed", "stack", reason, "delete those that are over, or give them ttlSecondsAfterFinished")
     latest: dict[str, dict[str, Any]] = {}
     for job in kube.facts(seen)["jobs"]:
         latest[job["component"] or job["name"]] = job

@@ -7,6 +7,7 @@
   "workloads": {component: {"kind", "name", "namespace", "managed_by", "wanted", "ready", "updated", "available", "conditions", "revisions",
                             "containers", "pull_secrets", "refs", …, "pods": [equal pods as one], "events"}},
   "services", "ingresses", "policies", "autoscalers", "budgets", "claims", "quotas", "ranges", "jobs", "schedules": [...],
+  "jobs_left_out": failed or unfinished Jobs beyond the number that is told,
   "nodes": {name: {...}}, "config": [...], "secrets": [...], "metrics_api": {...},
   "events": [{"kind", "name", "component", "reason", "count", "first", "last", "message"}]      (the latest last)
 }
@@ -43,6 +44,7 @@ def compact(objects: Objects, namespace: str, now: float, components: Iterable[A
     events = by_object(listed(objects, "events"))
     neighbours = Neighbours(selector)
     services = network.services(objects, cast, neighbours)
+    jobs, jobs_left_out = stores.jobs(objects, cast, text)
     doors = {(one["namespace"], one["name"]) for one in services if one["components"]}
 
     def ours(facts: list[dict[str, Any]], kind: str, refers: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
@@ -60,7 +62,8 @@ def compact(objects: Objects, namespace: str, now: float, components: Iterable[A
         "claims": ours(stores.claims(objects, cast, events, text), "persistentvolumeclaims", lambda one: one["used_by"]),
         "quotas": stores.quotas(objects),
         "ranges": stores.ranges(objects),
-        "jobs": stores.jobs(objects, cast, text),
+        "jobs": jobs,
+        "jobs_left_out": jobs_left_out,
         "schedules": stores.schedules(objects, cast, events, text),
         "nodes": stores.nodes(objects, cast, text),
         "config": stores.config(objects, cast),

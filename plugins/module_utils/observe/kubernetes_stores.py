@@ -18,7 +18,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.times import read_ti
 DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 MEASURED = ("cpu", "memory", "pods", "ephemeral-storage")
-MOST_JOBS = 20
+# Jobs that are told: the latest of each schedule, and those of their own, the unfinished and the failed first.
+MOST_RUNS = 3
+MOST_JOBS = 100
 
 
 def claims(objects: Objects, cast: Cast, events: Told, text: Text) -> list[dict[str, Any]]:
@@ -149,8 +151,11 @@ def nodes(objects: Objects, cast: Cast, text: Text) -> dict[str, dict[str, Any]]
     return found
 
 
-def jobs(objects: Objects, cast: Cast, text: Text) -> list[dict[str, Any]]:
-    """The latest Jobs: [{"name", "component", "schedule", "active", "failed", "succeeded", "suspended", "conditions", "started_at", "finished_at"}]."""
+def jobs(objects: Objects, cast: Cast, text: Text) -> tuple[list[dict[str, Any]], int]:
+    """(the latest Jobs of each schedule and those that none owns, how many of these were left out though they did not succeed).
+
+    By their age: [{"name", "component", "schedule", "active", "failed", "succeeded", "suspended", "conditions", "started_at", "finished_at"}].
+    """
     found = []
     for one in listed(objects, "jobs"):
         spec, status, place, owner = one.get("spec") or {}, one.get("status") or {}, place_of(one), owner_of(one)
@@ -174,7 +179,17 @@ def jobs(objects: Objects, cast: Cast, text: Text) -> list[dict[str, Any]]:
                 "conditions": conditions_of(one, text),
             }
         )
-    return sorted(found, key=lambda one: one["created_at"])[-MOST_JOBS:]
+    # The history of one schedule must not push out another's, nor what runs but once.
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for job in sorted(found, key=lambda job: -job["created_at"]):
+        runs.setdefault((job["namespace"], job["schedule"]), []).append(job)
+    alone = sorted((job for (_place, schedule), some in runs.items() if not schedule for job in some), key=lambda job: (_succeeded(job), -job["created_at"]))
+    shown = alone[:MOST_JOBS] + [job for (_place, schedule), some in runs.items() if schedule for job in some[:MOST_RUNS]]
+    return sorted(shown, key=lambda job: job["created_at"]), sum(1 for job in alone[MOST_JOBS:] if not _succeeded(job))
+
+
+def _succeeded(job: dict[str, Any]) -> bool:
+    return (job["conditions"].get("Complete") or {}).get("status") == "True"
 
 
 def schedules(objects: Objects, cast: Cast, events: Told, text: Text) -> list[dict[str, Any]]:
