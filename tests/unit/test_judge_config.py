@@ -137,6 +137,15 @@ def test_copies_that_differ():
     assert not found(judged(component("api", "api", *copies)))
 
 
+def test_copies_that_were_not_asked_are_not_compared():
+    asked = [instance(name, environment_hashes={"X": "old"}, processes=[{"pid": 1}]) for name in "ab"]
+    others = [instance(name, environment_hashes={"X": "new"}) for name in "cd"]
+    assert not found(judged(component("worker", "worker", *asked, *others), platform="kubernetes"))
+    asked[1]["environment_hashes"]["X"] = "other"
+    assert found(judged(component("worker", "worker", *asked, *others), platform="kubernetes")) == [("config.setting_differs", "worker")]
+    assert found(judged(component("worker", "worker", *others, instance("e", environment_hashes={"X": "other"})), platform="kubernetes"))
+
+
 def account(**changes):
     return {"component": "api", "setting": "DATABASE_URL", "user": "u", "accepted": True, "password_changed_at": 0.0, **changes}
 

@@ -6,6 +6,7 @@ import pytest
 from samples_kubernetes import configmap, container, pod, secret
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes import own_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import (
     Held,
     Settings,
@@ -24,6 +25,22 @@ SECRETS = {
 
 def ref(kind, name, key, **more):
     return {"valueFrom": {kind + "KeyRef": {"name": name, "key": key, **more}}}
+
+
+POD_NAME = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+OWN = [
+    ("a field", [POD_NAME], ["POD_NAME"]),
+    ("made of a field", [POD_NAME, {"name": "ATTRIBUTES", "value": "a=b,pod=$(POD_NAME)"}], ["POD_NAME", "ATTRIBUTES"]),
+    ("made of what is", [POD_NAME, {"name": "A", "value": "$(POD_NAME)"}, {"name": "B", "value": "x$(A)"}], ["POD_NAME", "A", "B"]),
+    ("made of what stands behind it", [{"name": "A", "value": "$(POD_NAME)"}, POD_NAME], ["POD_NAME"]),
+    ("a dollar sign", [POD_NAME, {"name": "A", "value": "$$(POD_NAME)"}], ["POD_NAME"]),
+    ("made of another", [POD_NAME, {"name": "A", "value": "$(B)"}], ["POD_NAME"]),
+]
+
+
+@pytest.mark.parametrize(("what", "env", "expected"), OWN, ids=[case[0] for case in OWN])
+def test_settings_of_a_copy_of_its_own(what, env, expected):
+    assert own_settings({"env": env}) == expected
 
 
 ENVIRONMENTS = [

@@ -115,6 +115,9 @@ def differs(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         copies = view.running(component)
         # Those of two revisions are meant to differ, for as long as one takes the place of the other.
         copies = [one for one in copies if one.get("revision") == copies[-1].get("revision")]
+        if seen.get("platform") == "kubernetes":
+            # Of a copy that was not asked only what the next one would be given is known.
+            copies = [one for one in copies if one["processes"]] or copies
         if len(copies) < 2:
             continue
         names = set().union(*(one["environment_hashes"] for one in copies)) - OWN_BY_COPY

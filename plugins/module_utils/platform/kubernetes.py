@@ -26,6 +26,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_secrets import secret_facts
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, cluster_addresses, split_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import (
+    REFERENCE,
     Given,
     Held,
     Settings,
@@ -479,8 +480,13 @@ class Kubernetes:
 
 
 def own_settings(container: dict[str, Any]) -> list[str]:
-    """The settings that tell a pod of itself."""
-    return [entry["name"] for entry in container.get("env") or [] if (entry.get("valueFrom") or {}).get("fieldRef")]
+    """The settings that tell a pod of itself, and those whose values are made of such ones ("$(POD_NAME)": the kubelet fills in what stands before)."""
+    own: list[str] = []
+    for entry in container.get("env") or []:
+        parts = {found.group(2) for found in REFERENCE.finditer(str(entry.get("value") or ""))}
+        if (entry.get("valueFrom") or {}).get("fieldRef") or parts & set(own):
+            own.append(entry["name"])
+    return own
 
 
 def choose(component: Component) -> None:
