@@ -164,7 +164,14 @@ ENV = {"envFrom": [{"configMapRef": {"name": "settings"}}]}
 SETTINGS = {"metadata": {"name": "settings", "namespace": "shop", "creationTimestamp": ago(9999)}, "data": {"A": "1"}}
 ONE_KEY = {"env": [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "B"}}}]}
 OPTIONAL = {"envFrom": [{"configMapRef": {"name": "settings", "optional": True}}]}
+BESIDE = {
+    "env": [
+        {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "A"}}},
+        {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "B", "optional": True}}},
+    ]
+}
 SOURCES = [
+    ("an optional key gone beside a required one", BESIDE, pod(), [SETTINGS], []),
     ("there", ENV, pod(), [SETTINGS], []),
     ("gone, and it cannot start", ENV, pod(status=waits("CreateContainerConfigError", 'configmap "settings" not found')), [], ["config.source_missing"]),
     ("gone while it runs", ENV, pod(), [], ["config.source_missing"]),

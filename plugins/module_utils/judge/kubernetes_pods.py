@@ -199,7 +199,7 @@ def _there(seen: dict[str, Any], namespace: str, ref: dict[str, Any]) -> bool:
 
 def _keys_lost(seen: dict[str, Any], namespace: str, ref: dict[str, Any]) -> list[str]:
     found = next((one for one in kube.facts(seen)["config"] if (one["name"], one["namespace"]) == (ref["name"], namespace)), None)
-    return sorted(set(ref["keys"] or []) - set(found["keys"])) if found else []
+    return sorted(set(ref.get("required", ref["keys"]) or []) - set(found["keys"])) if found else []
 
 
 @judges("pod.init_failing", "pod.init_waiting", domain=kube.DOMAIN)

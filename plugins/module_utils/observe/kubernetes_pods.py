@@ -268,15 +268,18 @@ def probe_fact(container: dict[str, Any], probe: dict[str, Any]) -> dict[str, An
 
 
 def references(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """The ConfigMaps and Secrets that a pod template names: [{"kind", "name", "how": env, env_from or volume, "keys": [...] or None for all, "optional"}]."""
+    """The ConfigMaps and Secrets that a pod template names: [{"kind", "name", "how": env, env_from or volume, "keys": [...] or None for all, "required": [keys without
+    which no container is made], "optional"}].
+    """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def note(kind: str, name: str | None, how: str, keys: list[str] | None, optional: bool) -> None:
         if not name or name in GIVEN:
             return
-        one = found.setdefault((kind, name, how), {"kind": kind, "name": name, "how": how, "keys": [], "optional": True})
+        one = found.setdefault((kind, name, how), {"kind": kind, "name": name, "how": how, "keys": [], "required": [], "optional": True})
         # One that is needed once is needed.
         one["optional"] = one["optional"] and bool(optional)
+        one["required"] = sorted({*one["required"], *([] if optional else keys or [])})
         one["keys"] = None if keys is None or one["keys"] is None else sorted({*one["keys"], *keys})
 
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
