@@ -10,7 +10,8 @@ from samples_cluster import RUNS, ago, answers, deployment, event, judged, meta,
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.cron import Schedule, read_schedule
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_autoscaling import turning_points
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, StackError, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_usage import Usage, volumes_of
 
 ASKS = {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}}
 API = [deployment(container=ASKS), replicaset(), pod(container=ASKS)]
@@ -183,6 +184,44 @@ def test_mounts(message, expected):
     told = event("Pod", one["metadata"]["name"], "FailedAttachVolume" if "Multi" in message else "FailedMount", message)
     found = judged(seen(deployment(container=ASKS), replicaset(), one, events=[told]))
     assert [name for name, _where in found if name.startswith("storage.")] == expected
+
+
+def summary(used):
+    """A pod as a kubelet tells of it; the node's disk is no volume of its own."""
+    data = {"name": "data", "usedBytes": used, "capacityBytes": 100, "pvcRef": {"name": "data-0", "namespace": "shop"}}
+    return {"podRef": {"namespace": "shop", "name": "api-abc123-1"}, "volume": [data, {"name": "tmp", "usedBytes": 99, "capacityBytes": 100}]}
+
+
+@pytest.mark.parametrize(("used", "severity"), [(50, None), (90, "warning"), (99, "critical")])
+def test_how_full_a_volume_is(used, severity):
+    found = answers(seen(*API, volumestats=volumes_of(summary(used)))).get("storage.nearly_full")
+    assert (found and found.severity) == severity
+    if found:
+        assert (found.component, found.evidence["claim"], found.evidence["percent"]) == ("api", "data-0", float(used))
+
+
+class Kubelets:
+    """A cluster whose metrics API tells of memory, and whose kubelets may be asked or not."""
+
+    timeout = 1.0
+
+    def __init__(self, may):
+        self.may, self.asked = may, []
+
+    def get(self, path):
+        self.asked.append(path)
+        if not self.may:
+            raise StackError("this account may not get nodes/proxy", kind="denied")
+        return {"pods": [summary(90)]}
+
+
+@pytest.mark.parametrize(("claims", "may", "asked", "told"), [(True, True, 1, 1), (True, False, 1, 0), (False, True, 0, 0)])
+def test_kubelets_are_asked_for_the_volumes_of_claims(claims, may, asked, told):
+    one = pod(spec={"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}}]} if claims else {})
+    objects, cluster = {"pods": [one], "podmetrics": usage("1m")}, Kubelets(may)
+    used = Usage(cluster, objects)
+    assert used.memory(one, "api") == 50 * (1 << 20) and used.source == "metrics"
+    assert (len(cluster.asked), len(objects.get("volumestats", []))) == (asked, told)
 
 
 # Jobs

@@ -94,11 +94,12 @@ def mounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
 
 @judges("storage.nearly_full", domain=kube.DOMAIN)
 def room(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A volume or a pod's own disk that is nearly full (storage_percent), where the kubelet tells."""
+    """A claim's volume that is nearly full (storage_percent), where the kubelet tells."""
     for one in kube.facts(seen).get("volumes") or []:
         if not one["capacity"]:
             continue
         percent = round(100.0 * one["used"] / one["capacity"], 1)
-        evidence = {**one, "percent": percent}
         severity = limits.grade("storage_percent", percent, component=one["component"])
+        # One that still has room stops no server.
+        evidence = {**one, "percent": percent, "full": severity == CRITICAL}
         yield Finding("storage.nearly_full", one["component"], severity, evidence) if severity else Clear("storage.nearly_full", one["component"], evidence)

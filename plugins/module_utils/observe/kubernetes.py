@@ -7,6 +7,7 @@
   "workloads": {component: {"kind", "name", "namespace", "managed_by", "wanted", "ready", "updated", "available", "conditions", "revisions",
                             "containers", "pull_secrets", "refs", …, "pods": [equal pods as one], "events"}},
   "services", "ingresses", "policies", "autoscalers", "budgets", "claims", "quotas", "ranges", "jobs", "schedules": [...],
+  "volumes": [how full those of claims are, where kubelets may be asked],
   "jobs_left_out": failed or unfinished Jobs beyond the number that is told,
   "nodes": {name: {...}}, "config": [...], "secrets": [...], "metrics_api": {...},
   "events": [{"kind", "name", "component", "reason", "count", "first", "last", "message"}]      (the latest last)
@@ -69,6 +70,7 @@ def compact(objects: Objects, namespace: str, now: float, components: Iterable[A
         "config": stores.config(objects, cast),
         "secrets": listed(objects, "secretfacts"),
         "usage": scale.usage(objects, cast),
+        "volumes": scale.volumes(objects, cast),
         "metrics_api": scale.metrics_api(objects, text),
         "events": told_events(listed(objects, "events"), cast, text),
     }

@@ -125,6 +125,18 @@ def usage(objects: Objects, cast: Cast) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
+def volumes(objects: Objects, cast: Cast) -> list[dict[str, Any]]:
+    """How full the volumes of claims are, where kubelets told: [{"component", "instance", "namespace", "claim", "volume", "used", "capacity"}]."""
+    named = {(pod["metadata"]["namespace"], pod["metadata"]["name"]): name for name, pods in cast.pods.items() for pod in pods}
+    found = []
+    for one in listed(objects, "volumestats"):
+        fact = {key: value for key, value in one.items() if key != "pod"}
+        name = named.get((one["namespace"], one["pod"]))
+        if name:
+            found.append({**fact, "component": name, "instance": one["pod"]})
+    return found
+
+
 def metrics_api(objects: Objects, text: Text) -> dict[str, Any]:
     """{"registered": whether an APIService offers it (None: not allowed to see), "available", "reason", "message", "answers", "why"}."""
     why = why_unseen(objects.get("podmetrics"))

@@ -19,7 +19,10 @@ MOST_NODES = 8
 
 
 class Usage:
-    """The bytes in use by each container. source: metrics, kubelet, or "" as long as neither was there."""
+    """The bytes in use by each container. source: metrics, kubelet, or "" as long as neither was there.
+
+    What kubelets say of the volumes of claims becomes the objects' "volumestats", where the account may ask them.
+    """
 
     def __init__(self, cluster: Cluster, objects: Objects) -> None:
         self._cluster, self._objects = cluster, objects
@@ -35,27 +38,62 @@ class Usage:
         return self._found.get((pod["metadata"]["namespace"], pod["metadata"]["name"], container))
 
     def _read(self) -> dict[tuple[str, str, str], float]:
-        if not why_unseen(self._objects.get("podmetrics")):
-            found = {}
-            for one in listed(self._objects, "podmetrics"):
-                for container in one.get("containers") or []:
-                    found[(one["metadata"]["namespace"], one["metadata"]["name"], container["name"])] = read_quantity(
-                        (container.get("usage") or {}).get("memory")
-                    )
-            if found:
-                self.source = "metrics"
-                return found
-        nodes = sorted({str(pod["spec"].get("nodeName")) for pod in listed(self._objects, "pods") if pod["spec"].get("nodeName")})
-        if len(nodes) > MOST_NODES:
-            return {}
-        found = {}
+        found = self._metrics()
+        if found:
+            self.source = "metrics"
+        placed = [pod for pod in listed(self._objects, "pods") if pod["spec"].get("nodeName")]
+        # What the metrics API tells of memory it does not of volumes.
+        nodes = sorted({str(pod["spec"]["nodeName"]) for pod in placed if not found or _claims(pod)})
+        if not nodes or len(nodes) > MOST_NODES:
+            return found
         asked = {node: partial(self._cluster.get, "/api/v1/nodes/%s/proxy/stats/summary" % node) for node in nodes}
-        for answer in Probes().gather(asked, timeout=min(2.0, self._cluster.timeout)).values():
-            for one in [] if why_unseen(answer) else answer.get("pods") or []:
-                place = one.get("podRef") or {}
-                for container in one.get("containers") or []:
-                    used = (container.get("memory") or {}).get("workingSetBytes")
-                    if used is not None:
-                        found[(place.get("namespace", ""), place.get("name", ""), container["name"])] = float(used)
-                        self.source = "kubelet"
+        answers = Probes().gather(asked, timeout=min(2.0, self._cluster.timeout)).values()
+        told = [one for answer in answers if not why_unseen(answer) for one in answer.get("pods") or []]
+        self._objects["volumestats"] = [volume for one in told for volume in volumes_of(one)]
+        if not found:
+            found = _working_sets(told)
+            self.source = "kubelet" if found else ""
         return found
+
+    def _metrics(self) -> dict[tuple[str, str, str], float]:
+        if why_unseen(self._objects.get("podmetrics")):
+            return {}
+        return {
+            (one["metadata"]["namespace"], one["metadata"]["name"], container["name"]): read_quantity((container.get("usage") or {}).get("memory"))
+            for one in listed(self._objects, "podmetrics")
+            for container in one.get("containers") or []
+        }
+
+
+def _claims(pod: dict[str, Any]) -> bool:
+    return any(volume.get("persistentVolumeClaim") for volume in pod["spec"].get("volumes") or [])
+
+
+def _working_sets(told: list[dict[str, Any]]) -> dict[tuple[str, str, str], float]:
+    """The memory of each container, of a kubelet's summary of pods."""
+    found = {}
+    for one in told:
+        place = one.get("podRef") or {}
+        for container in one.get("containers") or []:
+            used = (container.get("memory") or {}).get("workingSetBytes")
+            if used is not None:
+                found[(place.get("namespace", ""), place.get("name", ""), container["name"])] = float(used)
+    return found
+
+
+def volumes_of(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The volumes of claims in a kubelet's summary of a pod: [{"namespace", "pod", "claim", "volume", "used", "capacity"}], in bytes."""
+    place = told.get("podRef") or {}
+    return [
+        {
+            "namespace": place.get("namespace", ""),
+            "pod": place.get("name", ""),
+            "claim": volume["pvcRef"].get("name", ""),
+            "volume": volume.get("name", ""),
+            "used": float(volume["usedBytes"]),
+            "capacity": float(volume["capacityBytes"]),
+        }
+        for volume in told.get("volume") or []
+        # Of any other volume the kubelet tells the capacity of the node's disk.
+        if volume.get("pvcRef") and volume.get("usedBytes") is not None and volume.get("capacityBytes")
+    ]
