@@ -80,7 +80,7 @@ def _stays(seen: dict[str, Any], one: dict[str, Any], ended: dict[str, Any]) -> 
 
 def _patience(work: dict[str, Any], one: dict[str, Any]) -> float:
     """After how many seconds its probes should have passed."""
-    asked = next((wish["probes"] for wish in work["containers"] if wish["name"] == one["name"]), {})
+    asked: dict[str, Any] = next((wish["probes"] for wish in work["containers"] if wish["name"] == one["name"]), {})
     needed = [asked[kind]["initial"] + asked[kind]["period"] * asked[kind]["failures"] + asked[kind]["timeout"] for kind in PROBES if kind in asked]
     return max(PATIENCE_SECONDS, sum(needed))
 

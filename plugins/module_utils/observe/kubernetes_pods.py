@@ -268,8 +268,9 @@ def probe_fact(container: dict[str, Any], probe: dict[str, Any]) -> dict[str, An
 
 
 def references(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """The ConfigMaps and Secrets that a pod template names: [{"kind", "name", "how": env, env_from or volume, "keys": [...] or None for all, "required": [keys without
-    which no container is made], "optional"}].
+    """The ConfigMaps and Secrets that a pod template names: [{"kind", "name", "how", "keys", "required", "optional"}].
+
+    how: env, env_from or volume. keys: None for all. required: those of them without which no container is made.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
 
