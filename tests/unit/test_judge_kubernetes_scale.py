@@ -172,15 +172,16 @@ def test_a_class_that_waits_for_its_first_pod():
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"),
+    ("message", "reason", "expected"),
     [
-        ('Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) db-0', ["storage.mount_failed"]),
-        ('MountVolume.SetUp failed for volume "kube-api-access-x" : object "shop"/"kube-root-ca.crt" not registered', []),
-        ('MountVolume.SetUp failed for volume "v" : configmap "files" not found', []),
+        ('Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) db-0', "ContainerCreating", ["storage.mount_failed"]),
+        ('MountVolume.SetUp failed for volume "kube-api-access-x" : object "shop"/"kube-root-ca.crt" not registered', "ContainerCreating", []),
+        ('MountVolume.SetUp failed for volume "v" : configmap "files" not found', "ContainerCreating", []),
+        ('MountVolume.SetUp failed for volume "v" : failed to sync configmap cache: timed out', "ImagePullBackOff", []),
     ],
 )
-def test_mounts(message, expected):
-    one = pod(status={"state": {"waiting": {"reason": "ContainerCreating"}}, "ready": False}, container=ASKS)
+def test_mounts(message, reason, expected):
+    one = pod(status={"state": {"waiting": {"reason": reason}}, "ready": False}, container=ASKS)
     told = event("Pod", one["metadata"]["name"], "FailedAttachVolume" if "Multi" in message else "FailedMount", message)
     found = judged(seen(deployment(container=ASKS), replicaset(), one, events=[told]))
     assert [name for name, _where in found if name.startswith("storage.")] == expected

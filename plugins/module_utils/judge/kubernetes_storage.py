@@ -76,7 +76,7 @@ def mounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A volume that the node cannot attach or mount, and a pod that waits for it. A missing ConfigMap or Secret is told as that."""
     for work in kube.workloads(seen):
         for group in kube.staying(work):
-            if group["ready"] or group["started"]:
+            if group["ready"] or group["started"] or kube.is_mounted(group):
                 continue
             event = (
                 kube.told(seen, group, "FailedAttachVolume", 300)

@@ -20,6 +20,8 @@ WORKLOADS = ("deployments", "statefulsets", "daemonsets", "replicasets")
 RECENT_SECONDS = 900
 # What an autoscaler of nodes says of a pod for which it makes one.
 SCALES_UP = ("TriggeredScaleUp", "Nominated")
+# Why a container waits whose volumes may not be there yet.
+NOT_YET = ("", "ContainerCreating", "PodInitializing")
 
 
 def facts(seen: dict[str, Any]) -> dict[str, Any]:
@@ -97,8 +99,13 @@ def is_coming(seen: dict[str, Any], component: str, instance: str, patience: flo
 
 def _prepares(seen: dict[str, Any], group: dict[str, Any], patience: float) -> bool:
     first = [one for one in group["containers"] if one["init"] and one["state"] == "running"]
-    pulls = told(seen, group, "Pulling") and all(one["reason"] in ("ContainerCreating", "PodInitializing") for one in own(group))
+    pulls = told(seen, group, "Pulling") and all(one["reason"] in NOT_YET for one in own(group))
     return any(age(seen, one["started_at"]) < patience for one in first) or bool(pulls)
+
+
+def is_mounted(group: dict[str, Any]) -> bool:
+    """Whether all volumes of these pods are there: only then a container is more than about to be made."""
+    return any(one["state"] != "waiting" or one["reason"] not in NOT_YET for one in group["containers"])
 
 
 def gravity(seen: dict[str, Any], component: str) -> str:
