@@ -74,6 +74,7 @@ CONTAINERS = [
     ("by the image of the other", pod("a", container("log", image="docker.io/fluent/fluent-bit:3"), container("web")), "api", ["web"]),
     ("the one that is named for kubectl", pod("a", container("a"), container("b"), meta={"annotations": {pods.DEFAULT_CONTAINER: "b"}}), "x", ["b", "a"]),
     ("the one that is called like the workload", pod("a", container("cache"), container("api")), "api", ["api", "cache"]),
+    ("the one that somebody comes to", pod("a", container("tail"), container("web", ports=[{"containerPort": 80}])), "shop", ["web", "tail"]),
     ("nothing but a sidecar", pod("a", container("otel-collector")), "otel", ["otel-collector"]),
 ]
 

@@ -125,6 +125,11 @@ def serves(place: str, registry: str) -> bool:
     return host == registry or (registry == "docker.io" and host in ("index.docker.io", "registry-1.docker.io"))
 
 
+def _short(digest: str) -> str:
+    """As docker names an image: nobody tells two builds apart by more."""
+    return digest.rpartition(":")[2][:12]
+
+
 @judges("image.digest_drift", domain=kube.DOMAIN)
 def drift(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Copies of one revision that run different builds of the same tag: it was pushed anew between their starts."""
@@ -133,7 +138,7 @@ def drift(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         for group in kube.staying(work):
             for one in kube.own(group):
                 if one["digest"] and one["state"] == "running":
-                    builds.setdefault((group["revision"], one["name"], one["image"]), {}).setdefault(one["digest"], group["names"][0])
+                    builds.setdefault((group["revision"], one["name"], one["image"]), {}).setdefault(_short(one["digest"]), group["names"][0])
         different = next((key for key, found in builds.items() if len(found) > 1), None)
         if different:
             evidence = {**kube.base(work), "image": different[2], "digests": sorted(builds[different]), "instances": sorted(builds[different].values())}

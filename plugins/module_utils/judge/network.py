@@ -89,13 +89,19 @@ def _front(seen: dict[str, Any]) -> str:
     return "stack"
 
 
+def _helps(seen: dict[str, Any], name: str) -> bool:
+    """Whether this is a second container in the pods of a component that was recognised: what it does there is that one's matter."""
+    main = seen["components"].get(name.rpartition(".")[0]) if seen.get("platform") == "kubernetes" else None
+    return main is not None and main["role"] != "unknown"
+
+
 @judges("stack.unknown_shape", domain="stack")
 def shape(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A stack in which no api was recognised cannot be called healthy; the operator can name it."""
     if not any(component["role"] == "api" for component in view.components(seen)):
         yield Unseen("stack.unknown_shape", "stack", "no component was recognised as the api", "name it: roles: {<component>: api}")
     for component in view.components(seen):
-        if component["role"] == "unknown" and view.running(component):
+        if component["role"] == "unknown" and view.running(component) and not _helps(seen, component["component"]):
             yield Unseen(
                 "stack.unknown_shape", component["component"], "what this component does was not recognised", "name it: roles: {%s: …}" % component["component"]
             )

@@ -42,7 +42,12 @@ def app_containers(pod: dict[str, Any], workload: str) -> list[dict[str, Any]]:
     named = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER, "")
     own = [one for one in containers if one["name"] == named or not (SIDECAR.search(one["name"]) or SIDECAR.search(image_name(one.get("image", ""))))]
     own = own or containers[:1]
-    return sorted(own, key=lambda one: (one["name"] != named, one["name"] not in (workload, "app", "main"), one["name"] not in workload))
+    return sorted(own, key=lambda one: (one["name"] != named, one["name"] not in (workload, "app", "main"), one["name"] not in workload, not _serves(one)))
+
+
+def _serves(container: dict[str, Any]) -> bool:
+    """Whether somebody comes to a container or asks how it is; nobody does to what ships logs beside it."""
+    return any(container.get(key) for key in ("ports", "readinessProbe", "livenessProbe", "startupProbe"))
 
 
 def in_mesh(pod: dict[str, Any]) -> bool:
