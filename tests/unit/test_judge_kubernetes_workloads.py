@@ -65,9 +65,9 @@ SPARES = [
     ("somebody uses it", spare("api-green", "api", "api-blue", parts={"edges": [edge("web", "api-green", "http")]}), "critical"),
     ("another program of that role", spare("admin", "api", "api-blue", "shop/admin:1"), "critical"),
     ("a replica of Redis", spare("redis-replicas", "redis", "redis-master"), "info"),
-    ("a worker while nothing waits", spare("worker-mail", "worker", "worker", **queues(0, 0)), "info"),
+    ("a worker while nothing waits", spare("worker-mail", "worker", "worker", **queues(0, 0)), "warning"),
     ("a worker for whom tasks wait", spare("worker-mail", "worker", "worker", **queues(3, 0)), "critical"),
-    ("a worker whose queues others consume", spare("worker-mail", "worker", "worker", **queues(3, 1)), "info"),
+    ("a worker whose queues others consume", spare("worker-mail", "worker", "worker", **queues(3, 1)), "warning"),
     ("a worker of whom nothing is known", spare("worker-mail", "worker", "worker"), "critical"),
 ]
 

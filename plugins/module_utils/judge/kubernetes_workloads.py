@@ -42,7 +42,10 @@ def absent(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if not view.is_needed(seen, name):
             continue
         state = "no pod of %d" % work["wanted"] if work["wanted"] else "scaled to 0"
-        severity = INFO if work["wanted"] == 0 and is_spare(seen, work) else CRITICAL if view.role(seen, name) in view.ESSENTIAL else WARNING
+        severity = CRITICAL if view.role(seen, name) in view.ESSENTIAL else WARNING
+        if work["wanted"] == 0 and is_spare(seen, work):
+            # What a worker that sleeps would consume nobody knows: its queue may just be empty.
+            severity = WARNING if view.role(seen, name) == "worker" else INFO
         evidence = {**kube.base(work), "instance": "%s/%s" % (work["kind"].lower(), work["name"]), "state": state, "exit_code": None}
         yield Finding("container.not_running", name, severity, {**evidence, "stopped_by": "scale" if not work["wanted"] else "", "wanted": work["wanted"]})
 
