@@ -171,8 +171,17 @@ def ingress(port=80, name="api", tls=None):
     return {"metadata": meta("door"), "spec": {"rules": [{"host": "shop.example", "http": {"paths": [path]}}], "tls": tls or []}}
 
 
+def with_backend(backend):
+    """The Ingress that is well, with one more way."""
+    one = ingress()
+    one["spec"]["rules"][0]["http"]["paths"].append({"path": "/more", "backend": backend})
+    return one
+
+
 INGRESSES = [
     ("well", ingress(), []),
+    ("an action of the controller's", with_backend({"service": {"name": "ssl-redirect", "port": {"name": "use-annotation"}}}), []),
+    ("a resource", with_backend({"resource": {"apiGroup": "k8s.example.com", "kind": "StorageBucket", "name": "files"}}), []),
     ("no such Service", ingress(name="apo"), [("ingress.backend_missing", "ingress/door")]),
     ("no such port", ingress(port=81), [("ingress.backend_missing", "api")]),
 ]
@@ -181,6 +190,15 @@ INGRESSES = [
 @pytest.mark.parametrize(("what", "one", "expected"), INGRESSES, ids=[case[0] for case in INGRESSES])
 def test_ingresses(what, one, expected):
     assert [found for found in judged(seen(*API, ingresses=[one], **with_service())) if found[0].startswith("ingress.")] == expected
+
+
+def test_only_the_backends_that_were_looked_at_are_said_to_be_there():
+    action = {"service": {"name": "ssl-redirect", "port": {"name": "use-annotation"}}}
+    found = answers(seen(*API, ingresses=[with_backend(action)], **with_service()), Clear)
+    assert found["ingress.backend_missing"].evidence["backends"] == 1
+    alone = ingress()
+    alone["spec"]["rules"][0]["http"]["paths"][0]["backend"] = action
+    assert "ingress.backend_missing" not in answers(seen(*API, ingresses=[alone], **with_service()), Clear)
 
 
 def certificate(days=90.0, names=("shop.example",), begins=-10.0):

@@ -13,6 +13,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding
 
 DAY = 86400.0
+# The AWS load balancer controller's word in place of a port: the "service" is then the name of an action, which an annotation describes.
+ACTION = "use-annotation"
 
 
 def _base(service: dict[str, Any]) -> dict[str, Any]:
@@ -124,17 +126,19 @@ def backends(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     there = {(one["namespace"], one["name"]): one for one in kube.facts(seen)["services"]}
     for ingress in kube.facts(seen)["ingresses"]:
         lost = []
-        for to in ingress["backends"]:
+        # What is no Service (a resource, an action of the controller's) is not looked at here.
+        named = [to for to in ingress["backends"] if to["service"] and to["port"] != ACTION]
+        for to in named:
             service = there.get((ingress["namespace"], to["service"]))
             ports = [value for port in service["ports"] for value in (port["port"], port["name"])] if service else []
-            if to["service"] and (service is None or to["port"] not in ports) and not (service and service["type"] == "ExternalName"):
+            if (service is None or to["port"] not in ports) and not (service and service["type"] == "ExternalName"):
                 lost.append({"service": to["service"], "port": to["port"], "host": to["host"], "path": to["path"], "there": bool(service), "ports": ports})
         evidence = {"ingress": ingress["name"], "namespace": ingress["namespace"], "hosts": ingress["hosts"], "class": ingress["class"]}
         if lost:
             component = next((name for name in sorted(seen["components"]) if name == lost[0]["service"]), "ingress/" + ingress["name"])
             yield Finding("ingress.backend_missing", component, CRITICAL, {**evidence, **lost[0], "backends": len(lost)})
-        else:
-            yield Clear("ingress.backend_missing", "ingress/" + ingress["name"], {**evidence, "backends": len(ingress["backends"])})
+        elif named:
+            yield Clear("ingress.backend_missing", "ingress/" + ingress["name"], {**evidence, "backends": len(named)})
 
 
 @judges("tls.certificate_expired", "tls.certificate_expiring", "tls.certificate_wrong_host", "tls.secret_missing", domain=kube.DOMAIN)
