@@ -49,6 +49,35 @@ def test_services(what, kinds, expected):
     assert [one for one in judged(seen(*named, **kinds)) if one[0].startswith(("service.", "network."))] == expected
 
 
+FITS_NONE = {"app": "db", "spilo-role": "replica"}
+PRIMARY = service("db-rw", selector={"app": "db"}, port=5432)
+# As Zalando's and Patroni's: the operator itself makes the endpoints.
+MADE = [service("db-rw", port=5432)[0], {**service("db-rw")[1], "endpoints": [{"addresses": ["10.1.0.7"], "conditions": {"ready": True}}]}]
+MADE[0]["spec"]["selector"] = None
+BEFORE_DB = {**edge("proxy", "db", "http"), "source": "depends_on"}
+SPARE = [
+    ("beside the Service of the primary", "db-repl", PRIMARY, {}, [], ("service/db-repl", "info")),
+    ("beside one whose endpoints an operator makes", "db-repl", MADE, {}, [], ("service/db-repl", "info")),
+    ("the only one", "db-repl", [], {}, [], ("db", "critical")),
+    ("the one with the workload's own name", "db", PRIMARY, {}, [], ("db", "critical")),
+    ("a setting names it", "db-repl", PRIMARY, {}, [{**edge("api", "db-repl:5432"), "host": "db-repl"}], ("db", "critical")),
+    ("a setting names the other", "db-repl", PRIMARY, {}, [{**edge("api", "db"), "host": "db-rw"}], ("service/db-repl", "info")),
+    ("a proxy may lead to it", "db-repl", PRIMARY, {}, [BEFORE_DB], ("db", "critical")),
+    ("it is a way in from outside", "db-repl", PRIMARY, {"type": "LoadBalancer"}, [], ("db", "critical")),
+]
+
+
+@pytest.mark.parametrize(("what", "name", "beside", "spec", "edges", "expected"), SPARE, ids=[case[0] for case in SPARE])
+def test_a_service_that_nothing_needs(what, name, beside, spec, edges, expected):
+    """An operator's Service for replicas picks no pod where the database has one member."""
+    ill, slice_ = service(name, selector=FITS_NONE, port=5432, ready=0, **spec)
+    made = {"services": [ill, *beside[:1]], "endpointslices": [{**slice_, "endpoints": []}, *beside[1:]]}
+    database = [deployment("db"), replicaset("db"), pod("db", pod_status={"podIP": "10.1.0.7"})]
+    document = seen(*API, *database, roles=ROLES, parts={"edges": edges}, **made)
+    found = [one for one in judge_stack(document, Limits()) if one.id == "service.selects_nothing" and isinstance(one, Finding)]
+    assert [(one.component, one.severity) for one in found] == [expected]
+
+
 def test_a_service_of_one_that_is_scaled_to_nothing_is_not_ill():
     assert not [one for one in judged(seen(deployment(replicas=0), **with_service(ready=0))) if one[0].startswith("service.")]
 

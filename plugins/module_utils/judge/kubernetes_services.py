@@ -43,7 +43,9 @@ def selects(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         meant = service["meant_for"]
         labels = kube.facts(seen)["workloads"][meant]["labels"] if meant else {}
         evidence = {**_base(service), "labels": _written(labels), "used_by": users(seen, service)}
-        if meant:
+        if meant and not evidence["used_by"] and _is_spare(seen, service, meant):
+            yield Finding("service.selects_nothing", "service/" + service["name"], INFO, evidence)
+        elif meant:
             needed = evidence["used_by"] or service["type"] != "ClusterIP" or view.is_needed(seen, meant)
             yield Finding("service.selects_nothing", meant, CRITICAL if needed else WARNING, evidence)
         elif evidence["used_by"]:
@@ -51,6 +53,16 @@ def selects(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         elif not service.get("foreign"):
             # A left-over that nobody uses harms nobody.
             yield Finding("service.selects_nothing", "service/" + service["name"], INFO, evidence)
+
+
+def _is_spare(seen: dict[str, Any], service: dict[str, Any], meant: str) -> bool:
+    """Whether another Service leads to whom it was made for, and nothing needs this one: an operator's Service for replicas while there are none."""
+    facts = kube.facts(seen)
+    # A proxy's settings name it, and they are not read: how it comes to its api is not known.
+    guessed = any(edge["to"] == meant and edge.get("source") == "depends_on" for edge in seen.get("edges", []))
+    own = service["name"] == facts["workloads"][meant]["name"]
+    others = (one for one in facts["services"] if one is not service and meant in [*one["components"], *one.get("behind", [])])
+    return service["type"] == "ClusterIP" and not own and not guessed and any(others)
 
 
 def users(seen: dict[str, Any], service: dict[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ MOST_TARGETS = 5
 def services(objects: Objects, cast: Cast, neighbours: Neighbours) -> list[dict[str, Any]]:
     """[{"name", "type", "selector", "ports", "selects": pods, "components", "meant_for", "ready", "not_ready", "waiting": pods that are not ready}].
 
+    behind: the components whose pods are its endpoints, where it has no selector and somebody else makes them.
     foreign: it picks nothing of ours and bears the labels of another stack in the same namespace, whose pods were not read.
     """
     slices: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -41,7 +42,8 @@ def services(objects: Objects, cast: Cast, neighbours: Neighbours) -> list[dict[
             name for name, one in cast.workloads.items() if picker and one.namespace == place["namespace"] and matches(picker, labels_of(one.template))
         ]
         foreign = not components and not templates and neighbours.has(service)
-        ends = _endpoints(slices.get((place["namespace"], place["name"]), []))
+        own_slices = slices.get((place["namespace"], place["name"]), [])
+        ends = _endpoints(own_slices)
         found.append(
             {
                 **place,
@@ -54,6 +56,7 @@ def services(objects: Objects, cast: Cast, neighbours: Neighbours) -> list[dict[
                 "ports": [_port(port, pods) for port in spec.get("ports") or []],
                 "selects": len(pods),
                 "components": components or sorted(templates),
+                "behind": [] if picker else _behind(own_slices, by_namespace.get(place["namespace"], []), cast),
                 "meant_for": "" if components or templates or foreign or not picker else meant_for(service, cast),
                 "foreign": foreign,
                 "balancer": bool(((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")),
@@ -61,6 +64,13 @@ def services(objects: Objects, cast: Cast, neighbours: Neighbours) -> list[dict[
             }
         )
     return found
+
+
+def _behind(slices: list[dict[str, Any]], pods: list[dict[str, Any]], cast: Cast) -> list[str]:
+    """The components whose pods have the addresses of these endpoints."""
+    addresses = {address for one in slices for end in one.get("endpoints") or [] for address in end.get("addresses") or []}
+    at_them = [pod["metadata"] for pod in pods if (pod.get("status") or {}).get("podIP") in addresses]
+    return sorted({cast.of_pod.get(str(meta.get("uid") or meta["name"]), "") for meta in at_them} - {""})
 
 
 def _endpoints(slices: list[dict[str, Any]]) -> dict[str, Any]:
