@@ -195,6 +195,25 @@ def test_dns(what, work, ways, policies, expected):
     assert [(one.id, one.component, one.confidence) for one in given] == expected
 
 
+BACK = fact(**{"from": "db", "host": "api", "to": "api", **LOST})
+HEADLESS = [
+    ("its only server is down", {"ready": 0}, [fact(**LOST), fact(**{"from": "db", "to": "db", **LOST})], {}, []),
+    ("its only server is down, and the name server asks no other", {"ready": 0}, [fact(**SILENT), fact(**{"from": "db", "to": "db", **SILENT})], {}, []),
+    ("its server is there", {}, [fact(**LOST), BACK], {}, ["cluster/dns"]),
+    ("nothing is known of its endpoints, and its server runs", {"ready": 0}, [fact(**LOST), BACK], {"hidden": True}, ["cluster/dns"]),
+    ("other names do not resolve, either", {"ready": 0}, [fact(**LOST), fact(host="api", to="api", **LOST), BACK], {}, ["cluster/dns"]),
+]
+
+
+@pytest.mark.parametrize(("what", "more", "ways", "unread", "expected"), HEADLESS, ids=[case[0] for case in HEADLESS])
+def test_the_name_of_a_headless_service_without_endpoints_is_not_to_resolve(what, more, ways, unread, expected):
+    both = [service("api"), service("db", port=5432, clusterIP="None", **more)]
+    slices = unseen("denied", kind="denied") if unread else [one[1] for one in both]
+    document = seen(*API, *DB, roles=ROLES, parts={"reach": ways}, services=[one[0] for one in both], endpointslices=slices)
+    given = [one for one in judge_stack(document, Limits()) if one.id == "network.dns_broken" and isinstance(one, Finding)]
+    assert [one.component for one in given] == expected
+
+
 def ingress(port=80, name="api", tls=None):
     path = {"path": "/", "backend": {"service": {"name": name, "port": {"number": port}}}}
     return {"metadata": meta("door"), "spec": {"rules": [{"host": "shop.example", "http": {"paths": [path]}}], "tls": tls or []}}

@@ -163,7 +163,8 @@ def dns(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     for fact in seen.get("reach", []):
         if why_unseen(fact) or "from" not in fact or not fact.get("inside") or is_address(fact["host"]):
             continue
-        if kube.service_named(seen, fact["host"], kube.namespace_of(seen, fact["from"])):
+        namespace = kube.namespace_of(seen, fact["from"])
+        if kube.service_named(seen, fact["host"], namespace) and not _nameless(seen, kube.service_at(seen, fact["host"], namespace)):
             asked.setdefault(fact["from"], []).append(fact)
     lost = {name: facts for name, facts in asked.items() if all(_unresolved(fact) for fact in facts)}
     if lost and len(lost) == len(asked) and len(lost) > 1:
@@ -182,6 +183,15 @@ def dns(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Finding("network.dns_broken", name, severity, {**evidence, "policy": policy}, "high" if own or policy else MEDIUM)
         elif not any(_unresolved(fact) for fact in facts):
             yield Clear("network.dns_broken", name, evidence)
+
+
+def _nameless(seen: dict[str, Any], service: dict[str, Any] | None) -> bool:
+    """Whether a Service is but a name for pods of which none is there to bear it: then it is not to resolve."""
+    if service is None or not service["headless"]:
+        return False
+    if kube.is_hidden(seen, "endpointslices"):
+        return not any(view.runs(seen, name) for name in service["components"])
+    return not service["ready"]
 
 
 def is_address(host: str) -> bool:
