@@ -273,6 +273,14 @@ def test_certificates(what, secret, expected):
     assert [name for name, where in judged(document) if name.startswith("tls.") and where == "api"] == expected
 
 
+def test_a_certificate_that_may_not_be_read_is_unseen():
+    why = unseen("this account may not get secrets in the namespace shop", kind="denied", fix="grant it in a Role: …")["unseen"]
+    facts = [{"kind": "Secret", "namespace": "shop", "name": "tls", "missing": None, "registries": None, "certificate": None, "unread": why}]
+    document = seen(*API, ingresses=[ingress(tls=[{"secretName": "tls", "hosts": ["shop.example"]}])], secretfacts=facts, **with_service())
+    found = answers(document, Unseen)["tls.certificate_expired"]
+    assert (found.component, found.reason, found.fix) == ("api", why["reason"], why["fix"])
+
+
 @pytest.mark.parametrize(("name", "host", "good"), [("a.b", "A.b", True), ("*.b", "a.b", True), ("*.b", "a.a.b", False), ("*.b", "b", False)])
 def test_covers(name, host, good):
     assert covers(name, host) is good

@@ -118,11 +118,13 @@ def test_accounts_are_read_only_while_an_image_cannot_be_pulled():
     assert sorted(cluster.asked) == ["other", "pull", "third", "tls"]
 
 
-def test_what_is_gone_is_told_and_what_may_not_be_read_is_left_out():
+def test_what_is_gone_is_told_and_so_is_what_may_not_be_read():
     denied = StackError("this account may not get secrets", kind="denied")
     cluster = Cluster(pull=pull_secret(**{"r.example": {"username": "bot", "password": "pw"}}), third=denied)
     found = secret_facts(cluster, {"pods": [WAITS], "serviceaccounts": [ACCOUNT], "deployments": [WORK]}, 2.0)
     assert {one["name"]: (one["missing"], one["registries"]) for one in found} == {
         "pull": (None, ["r.example"]),
         "other": ("there is no Secret other", None),
+        "third": (None, None),
     }
+    assert {one["name"]: one["unread"]["reason"] for one in found if "unread" in one} == {"third": "this account may not get secrets"}

@@ -10,7 +10,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import kuberne
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, MEDIUM, WARNING, Clear, Finding, Unseen
 
 DAY = 86400.0
 # The AWS load balancer controller's word in place of a port: the "service" is then the name of an action, which an annotation describes.
@@ -163,7 +163,10 @@ def certificates(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             secret = known.get((ingress["namespace"], tls["secret"]))
             evidence: dict[str, Any] = {"ingress": ingress["name"], "namespace": ingress["namespace"], "secret": tls["secret"], "hosts": tls["hosts"]}
             if not tls["secret"] or secret is None:
-                continue  # the controller's own certificate, or one that was not read
+                continue  # the controller's own certificate, or one beyond those that are read
+            if secret.get("unread"):
+                yield Unseen("tls.certificate_expired", component, secret["unread"]["reason"], secret["unread"]["fix"])
+                continue
             if secret.get("missing"):
                 yield Finding("tls.secret_missing", component, CRITICAL, evidence)
                 continue

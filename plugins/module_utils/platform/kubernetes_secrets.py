@@ -25,7 +25,7 @@ MOST_SECRETS = 20
 def secret_facts(cluster: Cluster, objects: Objects, timeout: float) -> list[dict[str, Any]]:
     """[{"kind", "name", "namespace", "missing": why or None, "registries": [...] or None, "certificate": {...} or None}] of the Secrets that matter now.
 
-    Accounts for registries are read only while an image cannot be pulled. What may not be read is left out.
+    Accounts for registries are read only while an image cannot be pulled. What may not be read has but "unread": why.
     """
     places = [*certificates_named(objects), *(accounts_named(objects) if pulling(objects) else [])]
     paths = {place: "/api/v1/namespaces/%s/secrets/%s" % place for place in list(dict.fromkeys(places))[:MOST_SECRETS]}
@@ -33,9 +33,7 @@ def secret_facts(cluster: Cluster, objects: Objects, timeout: float) -> list[dic
     found = []
     for (namespace, name), path in paths.items():
         why = why_unseen(answers[path])
-        if why and why["kind"] != "not_found":
-            continue
-        fact = {"missing": why["reason"]} if why else answers[path]
+        fact = answers[path] if not why else {"missing": why["reason"]} if why["kind"] == "not_found" else {"unread": why}
         found.append({"kind": "Secret", "name": name, "namespace": namespace, "missing": None, "registries": None, "certificate": None, **fact})
     return found
 
