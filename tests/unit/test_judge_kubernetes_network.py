@@ -125,6 +125,22 @@ def test_ways_through_services(what, kinds, way, expected):
     assert [(one.id, one.component) for one in config.reach(document, Limits()) if isinstance(one, Finding)] == expected
 
 
+MESHED = {"connects": None, "meshed": True}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "way", "expected"),
+    [
+        (behind(), fact(**MESHED), [(Unseen, "network.unreachable", "api")]),
+        (behind(), fact(port=5433, **MESHED), [(Finding, "config.wrong_port", "api")]),
+    ],
+    ids=["where it leads is not known", "a port that the Service does not offer"],
+)
+def test_what_a_mesh_takes_is_no_proof(kinds, way, expected):
+    document = seen(*API, *DB, roles=ROLES, parts={"reach": [way]}, **kinds)
+    assert [(type(one), one.id, one.component) for one in config.reach(document, Limits())] == expected
+
+
 def policy(selector=None, types=("Ingress",), namespace="shop", **rules):
     return {"metadata": {**meta("fence"), "namespace": namespace}, "spec": {"podSelector": selector or {}, "policyTypes": list(types), **rules}}
 
@@ -170,6 +186,12 @@ def test_a_policy_that_could_not_be_tried_is_not_blamed():
     way = fact(resolves=unseen("no shell", kind="no_command"), connects=None)
     document = seen(*API, *DB, roles=ROLES, parts={"reach": [way]}, networkpolicies=[policy(TO_DB)], **behind())
     assert "network.partitioned" in answers(document, Unseen) and "network.partitioned" not in answers(document)
+
+
+def test_a_policy_is_neither_blamed_nor_cleared_by_what_a_mesh_takes():
+    document = seen(*API, *DB, roles=ROLES, parts={"reach": [fact(**MESHED)]}, networkpolicies=[policy(TO_DB)], **behind())
+    assert answers(document, Unseen)["network.partitioned"].fix == ""
+    assert "network.partitioned" not in {**answers(document), **answers(document, Clear)}
 
 
 LOST = {"resolves": False, "connects": None}

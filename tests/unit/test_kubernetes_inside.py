@@ -70,6 +70,22 @@ def test_reach(what, line, expected):
     assert {key: found[key] for key in expected} == expected
 
 
+MESHED = [
+    ("taken", "db\t5432\t10.0.0.1\t\t0.01", {"connects": None, "meshed": True, "resolves": True}),
+    ("not taken all the same", "db\t5432\t10.0.0.1\trefused\t0.01", {"connects": False, "error": "refused"}),
+    ("a program in the same pod", "db\t5432\t127.0.0.1\t\t0.01", {"connects": True}),
+    ("no name", "db\t5432\t\tname\t0.01", {"resolves": False}),
+]
+
+
+@pytest.mark.parametrize(("what", "line", "expected"), MESHED, ids=[case[0] for case in MESHED])
+def test_what_a_mesh_takes_proves_nothing(what, line, expected):
+    found = inside.parse_reach(line.encode() + b"\n")
+    inside.taken_by_proxy(found)
+    assert {key: found[("db", 5432)][key] for key in expected} == expected
+    assert ("meshed" in found[("db", 5432)]) is ("meshed" in expected)
+
+
 def test_what_cannot_be_tried_is_not_told_as_closed():
     assert "connects" not in inside.parse_reach(b"db\t5432\t10.0.0.1\tunknown\t0\n")[("db", 5432)]
 

@@ -28,3 +28,14 @@ def test_what_can_only_be_a_service_is_known_to_be_none(host, resolves, monkeypa
     instance = platform.components()[0].instances[0]
     monkeypatch.setattr(platform, "_run", lambda *_words: (0, ("%s\t5432\t\tagain\t0.1\n" % host).encode(), b""))
     assert platform.reach(instance, [(host, 5432)], 1.0)[(host, 5432)]["resolves"] is resolves
+
+
+@pytest.mark.parametrize(("sidecars", "connects"), [([], True), ([{"name": "istio-proxy", "image": "istio/proxyv2:1"}], None)], ids=["alone", "in a mesh"])
+def test_a_connection_that_a_mesh_takes_is_no_proof(sidecars, connects, monkeypatch):
+    cluster = FakeNamespace()
+    cluster.put(work("api", {}))
+    platform = Town(cluster, ["shop"])
+    instance = platform.components()[0].instances[0]
+    platform._seats[instance.id].pod["spec"]["containers"] += sidecars
+    monkeypatch.setattr(platform, "_run", lambda *_words: (0, b"db\t5432\t10.0.0.1\t\t0.1\n", b""))
+    assert platform.reach(instance, [("db", 5432)], 1.0)[("db", 5432)]["connects"] is connects

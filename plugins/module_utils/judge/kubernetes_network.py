@@ -36,7 +36,7 @@ def policies(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             continue
         side, policy = found
         # A policy lets a node reach its own pods: what is tried from there proves nothing.
-        tried = bool(fact.get("inside")) and not why_unseen(fact.get("resolves"))
+        tried = bool(fact.get("inside")) and not why_unseen(fact.get("resolves")) and not fact.get("meshed")
         if tried and fact.get("connects"):
             yield Clear("network.partitioned", server, {"networks": [], "policy": policy["name"], "host": fact["host"], "port": fact["port"]}, about=client)
             continue
@@ -48,14 +48,15 @@ def policies(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         one["servers"] = sorted({*one["servers"], "%s:%s" % (fact["host"], fact["port"])})
         one["tried"] = one["tried"] and tried
         one["policies"] = [policy["name"]]
+        one["meshed"] = bool(fact.get("meshed"))
     for (ill, _name), one in sorted(cut.items()):
-        evidence = {key: value for key, value in one.items() if key not in ("about", "tried")}
+        evidence = {key: value for key, value in one.items() if key not in ("about", "tried", "meshed")}
         evidence.update({"namespace": kube.namespace_of(seen, ill), "networks_missing": []})
         if one["tried"]:
             yield Finding("network.partitioned", ill, CRITICAL, evidence, about=one["about"] or None)
         else:
             reason = "%s forbids the way; whether that is enforced could not be tried from inside" % one["policy"]
-            yield Unseen("network.partitioned", ill, reason, INSIDE)
+            yield Unseen("network.partitioned", ill, reason, "" if one["meshed"] else INSIDE)
 
 
 def _port_there(seen: dict[str, Any], fact: dict[str, Any]) -> int:

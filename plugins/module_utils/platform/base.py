@@ -168,6 +168,7 @@ class Platform(Protocol):
         """Whether an instance finds and reaches these (host, port), all tried from inside at once; None where that is done by enter().
 
         {(host, port): {"resolves": true, false, or None when its resolver did not answer, "addresses", "connects", "error", "seconds"}}
+        "connects" is None, and "meshed" true, where a mesh's proxy took the connection: it takes every one.
         """
 
     def ports(self, instance: Instance, host: str) -> list[int] | None:

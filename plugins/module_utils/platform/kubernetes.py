@@ -347,6 +347,8 @@ class Kubernetes:
             if code == 127:
                 continue
             found = inside.parse_reach(output)
+            if pods.in_mesh(self._seats[instance.id].pod):
+                inside.taken_by_proxy(found)
             for (host, _port), fact in found.items():
                 # A name server that asks no other may refuse a name that is none; that it is none is known all the same.
                 if fact["resolves"] is None and self._no_name(instance, host):
