@@ -26,7 +26,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import cluster_autoscaler as autoscaler
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import cluster_service as services
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import workload_probes as probes
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import AutoscalerBounds
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_node import NodeUncordon, kept_away
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_service import ServicePort, ServiceSelector
@@ -38,7 +37,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_scale import ComponentScale, WorkloadResume
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage as RealStage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import choose, troubled, whole_since
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, differences
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, differences, rollout_seconds, start_seconds
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import name_components, workloads_of
@@ -591,11 +590,10 @@ def container_of(after, path=API):
 
 def test_time_to_start_is_a_startup_probe_that_asks_what_liveness_asks():
     stage = probed(livenessProbe=http(initialDelaySeconds=1, periodSeconds=5))
-    preview, after = cured(PROBES, stage, step(PROBES, start_seconds=47, container="api"))
+    _preview, after = cured(PROBES, stage, step(PROBES, start_seconds=47, container="api"))
     startup = container_of(after)["startupProbe"]
     assert startup == {"httpGet": {"port": "http", "path": "/health", "scheme": "HTTP"}, "periodSeconds": 5, "timeoutSeconds": 1, "failureThreshold": 10}
     assert container_of(after)["livenessProbe"] == http(initialDelaySeconds=1, periodSeconds=5)
-    assert preview.texts["seconds"] == 180 + 50, "it is waited for as long as that"
 
 
 def test_time_to_start_where_there_is_a_startup_probe():
@@ -1262,9 +1260,54 @@ def test_a_node_that_may_not_be_changed_is_told_with_the_rule():
     assert 'resources: ["nodes"], verbs: ["patch"]' in refused(UNCORDON, stage, step(UNCORDON, "node/n1", node="n1"), "may not patch nodes").details["fix"]
 
 
-def test_how_long_a_start_may_last():
-    assert probes.patience({"startupProbe": http(initialDelaySeconds=3, failureThreshold=4)}) == 43.0
-    assert probes.patience({}) == 0.0
+START = {"startupProbe": http(initialDelaySeconds=3, failureThreshold=4), "readinessProbe": http(periodSeconds=100)}
+STARTS = [
+    ("by its startup probe", START, 43.0),
+    ("by its readiness probe", {"readinessProbe": http(initialDelaySeconds=5, periodSeconds=20)}, 65.0),
+    ("no probe says", {"livenessProbe": http()}, 0.0),
+]
+
+
+@pytest.mark.parametrize(("what", "container", "expected"), STARTS, ids=[case[0] for case in STARTS])
+def test_how_long_a_start_may_last(what, container, expected):
+    assert start_seconds(container) == expected
+
+
+def rolling(surge=None, missing=None):
+    return {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": missing}}}
+
+
+SLOW = {"readinessProbe": http(periodSeconds=20)}
+STATEFUL = {"kind": "StatefulSet", "updateStrategy": {"type": "RollingUpdate"}}
+ROLLOUTS = [
+    ("one copy, no probe", {"replicas": None}, {}, {}, 180),
+    ("none at all", {"replicas": 0}, SLOW, {}, 180),
+    ("one by one, each after the one before has ended", {**STATEFUL, "replicas": 3}, SLOW, {}, 3 * (30 + 30 + 60)),
+    ("and with a grace of its own", {**STATEFUL, "replicas": 3}, SLOW, {"terminationGracePeriodSeconds": 120}, 3 * (120 + 30 + 60)),
+    ("all at once, when the last has ended", {"replicas": 3, "strategy": {"type": "Recreate"}}, {}, {"terminationGracePeriodSeconds": 300}, 330),
+    ("40 copies in waves of 10 more and 4 fewer", {**rolling("25%", "10%"), "replicas": 40}, SLOW, {}, 3 * 90),
+    ("25 % each where nothing is said", {"replicas": 7}, SLOW, {}, 3 * 90),
+    ("percentages are rounded up for more, down for fewer", {**rolling("10%", "10%"), "replicas": 5}, SLOW, {}, 5 * 90),
+    ("nobody more: the old one ends first", {**rolling(0, "25%"), "replicas": 3}, SLOW, {}, 3 * (30 + 30 + 60)),
+    ("the old ones end beside it", {**rolling(1, 0), "replicas": 3}, SLOW, {"terminationGracePeriodSeconds": 300}, 3 * 90),
+    ("each has to stand for a while", {**rolling(1, 0), "replicas": 3, "minReadySeconds": 60}, SLOW, {}, 3 * 150),
+    ("the slowest container", {**rolling(1, 0), "replicas": 3}, SLOW, {"containers": [START, SLOW, {}]}, 3 * 90),
+    ("not for ever", {**STATEFUL, "replicas": 100}, SLOW, {}, 1800),
+]
+
+
+@pytest.mark.parametrize(("what", "spec", "container", "of_pod", "expected"), ROLLOUTS, ids=[case[0] for case in ROLLOUTS])
+def test_how_long_a_rollout_may_last(what, spec, container, of_pod, expected):
+    spec = {**spec, "template": {"spec": {"containers": [container], **of_pod}}}
+    assert rollout_seconds({"kind": spec.pop("kind", "Deployment"), "spec": spec}) == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 330.0), (5.0, 5.0)])
+def test_a_rollout_is_waited_for_as_long_as_it_may_last(given, expected):
+    stage, waited = Stage(deployments=deployment(made=template(spec={"terminationGracePeriodSeconds": 300}))), []
+    stage.wait = lambda problem, seconds, pause: waited.append(seconds) or ""
+    Target(stage, "api").wait_rolled_out(stage, given)
+    assert waited == [expected]
 
 
 # Modules -----------------------------------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject, pointer, version_of
@@ -17,8 +18,11 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, REVISION, WORKLOADS
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
-# Pods are made, images are there, programs start; a rollout's own deadline comes first where it is shorter.
+# A rollout is given so long at least and at most. That the cluster calls one late ends no wait: it may still say so of the one before.
 ROLLOUT_SECONDS = 180.0
+LONGEST_ROLLOUT_SECONDS = 1800.0
+# Until a pod is placed, its image is there and its program runs.
+PULL_SECONDS = 30.0
 # Until a controller has seen a change.
 SEEN_SECONDS = 10.0
 SCALABLE = ("Deployment", "StatefulSet")
@@ -125,8 +129,9 @@ class Target(ClusterObject):
         serving = int(status.get("availableReplicas") or 0) if self.kind == "Deployment" else int(status.get("readyReplicas") or 0)
         return "" if serving >= wanted else "%s: %d of %d pods serve" % (self, serving, wanted)
 
-    def wait_rolled_out(self, stage: Stage, seconds: float = ROLLOUT_SECONDS) -> str:
-        return stage.wait(self.rolled_out, seconds, 1.0)
+    def wait_rolled_out(self, stage: Stage, seconds: float | None = None) -> str:
+        """What is left of its rollout after so many seconds; if none are given, after as long as a healthy one may take."""
+        return stage.wait(self.rolled_out, rollout_seconds({**self.object, "kind": self.kind}) if seconds is None else seconds, 1.0)
 
     def drop_stuck(self) -> None:
         """A StatefulSet waits for ever for a pod of a broken version: it is made anew only when that is gone."""
@@ -160,6 +165,45 @@ class Target(ClusterObject):
                 ready = int((one.get("status") or {}).get("readyReplicas") or 0)
                 found.append(Revision(int(number), one["metadata"]["name"], bare(template), one["metadata"].get("creationTimestamp") or "", ready))
         return sorted(found, key=lambda one: -one.number)
+
+
+def rollout_seconds(work: Mapping[str, Any]) -> float:
+    """For how long a healthy rollout may last, by its strategy and its probes. work: a Deployment or a StatefulSet, as the API has it."""
+    spec, pod = work["spec"], work["spec"]["template"]["spec"]
+    waves, ends_first = _waves(work)
+    grace = pod.get("terminationGracePeriodSeconds")
+    ends = (30 if grace is None else int(grace)) if ends_first else 0
+    starts = max((start_seconds(one) for one in pod.get("containers") or []), default=0.0)
+    each = ends + PULL_SECONDS + starts + int(spec.get("minReadySeconds") or 0)
+    return min(LONGEST_ROLLOUT_SECONDS, max(ROLLOUT_SECONDS, waves * each))
+
+
+def _waves(work: Mapping[str, Any]) -> tuple[int, bool]:
+    """(how many times pods are replaced until all are, whether the old ones have to end before others come)."""
+    spec = work["spec"]
+    copies = 1 if spec.get("replicas") is None else int(spec["replicas"])
+    strategy = spec.get("strategy") or {}
+    if work.get("kind") == "StatefulSet":
+        return copies, True
+    if strategy.get("type") == "Recreate":
+        return 1, True
+    rolling = strategy.get("rollingUpdate") or {}
+    surge, missing = _share(rolling.get("maxSurge"), copies, math.ceil), _share(rolling.get("maxUnavailable"), copies, math.floor)
+    return math.ceil(copies / max(1, surge + missing)), surge == 0
+
+
+def _share(value: Any, copies: int, rounded: Callable[[float], int]) -> int:
+    """A number of pods, or a percentage of them (25 % where none is given), as Kubernetes rounds it."""
+    text = "25%" if value is None else str(value)
+    return rounded(int(text[:-1]) * copies / 100) if text.endswith("%") else int(text)
+
+
+def start_seconds(container: Mapping[str, Any]) -> float:
+    """For how long a start may last by the startup probe of a container, else by its readiness probe."""
+    probe: Mapping[str, Any] | None = container.get("startupProbe") or container.get("readinessProbe")
+    if not probe:
+        return 0.0
+    return float(probe.get("initialDelaySeconds") or 0) + float(probe.get("periodSeconds") or 10) * float(probe.get("failureThreshold") or 3)
 
 
 def now() -> str:

@@ -13,16 +13,13 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Prev
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, ClusterObject
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import ROLLOUT_SECONDS, Target
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 
 @dataclass
 class Wish:
-    """What is to become of an object. wanted: the whole of it. touches, texts, lasting: as a Preview's.
-
-    state: what else the difference rests on. seconds: how long it may take until that has come about.
-    """
+    """What is to become of an object. wanted: the whole of it. touches, texts, lasting: as a Preview's. state: what else the difference rests on."""
 
     wanted: dict[str, Any]
     risk: str
@@ -30,7 +27,6 @@ class Wish:
     texts: dict[str, Any] = field(default_factory=dict)
     lasting: list[str] = field(default_factory=list)
     state: Any = None
-    seconds: float = ROLLOUT_SECONDS
 
 
 class ObjectRemedy:
@@ -73,7 +69,7 @@ class ObjectRemedy:
             state=[changed, wish.state],
             diff=self.told(target, changed),
             undo={"component": step.component, "kind": target.kind, "path": target.path, "uid": target.uid, "places": changed},
-            texts={"object": str(target), "seconds": wish.seconds, **wish.texts},
+            texts={"object": str(target), **wish.texts},
             touches=wish.touches if changed else [],
             lasting=(target.lasting() + (wish.lasting or difference.lines(changed, str(target)))) if changed else [],
             changed=bool(changed),
@@ -107,7 +103,7 @@ class TemplateRemedy(ObjectRemedy):
         Target(stage, step.component).drop_stuck()
 
     def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
-        return Target(stage, step.component).wait_rolled_out(stage, float(preview.texts["seconds"]))
+        return Target(stage, step.component).wait_rolled_out(stage)
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         super().undo(stage, record)

@@ -11,7 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refu
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import TemplateRemedy, Wish, copied
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import last_healthy
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import ROLLOUT_SECONDS, Target
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import port_number
 
 KEYS = {"liveness": "livenessProbe", "readiness": "readinessProbe", "startup": "startupProbe"}
@@ -46,13 +46,7 @@ class ComponentProbes(TemplateRemedy):
             correct(container, kind, changes)
         if start:
             give_time(container, start)
-        return Wish(
-            made,
-            stage.restart_risk(step.component),
-            touches=[step.component],
-            texts={"container": container["name"]},
-            seconds=ROLLOUT_SECONDS + patience(container),
-        )
+        return Wish(made, stage.restart_risk(step.component), touches=[step.component], texts={"container": container["name"]})
 
 
 # Pure, on a container of a pod template, which is changed.
@@ -135,9 +129,3 @@ def give_time(container: dict[str, Any], seconds: float) -> None:
     failures = math.ceil(left / int(startup.get("periodSeconds") or 10))
     if failures > int(startup.get("failureThreshold") or 3):
         startup["failureThreshold"] = failures
-
-
-def patience(container: Mapping[str, Any]) -> float:
-    """For how long a start may last until a probe says that it has failed, in seconds."""
-    probe = container.get(KEYS["startup"]) or {}
-    return float(probe.get("initialDelaySeconds") or 0) + float(probe.get("periodSeconds") or 10) * float(probe.get("failureThreshold") or 3) if probe else 0.0
