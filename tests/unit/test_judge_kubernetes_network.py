@@ -131,7 +131,7 @@ MESHED = {"connects": None, "meshed": True}
 @pytest.mark.parametrize(
     ("kinds", "way", "expected"),
     [
-        (behind(), fact(**MESHED), [(Unseen, "network.unreachable", "api")]),
+        (behind(), fact(**MESHED), []),
         (behind(), fact(port=5433, **MESHED), [(Finding, "config.wrong_port", "api")]),
     ],
     ids=["where it leads is not known", "a port that the Service does not offer"],

@@ -188,7 +188,7 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
     if outer and (why_unseen(outer.get("answers")) or {}).get("kind") in SILENT:
         return None  # the server elsewhere was asked, too, and is judged itself
     if fact.get("meshed") and not missed:
-        return Unseen("network.unreachable", client, "the proxy of its mesh takes every connection: where it leads cannot be seen from inside")
+        return None  # the proxy of its mesh takes every connection, which proves nothing; the server is asked by itself
     # A port that a Service does not offer may be refused, lead nowhere at all, or out of the cluster to somebody else.
     if fact.get("error") != "refused" and not missed:
         if server and (_lost_network(seen, client) or _lost_network(seen, server)):
