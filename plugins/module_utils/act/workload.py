@@ -111,7 +111,10 @@ class Target(ClusterObject):
         if self.by_hand:
             raise Refused("%s makes no new pods by itself (OnDelete): what is changed would not come about" % self, fix="change it by kubectl")
         if ((self.object["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition"):
-            raise Refused("%s makes only some of its pods anew (partition): what is changed would not come about in all" % self, fix="let its rollout come to its end, or change it by kubectl")
+            raise Refused(
+                "%s makes only some of its pods anew (partition): what is changed would not come about in all" % self,
+                fix="let its rollout come to its end, or change it by kubectl",
+            )
 
     # its rollout
 
@@ -229,7 +232,9 @@ def unmarked(template: dict[str, Any]) -> dict[str, Any]:
     """A pod template without the mark of a restart, and without what its controller adds."""
     found = bare(template)
     notes = {key: value for key, value in (found["metadata"].get("annotations") or {}).items() if key != RESTARTED}
-    found["metadata"] = {**found["metadata"], "annotations": notes} if notes else {key: value for key, value in found["metadata"].items() if key != "annotations"}
+    found["metadata"] = (
+        {**found["metadata"], "annotations": notes} if notes else {key: value for key, value in found["metadata"].items() if key != "annotations"}
+    )
     return found
 
 

@@ -68,7 +68,9 @@ class WorkloadStart(_OnWorkload):
         if target.replicas == record["replicas"]:
             return
         if target.replicas != record["given"]:
-            raise StackError("somebody else has scaled %s since" % target, kind="not_undone", fix="if it is to be as before, scale it to %d" % record["replicas"])
+            raise StackError(
+                "somebody else has scaled %s since" % target, kind="not_undone", fix="if it is to be as before, scale it to %d" % record["replicas"]
+            )
         target.change(_scale(record["replicas"]), target.version)
 
 
@@ -151,7 +153,10 @@ class StackRollback(_OnWorkload):
             raise Refused("revision %d of %s has the same images: going back would pull them again" % (wanted.number, target), fix=MEND)
 
         if step.finding.startswith("container.oom_killed") and not roomier(target.container(), wanted.template):
-            raise Refused("revision %d of %s has the same program and no more memory: going back would not help it" % (wanted.number, target), fix="give it more memory: component_resources")
+            raise Refused(
+                "revision %d of %s has the same program and no more memory: going back would not help it" % (wanted.number, target),
+                fix="give it more memory: component_resources",
+            )
 
     @staticmethod
     def _lasting(stage: Stage, target: Target, wanted: Revision) -> list[str]:
