@@ -231,10 +231,10 @@ def marked(template: dict[str, Any], stamp: str | None) -> list[dict[str, Any]]:
 def unmarked(template: dict[str, Any]) -> dict[str, Any]:
     """A pod template without the mark of a restart, and without what its controller adds."""
     found = bare(template)
-    notes = {key: value for key, value in (found["metadata"].get("annotations") or {}).items() if key != RESTARTED}
-    found["metadata"] = (
-        {**found["metadata"], "annotations": notes} if notes else {key: value for key, value in found["metadata"].items() if key != "annotations"}
-    )
+    notes = found["metadata"].get("annotations") or {}
+    notes.pop(RESTARTED, None)
+    if not notes:
+        found["metadata"].pop("annotations", None)
     return found
 
 
