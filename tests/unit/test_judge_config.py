@@ -128,6 +128,7 @@ def test_setting_missing_is_told_by_a_twin():
     wrong = api(one=CRASHED, settings=[{"name": "DATABASE_URL", "set": True, "source": "container"}])
     assert not found(judged(wrong, twin)), "it is set, whatever is wrong with it"
     assert not found(judged(api(), twin)), "a component that runs does without it"
+    assert not found(judged(component("api.tail", "unknown", one=CRASHED), twin)), "what ships logs needs none of it"
 
 
 def test_copies_that_differ():

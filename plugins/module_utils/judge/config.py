@@ -94,7 +94,9 @@ def _twin_with(seen: dict[str, Any], component: dict[str, Any], one: dict[str, A
 
 
 def _lacking(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> tuple[str, str] | None:
-    """A connection setting that every running twin has and this component has not: (setting, twin)."""
+    """A connection setting that every running twin has and this component has not: (setting, twin). What nobody recognises may need none."""
+    if component["role"] == "unknown":
+        return None
     own = {target["setting"] for target in component["targets"]} | {setting["name"] for setting in component["settings"] if setting["set"]}
     twins = [
         other
