@@ -7,7 +7,9 @@ import types
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import long_names, search_domains
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 
@@ -41,6 +43,57 @@ def test_component_at(what, client, host, kind, expected):
     scene = Scene(types.SimpleNamespace(components=lambda: SHOP), Mask(), Options())
     found = scene.component_at(client, host, kind)
     assert (found.id if found else None) == expected
+
+
+def pod(name, role, namespace, address, *services):
+    """A component in a pod of a namespace, behind these Services."""
+    names = [name for service in services for name in long_names(service, namespace)]
+    one = Instance(id="id-" + name, name=name, state="running", networks={"pod": {"address": address, "aliases": [name, *names]}})
+    one.search = search_domains(namespace)
+    return Component(id=name, role=role, instances=[one])
+
+
+CLUSTER = [
+    pod("db", "postgres", "billing", "10.1.0.1", "db", "db-0.db"),
+    pod("ledger", "postgres", "billing", "10.1.0.2"),
+    pod("db.shop", "postgres", "shop", "10.1.0.3", "db", "db-0.db"),
+    pod("api.shop", "api", "shop", "10.1.0.4", "api"),
+    pod("api", "api", "billing", "10.1.0.5", "api"),
+]
+NAMES = [
+    ("a short name in its own namespace", "api.shop", "db", "db.shop"),
+    ("the same in another one", "api", "db", "db"),
+    ("with another namespace", "api.shop", "db.billing", "db"),
+    ("a pod of a headless Service", "api.shop", "db-0.db", "db.shop"),
+    ("a pod of a headless Service of another namespace", "api.shop", "db-0.db.billing.svc", "db"),
+    ("whole, with a dot at its end", "api.shop", "db.shop.svc.cluster.local.", "db.shop"),
+    ("an address", "api.shop", "10.1.0.1", "db"),
+    ("a name of another namespace", "api.shop", "ledger", None),
+    ("by itself, where no Service leads there", "api", "ledger", "ledger"),
+    ("a name of the world", "api", "db.example.com", None),
+    ("itself", "api.shop", "localhost", "api.shop"),
+]
+
+
+@pytest.mark.parametrize(("what", "client", "host", "expected"), NAMES, ids=[case[0] for case in NAMES])
+def test_a_name_means_what_it_means_in_the_clients_namespace(what, client, host, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: CLUSTER), Mask(), Options())
+    found = scene.component_at(client, host)
+    assert (found.id if found else None) == expected
+
+
+OUTER = [
+    ("a short name in one of several namespaces", CLUSTER, "api.shop", "orders", "orders.shop:5432"),
+    ("the same where there is one namespace", CLUSTER[:2] + CLUSTER[4:], "api", "orders", "orders:5432"),
+    ("a name of the world", CLUSTER, "api", "db.example.com", "db.example.com:5432"),
+    ("on Compose", SHOP, "api", "orders", "orders:5432"),
+]
+
+
+@pytest.mark.parametrize(("what", "parts", "client", "host", "expected"), OUTER, ids=[case[0] for case in OUTER])
+def test_what_a_server_elsewhere_is_called(what, parts, client, host, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: parts), Mask(), Options())
+    assert scene.outer_name(Target(client, "DATABASE_URL", "", "postgres", host=host, port=5432)) == expected
 
 
 ADDRESSES = [

@@ -146,8 +146,9 @@ def _meant_edges(seen: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         service = service_named(seen, edge["host"], namespace_of(seen, edge["from"]))
         meant = (service["meant_for"] or next(iter(service["components"]), "")) if service else ""
-        if not service and first_word(edge["host"]) in seen["components"]:
-            meant = first_word(edge["host"])
+        word, where = first_word(edge["host"]), [*edge["host"].lower().split(".")[1:2], namespace_of(seen, edge["from"])][0]
+        if not service and word in seen["components"] and namespace_of(seen, word) == where:
+            meant = word
         if meant and meant != edge["from"]:
             edges += [_edge(edge["from"], meant, edge["kind"]), _edge(edge["to"], meant, edge["kind"])]
     return edges

@@ -13,7 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen,
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import outer_name, settings_fact
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import settings_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 
@@ -172,7 +172,7 @@ class Document:
                 if target.malformed:
                     continue
                 other = self.scene.component_at(component.id, target.host, target.server_kind)
-                name = other.id if other else outer_name(target)
+                name = other.id if other else self.scene.outer_name(target)
                 if name != component.id:
                     edges.setdefault(
                         (component.id, name, target.kind),

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, pgbouncer_targets
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, outer_name, pgbouncer_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
@@ -206,12 +206,27 @@ class Scene:
     def _named(self, client: str, host: str) -> Component | None:
         if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
-        for component in self.components:
-            for one in component.instances:
-                for seat in one.networks.values():
-                    if host == seat["address"] or host in seat["aliases"]:
-                        return component
-        return next((component for component in self.components if component.id == host), None)
+        search = self._search(next((component for component in self.components if component.id == client), None))
+        for name in meant_by(host, search):
+            for component in self.components:
+                for one in component.instances:
+                    for seat in one.networks.values():
+                        if name == seat["address"] or name in seat["aliases"]:
+                            return component
+        return next((component for component in self.components if component.id == host and (not search or self._search(component) == search)), None)
+
+    @staticmethod
+    def _search(component: Component | None) -> list[str]:
+        instance = next(iter(component.instances), component.template) if component else None
+        return instance.search if instance else []
+
+    def outer_name(self, target: Target) -> str:
+        """What a server that is no component of the stack is called: a short name means another one in each of several namespaces."""
+        found = {tuple(search): search for search in map(self._search, self.components) if search}
+        search = self._search(next((component for component in self.components if component.id == target.component), None))
+        if len(found) < 2 or not search or "." in target.host or is_address(target.host):
+            return outer_name(target)
+        return outer_name(replace(target, host="%s.%s" % (target.host, search[0].split(".")[0])))
 
     def role_of(self, name: str) -> str:
         return next((component.role for component in self.components if component.id == name), "")
@@ -235,6 +250,19 @@ class Scene:
         return {
             seat["address"]: component.id for component in self.components for one in component.instances for seat in one.networks.values() if seat["address"]
         }
+
+
+def meant_by(host: str, search: list[str]) -> list[str]:
+    """The names that a resolver tries for a name, first the likeliest; one that is not whole means nothing outside of its own domains."""
+    if not search or is_address(host):
+        return [host]
+    host = host.rstrip(".").lower()
+    return ["%s.%s" % (host, domain) for domain in search] + ([host] if host.endswith("." + search[-1]) else [])
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is told by its address, not by a name."""
+    return bool(re.fullmatch(r"[\d.]+|[\da-fA-F:]*:[\da-fA-F:.]*", host))
 
 
 def is_secret_mount(path: str) -> bool:

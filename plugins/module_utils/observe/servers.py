@@ -20,7 +20,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery impor
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import visit_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, SERVERS, Scene
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
 # Have the settings of the whole application, and connect to its database only where a database schedules them.
@@ -69,12 +69,12 @@ class Servers:
                 other = self.scene.component_at(target.component, target.host, target.server_kind)
                 if self.scene.role_of(target.component) == "pgbouncer" and not target.user:
                     if other is None:  # it hands its clients' accounts on, and has none of its own
-                        servers.setdefault(outer_name(target), Server(outer_name(target), target.server_kind))
+                        servers.setdefault(self.scene.outer_name(target), Server(self.scene.outer_name(target), target.server_kind))
                     continue
                 if other is not None and other.role == target.server_kind:
                     servers[other.id].clients.append(target)
                 elif other is None:
-                    name = outer_name(target)
+                    name = self.scene.outer_name(target)
                     servers.setdefault(name, Server(name, target.server_kind)).clients.append(target)
         return list(servers.values())
 

@@ -14,7 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect.tcp import t
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import observe_http
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, Scene
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, outer_name
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 # Between two readings of an application's metrics: long enough to see traffic, short enough to wait for.
@@ -88,7 +88,7 @@ class Ways:
             "port": target.port,
         }
         other = self.scene.component_at(component.id, target.host, target.server_kind)
-        fact["to"], fact["outer"] = (other.id, "") if other else ("", outer_name(target))
+        fact["to"], fact["outer"] = (other.id, "") if other else ("", self.scene.outer_name(target))
         tried = inside.answer()
         if tried is not None:
             return {**fact, "inside": True, **tried_inside(tried.get((target.host, target.port)))}

@@ -24,7 +24,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import probe_failures, read_events
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, by_name, listed, read_objects
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_secrets import secret_facts
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, cluster_addresses, split_name
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services, cluster_addresses, search_domains, split_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import (
     REFERENCE,
     Given,
@@ -186,6 +186,7 @@ class Kubernetes:
         one.environment, one.secret_values, one.unread, one.mounts = dict(given.environment), given.secrets, given.unread, given.mounts
         one.health = pods.read_health(container, pods.status_of(pod, container["name"]), failures.get(one.id), time.time()) if one.running else None
         one.own_settings, one.revision = own_settings(container), one.config_hash
+        one.search = search_domains(pod["metadata"]["namespace"])
         if part:
             main = pods.identity_of(pod, "", True)
             one.name, one.home_network, one.networks = "%s/%s" % (one.name, part), "container:" + main, {}

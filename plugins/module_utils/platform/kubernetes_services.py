@@ -191,6 +191,11 @@ def long_names(name: str, namespace: str) -> list[str]:
     return [name, "%s.%s" % (name, namespace), "%s.%s.svc" % (name, namespace), "%s.%s.svc.%s" % (name, namespace, DOMAIN)]
 
 
+def search_domains(namespace: str) -> list[str]:
+    """Where the resolver of a pod looks for a name, in this order, before it takes it as it is."""
+    return ["%s.svc.%s" % (namespace, DOMAIN), "svc." + DOMAIN, DOMAIN]
+
+
 def cluster_addresses(service: dict[str, Any]) -> list[str]:
     """The virtual addresses of a Service; [] of a headless one."""
     spec = service.get("spec") or {}

@@ -16,6 +16,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Sta
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError, server_kind, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import is_address
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import SERVER_PORTS, Server, Servers
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import HOST_NAME, Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
@@ -144,7 +145,7 @@ class Right:
         """Whether a setting leads to a server of the right kind, of this stack or elsewhere."""
         there = self._at(target)
         if there is None:
-            return any(server.component == "%s:%d" % (target.host, target.port) for server in self.servers.found) and self._resolves(target)
+            return any(server.component == self.scene.outer_name(target) for server in self.servers.found) and self._resolves(target)
         return there.role in ROLES[self.kind]
 
     def _resolves(self, target: Target) -> bool:
@@ -174,7 +175,7 @@ class Right:
         places = {}
         for twin in like:
             other = self._at(twin)
-            places[other.id if other is not None else "%s:%d" % (twin.host, twin.port)] = (other, twin.host)
+            places[other.id if other is not None else self.scene.outer_name(twin)] = (other, twin.host)
         if not places:
             servers = [component for component in self.scene.components if component.role == ROLES[self.kind][0] and component.id != self.client.id]
             places = {component.id: (component, component.id) for component in servers}
@@ -198,12 +199,14 @@ class Right:
             for network, seat in one.networks.items():
                 if network in mine:
                     found += [name for name in [*seat["aliases"], seat["address"]] if name]
-        return sorted(filter(self._known, dict.fromkeys(found)), key=lambda name: (name != server.id, is_address(name), name.count("."), name))
+        return sorted((name for name in dict.fromkeys(found) if self._known(name, server)), key=lambda name: (name != server.id, is_address(name), name.count("."), name))
 
-    def _known(self, name: str) -> bool:
+    def _known(self, name: str, server: Component) -> bool:
         """On Kubernetes a name means something in its own namespace only, and where nobody can say what it means nobody is led to it."""
         if self.scene.platform.name != "kubernetes":
             return True
+        if self.scene.component_at(self.client.id, name) is not server:
+            return False
         try:
             return bool(self.scene.platform.resolve(self.instance, name, self.scene.options.timeout / 2, inside=False))
         except StackError:
@@ -352,10 +355,6 @@ class Right:
         if settings or mount is None:
             raise Refused("the password is read from %s, which cannot be changed from here" % given.password_file, fix=self.by_hand)
         return Answer(given.password_file, {}, path=mount["source"], content=wanted.password, proof=proof)
-
-
-def is_address(name: str) -> bool:
-    return bool(re.fullmatch(r"[\d.]+|[\da-fA-F:]*:[\da-fA-F:.]*", name))
 
 
 def _required_password(one: Instance) -> list[str]:
