@@ -17,7 +17,9 @@ BY_COMMAND = [
     ("flower", re.compile(r"\bcelery\b.*\bflower\b")),
     ("pgbouncer", re.compile(r"(^|/|\s)pgbouncer\b")),
     ("postgres", re.compile(r"(^|/|\s)(postgres|postmaster)(\s|:|$)")),
-    ("redis", re.compile(r"(^|/|\s)(redis-server|valkey-server|keydb-server|dragonfly)\b")),
+    # The same program may be a Sentinel, which holds no data.
+    ("redis", re.compile(r"(?s)^(?!.*(\[sentinel\]|--sentinel\b)).*?(^|/|\s)(redis-server|valkey-server|keydb-server|dragonfly)\b")),
+    ("other", re.compile(r"(^|/|\s)(redis|valkey)-s(erver\b.*(\[sentinel\]|--sentinel\b)|entinel\b)")),
     ("proxy", re.compile(r"(^|/|\s)(nginx|haproxy|traefik|caddy|envoy|httpd|apache2)\b")),
     ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b")),
     # Last: a start script that migrates first and then serves is caught migrating while it is young or fails.
@@ -25,6 +27,7 @@ BY_COMMAND = [
 ]
 BY_IMAGE = [
     ("postgres", re.compile(r"(^|[/_-])(postgres|postgresql|postgis|timescaledb|pgvector)([:@_-]|$)")),
+    ("other", re.compile(r"(^|[/_-])(redis|valkey)-sentinel([:@_-]|$)")),
     ("redis", re.compile(r"(^|[/_-])(redis|valkey|keydb|dragonfly)([:@_-]|$)")),
     ("proxy", re.compile(r"(^|[/_-])(nginx|haproxy|traefik|caddy|envoy)([:@_-]|$)")),
     ("pgbouncer", re.compile(r"(^|[/_-])pgbouncer([:@_-]|$)")),

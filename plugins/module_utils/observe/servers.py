@@ -30,6 +30,10 @@ SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
 HIDDEN = ("what stands at localhost inside the container cannot be seen from here", "hidden")
 REFUSALS = {"postgres": ("password authentication failed",), "redis": ("WRONGPASS", "NOAUTH")}
+OWN_PASSWORDS = ("REDIS_PASSWORD", "VALKEY_PASSWORD")
+# By such a name or setting an application goes to a copy that only answers reads.
+READ_ONLY_NAME = re.compile(r"^[^.]*[-_](r|ro|read|reads|reader|readers|readonly|repl|replica|replicas|slave|slaves|standby|secondary)([-_]?\d+)?(\.|$)|\.cluster-ro-", re.I)
+READ_ONLY_SETTING = re.compile(r"(^|_)(RO|READ|READER|READONLY|REPLICAS?|SLAVES?)(_|$)", re.I)
 NOT_LET_IN = ("auth", "auth_required", "role_missing", "too_many_clients", "database_missing", "no_hba")
 # With less time left than this no worker is asked.
 SHORTEST_SECONDS = 0.3
@@ -45,6 +49,11 @@ class Server:
     kind: str
     clients: list[Target] = field(default_factory=list)
     instance: Instance | None = None
+
+    @property
+    def expects_writes(self) -> bool:
+        """Whether somebody is told to go there who may want to write: of a copy for reads nobody expects that."""
+        return any(not READ_ONLY_NAME.search(target.host) and not READ_ONLY_SETTING.search(target.setting) for target in self.clients)
 
 
 class Servers:
@@ -148,7 +157,26 @@ class Servers:
                 password=environment["POSTGRES_PASSWORD"],
                 database=environment.get("POSTGRES_DB") or user,
             )
-        return None
+        # Of one that clients use, what they have is what counts.
+        password = "" if server.kind != "redis" or server.clients else self._own_password(server.instance)
+        if not password:
+            return None
+        self.scene.mask.learn(password)
+        return Target(server.component, "REDIS_PASSWORD", "container", "redis", port=SERVER_PORTS["redis"], password=password)
+
+    def _own_password(self, instance: Instance) -> str:
+        """What a Redis' own container was given as its password, itself or in a file; "" where that is not known."""
+        for name in OWN_PASSWORDS:
+            if instance.environment.get(name):
+                return instance.environment[name]
+            path = instance.environment.get(name + "_FILE", "")
+            try:
+                found = self.scene.platform.file(instance, path) if path.startswith("/") else None
+            except StackError:
+                found = None
+            if found is not None:
+                return found.content.decode("utf-8", "replace").strip()
+        return ""
 
     def doubtful(self, kind: str) -> set[str]:
         """The components whose logs complain that such a server refuses them."""
@@ -223,7 +251,8 @@ class Servers:
 
     def _ask_postgres(self, server: Server, target: Target, where: tuple[str, str, int], clients: list[dict[str, Any]]) -> dict[str, Any]:
         wanted = self.postgres_target(target, where)
-        return observe_postgres(server.component, wanted, self.scene.mask, self.scene.options.timeout * 0.8, clients=clients, expects_writes=True)
+        more = {"clients": clients, "expects_writes": server.expects_writes}
+        return observe_postgres(server.component, wanted, self.scene.mask, self.scene.options.timeout * 0.8, **more)
 
     @staticmethod
     def postgres_target(target: Target, where: tuple[str, str, int]) -> connect_postgres.PostgresTarget:
@@ -260,7 +289,7 @@ class Servers:
             reached = visit_redis(server.component, self.redis_target(target, where), self.scene.mask, self.scene.options.timeout * 0.8)
             facts, client = visit.enter_context(reached)
             clients.append(client)
-            return facts
+            return {**facts, "expects_writes": server.expects_writes}
 
         visit.enter_context(self._seat(server))
         return self._look_with_accounts(server, "redis", ask), clients[-1]
@@ -279,13 +308,12 @@ class Servers:
     def _look_with_accounts(self, server: Server, kind: str, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
         """Ask with one account after another until one is let in; at most three, so that no lock-out is provoked."""
         candidates = self._candidates(server)[:3]
-        if not candidates and kind == "redis" and server.instance is not None:
-            candidates = [Target(server.component, "", "none", "redis", port=SERVER_PORTS["redis"])]
+        unknown = not server.clients and not self.scene.options.accounts.get(kind)
+        if unknown and kind == "redis" and server.instance is not None:
+            candidates.append(Target(server.component, "", "none", "redis", port=SERVER_PORTS["redis"]))
+        no_account = unseen("no account for it was found in the stack", kind="no_account", fix="give one by %s_user and %s_password" % (kind, kind))
         if not candidates:
-            return {
-                "component": server.component,
-                "answers": unseen("no account for it was found in the stack", kind="no_account", fix="give one by %s_user and %s_password" % (kind, kind)),
-            }
+            return {"component": server.component, "answers": no_account}
         asked: list[dict[str, Any]] = []
         refused: list[Target] = []
         for target in candidates:
@@ -300,6 +328,8 @@ class Servers:
                 refused.append(target)
             elif why["kind"] not in NOT_LET_IN:
                 break
+        if unknown and kind == "redis" and len(refused) == len(asked):
+            return {"component": server.component, "answers": no_account}  # nobody's account was refused but a guess of ours
         first = asked[0]
         first["accounts"] = [
             {

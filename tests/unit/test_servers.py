@@ -1,0 +1,82 @@
+"""Which servers of a scene are asked, with which accounts, and what is expected of them: one row a case."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server, Servers
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, File, Instance
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+
+FILES = {"/secrets/redis-password": File(b"pw\n", 0.0)}
+
+
+def part(name, role, **changes):
+    networks = {"lan": {"address": "10.0.0.%d" % (len(name) + 1), "aliases": [name]}}
+    return Component(id=name, role=role, instances=[Instance(id="id-" + name, name=name, state="running", networks=networks, **changes)])
+
+
+def servers(*parts, targets=(), **options):
+    platform = types.SimpleNamespace(name="compose", components=lambda: list(parts), file=lambda _one, path: FILES.get(path), enter=lambda _one: None)
+    scene = Scene(platform, Mask(), Options(**options))
+    for target in targets:
+        scene.targets.setdefault(target.component, []).append(target)
+    return Servers(scene)
+
+
+def to(host, kind="redis", setting="REDIS_URL", **changes):
+    return Target("api", setting, "process", kind, host=host, port=6379, **changes)
+
+
+NOAUTH = unseen("wants a password and none was given", kind="auth_required")
+WRONG = unseen("does not accept the password", kind="auth")
+API = part("api", "api")
+ACCOUNTS = [
+    ("its own, in a file", {"REDIS_PASSWORD_FILE": "/secrets/redis-password"}, [], "pw", (True, ["pw"])),
+    ("its own", {"REDIS_PASSWORD": "pw"}, [], "pw", (True, ["pw"])),
+    ("its own that is not in force", {"REDIS_PASSWORD": "pw"}, [], "", (True, ["pw", ""])),
+    ("none is known", {}, [], "pw", ("no_account", [""])),
+    ("none is known, and none is needed", {}, [], "", (True, [""])),
+    ("a client's alone, where there is one", {"REDIS_PASSWORD": "pw"}, [to("redis")], "pw", ("auth_required", [""])),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "targets", "wanted", "expected"), ACCOUNTS, ids=[case[0] for case in ACCOUNTS])
+def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
+    found = servers(API, part("redis", "redis", environment=environment), targets=targets)
+    found.go = lambda server, target: ("redis", "10.0.0.6", 6379)
+    tried = []
+
+    def ask(target, where):
+        tried.append(target.password)
+        return {"component": "redis", "answers": True if target.password == wanted else WRONG if target.password else NOAUTH}
+
+    facts = found._look_with_accounts(found.found[0], "redis", ask)
+    assert (facts["answers"] if facts["answers"] is True else facts["answers"]["unseen"]["kind"], list(dict.fromkeys(tried))) == expected
+    told = {answer.id: answer for answer in judge_domain("redis", facts, Limits())} if facts["answers"] is not True else {}
+    assert isinstance(told.get("redis.auth_mismatch"), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], type(None)))
+
+
+WRITES = [
+    ("nobody is told to go there", [], False),
+    ("a client", [to("db")], True),
+    ("for reads, by its name", [to("postgresql-read")], False),
+    ("for reads, by its long name", [to("shop-db-repl.shop.svc.cluster.local")], False),
+    ("a copy by its number", [to("redis-replicas-0.redis-headless")], False),
+    ("for reads, at a provider", [to("shop.cluster-ro-abc.eu-west-1.rds.amazonaws.com")], False),
+    ("for reads, by the setting", [to("10.0.0.3", setting="DATABASE_REPLICA_URL")], False),
+    ("for both", [to("db-ro"), to("db-rw")], True),
+    ("a name that only looks like it", [to("bread"), to("spread.shop")], True),
+]
+
+
+@pytest.mark.parametrize(("what", "clients", "expected"), WRITES, ids=[case[0] for case in WRITES])
+def test_who_expects_to_write(what, clients, expected):
+    assert Server("db", "postgres", clients).expects_writes is expected
