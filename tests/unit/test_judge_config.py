@@ -43,6 +43,12 @@ CASES = [
     ("wrong port", [api(), db()], reach(port=5433, connects=False, error="refused"), [("config.wrong_port", "api")]),
     ("localhost is the container itself", [api(), db()], reach(to="api", host="localhost", connects=False, error="refused"), [("config.wrong_host", "api")]),
     (
+        "localhost leads on through a container beside it, which does not listen",
+        [api(one={"proxies": ["cloud-sql-proxy"]}), db()],
+        reach(to="api", host="localhost", connects=False, error="refused"),
+        [("network.refused", "api")],
+    ),
+    (
         "the database setting leads to Redis",
         [api(), component("redis", "redis", instance("r", listening=[6379]))],
         reach(to="redis", host="redis", connects=False, error="refused"),

@@ -141,3 +141,16 @@ def test_who_goes_with_its_node_has_not_failed(reason, restarts, code):
     one = pod("api-1", statuses={"app": running(lastState={"terminated": lost}, restartCount=1)})
     assert pods.read_instance(one, container("app"), "x").restarts == restarts
     assert [life["exit_code"] for life in pods.lives_of(one, "app")][:1] == [code]
+
+
+BESIDE = [
+    ("a proxy", [container("cloud-sql-proxy")], [], ["cloud-sql-proxy"]),
+    ("an agent and a mesh", [container("promtail")], [container("istio-proxy", restartPolicy="Always")], []),
+    ("one that begins first and stays", [], [container("pgbouncer", restartPolicy="Always"), container("migrate")], ["pgbouncer"]),
+    ("a second program", [container("worker")], [], []),
+]
+
+
+@pytest.mark.parametrize(("what", "beside", "first", "expected"), BESIDE, ids=[case[0] for case in BESIDE])
+def test_what_may_lead_on_from_localhost(what, beside, first, expected):
+    assert pods.proxies_of(pod("api-1", spec={"containers": [container("api"), *beside], "initContainers": first}), "api") == expected

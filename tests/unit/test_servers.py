@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, StackError, Unseen, unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server, Servers
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
@@ -62,6 +62,38 @@ def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
     assert (facts["answers"] if facts["answers"] is True else facts["answers"]["unseen"]["kind"], list(dict.fromkeys(tried))) == expected
     told = {answer.id: answer for answer in judge_domain("redis", facts, Limits())} if facts["answers"] is not True else {}
     assert isinstance(told.get("redis.auth_mismatch"), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], type(None)))
+
+
+PROXIED = {"proxies": ["cloud-sql-proxy"]}
+HERE = {"listening": [{"address": "127.0.0.1", "port": 6379}], "peers": []}
+NOT_HERE = {"listening": [{"address": "0.0.0.0", "port": 8000}], "peers": []}
+LOCALHOST = [
+    ("something listens there", {}, HERE, [], {"api/127.0.0.1:6379"}),
+    ("nothing listens there", {}, NOT_HERE, [], set()),
+    ("nothing listens there, though something should lead on", PROXIED, NOT_HERE, [], set()),
+    ("nobody could look, and something may lead on", PROXIED, None, [], {"api/127.0.0.1:6379"}),
+    ("nobody could look", {}, None, [], set()),
+    ("the server itself stands beside it", {}, HERE, [part("kv", "redis", home_network="container:id-api")], {"kv"}),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "sockets", "more", "expected"), LOCALHOST, ids=[case[0] for case in LOCALHOST])
+def test_what_is_met_at_localhost(what, one, sockets, more, expected):
+    found = servers(part("api", "api", **one), *more, targets=[to("127.0.0.1")])
+    found.scene.sockets["id-api"] = sockets
+    assert {server.component for server in found._find()} == expected
+    if expected == {"api/127.0.0.1:6379"}:
+        with pytest.raises(StackError) as hidden:  # from outside the container
+            found.go(found._find()[0], to("127.0.0.1"))
+        assert hidden.value.kind == "hidden"
+        found.scene.platform.name = "kubernetes"
+        found.scene.platform.address = lambda one, address, port: ("by a port-forward", address, port)
+        assert found.go(found._find()[0], to("127.0.0.1")) == ("127.0.0.1", "by a port-forward", "127.0.0.1", 6379)
+
+
+def test_a_pooler_beside_it_is_no_server_elsewhere():
+    found = servers(API, part("api.pool", "pgbouncer", home_network="container:id-api"), targets=[to("localhost", "postgres")])
+    assert found.scene.server_at(to("localhost", "postgres"))[1] == "api.pool"
 
 
 WRITES = [

@@ -15,6 +15,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICA
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
 # How a server that was asked gives no answer at all.
 SILENT = ("refused", "timeout", "unreachable")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 
@@ -211,6 +212,9 @@ def _blocked_by(fact: dict[str, Any]) -> dict[str, str]:
 def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str, offered: list[int] | None) -> Answer:
     """Somebody is there and nothing listens at that port: whose mistake is it? offered: the ports of the Service between them, where there is one."""
     client, server, wanted = fact["from"], fact["to"], server_kind(fact["kind"])
+    proxies = sorted({name for one in view.running(seen["components"][client]) for name in one.get("proxies") or []}) if server == client else []
+    if proxies and fact["host"] in LOOPBACK:
+        return Finding("network.refused", client, severity, {**evidence, "server": "the container %s beside it" % ", ".join(proxies)})
     if server == client:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": "itself", "role": view.role(seen, client)})
     expected = SERVER_ROLES.get(wanted)
@@ -220,7 +224,7 @@ def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[st
     listening = listening if offered is None else offered
     if listening and fact["port"] not in listening and (server or offered):
         return Finding("config.wrong_port", client, severity, {**evidence, "listening": listening}, about=server or None)
-    return Finding("network.refused", client, severity, evidence, about=server or None)
+    return Finding("network.refused", client, severity, {**evidence, "server": "its server"}, about=server or None)
 
 
 def _lost_network(seen: dict[str, Any], name: str) -> list[str]:

@@ -47,7 +47,7 @@ class Document:
         for name, facts in answers.items():
             domain, asked = name.split(":", 1)
             if domain in ("postgres", "redis", "celery", "http"):
-                document[domain][asked] = facts if "unseen" not in facts else {"component": asked.split("/")[0], "answers": facts}
+                document[domain][asked] = facts if "unseen" not in facts else {"component": asked.split("/")[0] if domain == "http" else asked, "answers": facts}
         for facts in document["postgres"].values():
             self._name_clients(facts)
         for component in self.scene.components:
@@ -154,6 +154,7 @@ class Document:
             "listening": sorted({socket["port"] for socket in sockets["listening"]}) if sockets else None,
             "log_driver": one.log_driver,
             **({"revision": one.revision} if one.revision else {}),
+            **({"proxies": one.proxies} if one.proxies else {}),
         }
         lines = self.scene.lines(one)
         if one.running:
@@ -171,8 +172,7 @@ class Document:
             for target in self.scene.targets.get(component.id, []):
                 if target.malformed:
                     continue
-                other = self.scene.component_at(component.id, target.host, target.server_kind)
-                name = other.id if other else self.scene.outer_name(target)
+                name = self.scene.server_at(target)[1]
                 if name != component.id:
                     edges.setdefault(
                         (component.id, name, target.kind),

@@ -190,7 +190,8 @@ class Scene:
         found = self._named(client, host)
         if found is None or not kind or found.role == kind:
             return found
-        return next((other for other in self._beside(found) if other.role == kind), found)
+        beside = [other for role in ((kind, "pgbouncer") if kind == "postgres" else (kind,)) for other in self._beside(found) if other.role == role]
+        return next(iter(beside), found)
 
     def _beside(self, component: Component) -> list[Component]:
         """The components that share a network namespace (network_mode: service:… or host) with this one."""
@@ -219,6 +220,24 @@ class Scene:
     def _search(component: Component | None) -> list[str]:
         instance = next(iter(component.instances), component.template) if component else None
         return instance.search if instance else []
+
+    def stands_in(self, target: Target) -> Instance | None:
+        """The client's own copy, where its setting leads to its own localhost and a server elsewhere is likely to be met there, through a proxy."""
+        client = next((component for component in self.components if component.id == target.component), None)
+        if client is None or target.host not in LOOPBACK or target.server_kind not in SERVERS or self.component_at(client.id, target.host, target.server_kind) is not client:
+            return None
+        for one in client.running:
+            sockets = self.sockets.get(one.id)
+            if any(socket["port"] == target.port for socket in sockets["listening"]) if sockets else one.proxies:
+                return one
+        return None
+
+    def server_at(self, target: Target) -> tuple[Component | None, str]:
+        """(component, its name) of what a setting leads to; (None, name) where that is a server elsewhere."""
+        other = self.component_at(target.component, target.host, target.server_kind)
+        if other is not None and self.stands_in(target) is not None:
+            return None, "%s/%s" % (target.component, outer_name(target))
+        return (other, other.id) if other is not None else (None, self.outer_name(target))
 
     def outer_name(self, target: Target) -> str:
         """What a server that is no component of the stack is called: a short name means another one in each of several namespaces."""

@@ -75,16 +75,15 @@ class Servers:
                     continue
                 if target.server_kind == "postgres" and self.scene.role_of(name) in SELDOM_CLIENTS:
                     continue
-                other = self.scene.component_at(target.component, target.host, target.server_kind)
+                other, place = self.scene.server_at(target)
                 if self.scene.role_of(target.component) == "pgbouncer" and not target.user:
                     if other is None:  # it hands its clients' accounts on, and has none of its own
-                        servers.setdefault(self.scene.outer_name(target), Server(self.scene.outer_name(target), target.server_kind))
+                        servers.setdefault(place, Server(place, target.server_kind))
                     continue
                 if other is not None and other.role == target.server_kind:
                     servers[other.id].clients.append(target)
                 elif other is None:
-                    name = self.scene.outer_name(target)
-                    servers.setdefault(name, Server(name, target.server_kind)).clients.append(target)
+                    servers.setdefault(place, Server(place, target.server_kind)).clients.append(target)
         return list(servers.values())
 
     def asking(self) -> dict[str, Callable[[], Any]]:
@@ -188,6 +187,9 @@ class Servers:
 
     def _place(self, server: Server, target: Target) -> tuple[Instance | None, str, int]:
         """(instance to stand in, address to go to, port): in the client's place when it runs, else beside the server itself."""
+        client = self.scene.stands_in(target)
+        if client is not None:
+            return client, "127.0.0.1" if target.host == "localhost" else target.host, target.port
         client = next((one for component in self.scene.components if component.id == target.component for one in component.running), None)
         own = target.component == server.component
         if client is not None and not own:
@@ -216,6 +218,10 @@ class Servers:
         enter = self.scene.platform.enter(place)
         if enter is not None:
             enter()
+        elif (address or host) in LOOPBACK and server.instance is None:
+            # What leads on from there may be there for its neighbours only: a cluster has a way to that, a Docker host has none from here.
+            if self.scene.platform.name != "kubernetes":
+                raise StackError(*HIDDEN, fix="run as root")
         elif (address or host) in LOOPBACK:
             # This host's own is another one.
             address = self.scene.address_of(place)

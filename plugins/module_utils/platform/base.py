@@ -42,6 +42,7 @@ class Instance:
     hostname: what the program itself takes for its host's name. secret_values: those that its environment was given from places for secrets.
     unread: settings that it has and whose values could not be read, each with the reason. own_settings: those that differ between copies by
     nature. revision: which version of its component it is, where the platform counts them. asked: False for one of many alike that nobody asks.
+    proxies: what stands beside it, is no component, and may lead its connections to localhost on to a server elsewhere.
     search: the domains in which its resolver looks for a name, first its own; [] where a name means the same to all.
     """
 
@@ -84,6 +85,7 @@ class Instance:
     revision: str = ""
     asked: bool = True
     search: list[str] = field(default_factory=list)
+    proxies: list[str] = field(default_factory=list)
 
     @property
     def running(self) -> bool:

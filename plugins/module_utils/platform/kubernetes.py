@@ -171,6 +171,7 @@ class Kubernetes:
                 part = "" if not place else container["name"]
                 component = made.setdefault(part, Component(id="%s.%s" % (name, part), finite=workload.finite, workload=told))
                 component.instances.append(self._instance(pod, container, part, failures))
+                component.instances[-1].proxies = pods.proxies_of(pod, workload.name)
         if not main.instances and workload.template:
             template = {"metadata": {"namespace": workload.namespace, "name": workload.name, **(workload.template.get("metadata") or {})}, **workload.template}
             template["metadata"] = {"namespace": workload.namespace, "name": workload.name, **(workload.template.get("metadata") or {})}

@@ -17,6 +17,12 @@ SIDECAR = re.compile(
     r"|reload|git-sync|exporter|oauth2-proxy|kube-rbac-proxy|daprd|consul|secrets-store|telegraf|statsd|sidecar",
     re.IGNORECASE,
 )
+# Those of them that lead nobody on to a server.
+AGENT = re.compile(
+    r"istio|linkerd|kuma|vault|fluent|filebeat|promtail|logstash|vector|otel|opentelemetry|jaeger|datadog|newrelic|dynatrace|reload|git-sync|exporter"
+    r"|oauth2-proxy|kube-rbac-proxy|secrets-store|telegraf|statsd",
+    re.IGNORECASE,
+)
 # Proxies that let nobody in who is not of their mesh, where that is told to.
 MESH = re.compile(r"^(istio-proxy|linkerd-proxy|kuma-sidecar|consul-dataplane|envoy-sidecar|osm-proxy)$")
 AMBIENT = "ambient.istio.io/redirection"
@@ -48,6 +54,18 @@ def app_containers(pod: dict[str, Any], workload: str) -> list[dict[str, Any]]:
 def _serves(container: dict[str, Any]) -> bool:
     """Whether somebody comes to a container or asks how it is; nobody does to what ships logs beside it."""
     return any(container.get(key) for key in ("ports", "readinessProbe", "livenessProbe", "startupProbe"))
+
+
+def native_sidecars(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers that begin before the others and stay."""
+    return [one for one in pod["spec"].get("initContainers") or [] if one.get("restartPolicy") == "Always"]
+
+
+def proxies_of(pod: dict[str, Any], workload: str) -> list[str]:
+    """The containers beside the application's that may lead a connection to localhost on to a server elsewhere."""
+    own = [one["name"] for one in app_containers(pod, workload)]
+    beside = [*native_sidecars(pod), *(one for one in pod["spec"].get("containers") or [] if one["name"] not in own)]
+    return [one["name"] for one in beside if not (AGENT.search(one["name"]) or AGENT.search(image_name(one.get("image", ""))))]
 
 
 def in_mesh(pod: dict[str, Any]) -> bool:
