@@ -12,7 +12,10 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_vie
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.document import _heard_outside
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
+from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import _fitting
 
 API = [deployment(), replicaset(), pod()]
 DB = [deployment("db"), replicaset("db"), pod("db")]
@@ -80,6 +83,32 @@ def test_a_service_that_nothing_needs(what, name, beside, spec, edges, expected)
 
 def test_a_service_of_one_that_is_scaled_to_nothing_is_not_ill():
     assert not [one for one in judged(seen(deployment(replicas=0), **with_service(ready=0))) if one[0].startswith("service.")]
+
+
+def test_who_listens_for_itself_only_takes_no_connection():
+    document = seen(*API, **with_service())
+    document["components"]["api"]["instances"][0].update(listening=[8000, 9000], listening_outside=[9000])
+    finding = answers(document)["network.published_port_wrong"]
+    assert finding.evidence["listening"] == ["8000 (on 127.0.0.1 only)", 9000] and "service_port" not in finding.evidence
+    root = next(one for one in diagnose(document, judge_stack(document, Limits()), "zh-TW")["findings"] if one["id"] == finding.id)
+    assert "8000（僅 127.0.0.1）" in root["explanation"] and not list(_fitting(root, "kubernetes"))
+    document["components"]["api"]["instances"][0].update(listening_outside=[8000])
+    assert "network.published_port_wrong" in answers(document, Clear)
+
+
+HEARD = [
+    ("for all", ["0.0.0.0", "::"], False, {}),
+    ("for itself", ["127.0.0.1", "::1"], False, {"listening_outside": []}),
+    ("for itself and for all", ["127.0.0.1", "::"], False, {}),
+    ("at its own address", ["10.0.0.7"], False, {}),
+    ("for itself in a mesh", ["127.0.0.1"], True, {}),
+]
+
+
+@pytest.mark.parametrize(("what", "addresses", "meshed", "expected"), HEARD, ids=[case[0] for case in HEARD])
+def test_what_others_get_to(what, addresses, meshed, expected):
+    one = Instance(id="1", name="api", state="running", meshed=meshed)
+    assert _heard_outside(one, {"listening": [{"address": address, "port": 8000} for address in addresses], "peers": []}) == expected
 
 
 def test_ports_that_nobody_could_read_are_not_judged():

@@ -110,6 +110,7 @@ def target_port(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if any(not view.runs(seen, name) or view.is_starting(seen, name, limits) for name in service["components"]):
             continue
         listening = sorted({port for ports in known for port in ports or []})
+        heard = {port for name in service["components"] for port in kube.listening(seen, name, outside=True) or []}
         for port in service["ports"]:
             where = {
                 **_base(service),
@@ -125,6 +126,11 @@ def target_port(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Finding("network.published_port_wrong", component, CRITICAL, {**where, "why": "name"})
             elif all(known) and port["leads_to"] and not set(port["leads_to"]) & set(listening):
                 yield Finding("network.published_port_wrong", component, CRITICAL, {**where, "why": "port"})
+            elif all(known) and port["leads_to"] and not set(port["leads_to"]) & heard:
+                told = [number if number in heard else "%d (on 127.0.0.1 only)" % number for number in listening]
+                # Which port the Service names is no matter: nothing that leads to this program from elsewhere helps.
+                evidence = {key: value for key, value in where.items() if key != "service_port"}
+                yield Finding("network.published_port_wrong", component, CRITICAL, {**evidence, "listening": told, "why": "loopback"})
             elif listening:
                 yield Clear("network.published_port_wrong", component, where)
 

@@ -206,7 +206,7 @@ def service_at(seen: dict[str, Any], host: str, namespace: str) -> dict[str, Any
     return None
 
 
-def listening(seen: dict[str, Any], component: str) -> list[int] | None:
-    """The ports on which the running copies of a component listen; None where that could not be read of any."""
-    known = [one["listening"] for one in view.running(seen["components"].get(component, {"instances": []})) if one["listening"] is not None]
+def listening(seen: dict[str, Any], component: str, outside: bool = False) -> list[int] | None:
+    """The ports on which the running copies of a component listen, or those that others get to; None where that could not be read of any."""
+    known = [(one.get("listening_outside", one["listening"]) if outside else one["listening"]) for one in view.running(seen["components"].get(component, {"instances": []})) if one["listening"] is not None]
     return sorted({port for ports in known for port in ports}) if known else None

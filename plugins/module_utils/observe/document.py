@@ -14,7 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import settings_fact
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, is_loopback
 
 
 class Document:
@@ -152,6 +152,7 @@ class Document:
                 for process in one.processes
             ],
             "listening": sorted({socket["port"] for socket in sockets["listening"]}) if sockets else None,
+            **_heard_outside(one, sockets),
             "log_driver": one.log_driver,
             **({"revision": one.revision} if one.revision else {}),
             **({"proxies": one.proxies} if one.proxies else {}),
@@ -247,6 +248,12 @@ class Document:
     def _new_passwords(self, component: str, environment: dict[str, str], changed: Iterable[str]) -> list[str]:
         """The connection settings whose value in the files differs from the one that the program was started with."""
         return [target.setting for target in self.scene.targets.get(component, []) if target.setting in changed or target.password_setting in changed]
+
+
+def _heard_outside(one: Instance, sockets: dict[str, Any] | None) -> dict[str, list[int]]:
+    """The ports that others get to, where that is not all of them; a mesh comes from within, and gets to all."""
+    heard = {socket["port"] for socket in sockets["listening"] if not is_loopback(socket["address"])} if sockets else set()
+    return {"listening_outside": sorted(heard)} if sockets and not one.meshed and heard != {socket["port"] for socket in sockets["listening"]} else {}
 
 
 def line_time(line: str) -> float:

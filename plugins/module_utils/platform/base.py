@@ -11,6 +11,11 @@ from typing import Any, Callable, Protocol
 Enter = Callable[[], None]
 
 
+def is_loopback(address: str) -> bool:
+    """Whether only who stands in the same network namespace can connect to what listens at an address."""
+    return address.startswith(("127.", "::ffff:127.")) or address == "::1"
+
+
 @dataclass
 class File:
     """A small file as an instance sees it. changed_at: UNIX seconds. The content may be a secret: it stays in memory."""
@@ -43,6 +48,7 @@ class Instance:
     unread: settings that it has and whose values could not be read, each with the reason. own_settings: those that differ between copies by
     nature. revision: which version of its component it is, where the platform counts them. asked: False for one of many alike that nobody asks.
     proxies: what stands beside it, is no component, and may lead its connections to localhost on to a server elsewhere.
+    meshed: whether a mesh's proxy takes its connections, and hands them on from within.
     search: the domains in which its resolver looks for a name, first its own; [] where a name means the same to all.
     """
 
@@ -86,6 +92,7 @@ class Instance:
     asked: bool = True
     search: list[str] = field(default_factory=list)
     proxies: list[str] = field(default_factory=list)
+    meshed: bool = False
 
     @property
     def running(self) -> bool:

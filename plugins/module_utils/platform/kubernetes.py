@@ -20,7 +20,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes_s
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import kubernetes_inside as inside
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import kubernetes_pods as pods
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process, is_loopback
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import probe_failures, read_events
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, by_name, listed, read_objects
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_secrets import secret_facts
@@ -187,6 +187,7 @@ class Kubernetes:
         one.environment, one.secret_values, one.unread, one.mounts = dict(given.environment), given.secrets, given.unread, given.mounts
         one.health = pods.read_health(container, pods.status_of(pod, container["name"]), failures.get(one.id), time.time()) if one.running else None
         one.own_settings, one.revision = own_settings(container), one.config_hash
+        one.meshed = pods.in_mesh(pod)
         one.search = search_domains(pod["metadata"]["namespace"])
         if part:
             main = pods.identity_of(pod, "", True)
@@ -435,7 +436,7 @@ class Kubernetes:
         if not isinstance(looked, inside.Inside) or not looked.sockets:
             return False
         heard = [one["address"] for one in looked.sockets["listening"] if one["port"] == port]
-        return bool(heard) and all(address.startswith("127.") or address == "::1" for address in heard)
+        return bool(heard) and all(is_loopback(address) for address in heard)
 
     def elsewhere(self, instance: Instance, host: str) -> dict[str, Any] | None:
         return None

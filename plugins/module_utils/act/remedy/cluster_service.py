@@ -11,6 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import C
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import ObjectRemedy, Wish, copied, is_part
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import labels_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import is_loopback
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import applied, matches
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload
@@ -116,16 +117,11 @@ def listening(stage: Stage, namespace: str) -> dict[str, list[int]]:
         for one in stage.instances(name) if work.namespace == namespace and not work.finite else []:
             sockets = stage.scene.sockets.get(one.id) or {}
             heard = sockets.get("listening") or []
-            found.setdefault(work.name, []).extend(entry["port"] for entry in heard if not local(entry["address"]))
+            found.setdefault(work.name, []).extend(entry["port"] for entry in heard if not is_loopback(entry["address"]))
     return {name: sorted({*ports}) for name, ports in found.items() if ports}
 
 
 # Pure.
-
-
-def local(address: str) -> bool:
-    """Whether only the pod itself can connect there."""
-    return address.startswith("127.") or address == "::1"
 
 
 def written(labels: Labels) -> str:
