@@ -85,6 +85,12 @@ def test_a_service_of_one_that_is_scaled_to_nothing_is_not_ill():
     assert not [one for one in judged(seen(deployment(replicas=0), **with_service(ready=0))) if one[0].startswith("service.")]
 
 
+def test_a_target_port_of_a_sidecar_that_begins_first():
+    sidecar = {"name": "oauth2-proxy", "image": "oauth2-proxy:7", "restartPolicy": "Always", "ports": [{"name": "proxy", "containerPort": 8000}]}
+    document = seen(deployment(), replicaset(), pod(spec={"initContainers": [sidecar]}), **with_service(target="proxy"))
+    assert "network.published_port_wrong" in answers(document, Clear)
+
+
 def test_who_listens_for_itself_only_takes_no_connection():
     document = seen(*API, **with_service())
     document["components"]["api"]["instances"][0].update(listening=[8000, 9000], listening_outside=[9000])

@@ -70,6 +70,27 @@ def test_published_by_a_node_port():
     assert Services(OBJECTS).published(API, API["spec"]["containers"][0]) == [{"inside": 8000, "host": "10.9.9.9", "outside": 30080}]
 
 
+PROXY = container("oauth2-proxy", ports=[{"name": "proxy", "containerPort": 4180}])
+NATIVE = [{**PROXY, "restartPolicy": "Always"}]
+TARGETS = [
+    ("a port of its own by name", "http", [], [], {"inside": 8000}),
+    ("of another container by name", "proxy", [PROXY], [], {"inside": 4180, "beside": True}),
+    ("of another container by number", 4180, [PROXY], [], {"inside": 4180, "beside": True}),
+    ("of one that begins first and stays", "proxy", [], NATIVE, {"inside": 4180, "beside": True}),
+    ("of one that begins first and ends", "proxy", [], [PROXY], None),
+    ("of nobody", "proxy", [], [], None),
+]
+
+
+@pytest.mark.parametrize(("what", "target", "beside", "first", "expected"), TARGETS, ids=[case[0] for case in TARGETS])
+def test_a_target_port_may_be_any_containers(what, target, beside, first, expected):
+    own = API["spec"]["containers"][0]
+    one = pod("api-1", labels={"app": "api"}, ip="10.244.0.7", spec={"containers": [own, *beside], "initContainers": first})
+    ports = [{"port": 80, "targetPort": target, "nodePort": 30080}]
+    found = Services({"pods": [one], "services": [service("api", {"app": "api"}, type="NodePort", ports=ports)]}).published(one, own)
+    assert found == ([{**expected, "host": "10.9.9.9", "outside": 30080}] if expected else [])
+
+
 SPLIT = [
     ("api", ("shop", "api")),
     ("api.other", ("other", "api")),

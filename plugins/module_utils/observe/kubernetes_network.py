@@ -11,7 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_c
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import place as place_of
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_meant import meant_for
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import port_number
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import target_numbers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import matches
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
@@ -87,10 +87,11 @@ def _endpoints(slices: list[dict[str, Any]]) -> dict[str, Any]:
 def _port(port: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any]:
     """{"name", "port", "protocol", "target", "leads_to": [numbers in the pods], "unnamed": pods that have no port of that name}."""
     target = port.get("targetPort", port.get("port"))
-    numbers, unnamed = set(), 0
+    numbers: set[int] = set()
+    unnamed = 0
     for pod in pods:
-        found = {port_number(one, target) for one in pod["spec"].get("containers") or []} - {0}
-        numbers |= found
+        found = target_numbers(pod, target)
+        numbers.update(found)
         unnamed += not found
     return {
         "name": port.get("name") or "",

@@ -177,7 +177,7 @@ class Ways:
     def _said_ports(one: Instance) -> list[int]:
         texts = [" ".join(one.command), " ".join(one.health_test)] + [process.command for process in one.processes]
         said = [int(port) for text in texts for port in re.findall(r"(?:--port[ =]|:)(\d{2,5})\b", text)]
-        return list(dict.fromkeys([mapping["inside"] for mapping in one.published] + said + one.exposed))
+        return list(dict.fromkeys([mapping["inside"] for mapping in one.published if not mapping.get("beside")] + said + one.exposed))
 
     def _outside_probes(self) -> dict[str, Callable[[], Any]]:
         probes: dict[str, Callable[[], Any]] = {}

@@ -258,3 +258,15 @@ def port_number(container: dict[str, Any], port: Any) -> int:
     if isinstance(port, int) or str(port or "").isdigit():
         return int(port)
     return next((int(one["containerPort"]) for one in container.get("ports") or [] if one.get("name") == port), 0)
+
+
+def target_numbers(pod: dict[str, Any], port: Any) -> list[int]:
+    """The numbers of a Service's target port in a pod, whichever of its containers that stay it belongs to; [] where none has one of that name."""
+    return sorted({port_number(one, port) for one in [*(pod["spec"].get("containers") or []), *native_sidecars(pod)]} - {0})
+
+
+def others_ports(pod: dict[str, Any], container: dict[str, Any]) -> set[int]:
+    """The ports that only other containers of the pod say are theirs."""
+    ports = {one["name"]: {int(port["containerPort"]) for port in one.get("ports") or []} for one in [*pod["spec"]["containers"], *native_sidecars(pod)]}
+    own = ports.pop(container["name"], set())
+    return set().union(*ports.values()) - own

@@ -8,7 +8,7 @@ import json
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import LAST_APPLIED, Objects, listed
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import in_mesh, port_number
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import in_mesh, others_ports, target_numbers
 
 # So often a name may lead to another name.
 MOST_HOPS = 4
@@ -139,19 +139,24 @@ class Services:
         ]
 
     def published(self, pod: dict[str, Any], container: dict[str, Any]) -> list[dict[str, Any]]:
-        """[{"inside", "host", "outside"}]: the ports by which the pod is reached from outside the cluster, through NodePorts and load balancers."""
-        found = []
+        """[{"inside", "host", "outside"}]: the ports by which the pod is reached from outside the cluster, through NodePorts and load balancers.
+
+        beside: the port is another container's of the pod.
+        """
+        found, others = [], others_ports(pod, container)
         for service in self.selecting(pod):
             kind = service["spec"].get("type")
             balancers = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
             for port in service["spec"].get("ports") or []:
-                inside = port_number(container, port.get("targetPort", port["port"]))
-                if port.get("protocol", "TCP") != "TCP" or kind not in PUBLISHES:
+                inside = next(iter(target_numbers(pod, port.get("targetPort", port["port"]))), 0)
+                # A name that no port has is judged with the Service.
+                if port.get("protocol", "TCP") != "TCP" or kind not in PUBLISHES or not inside:
                     continue
+                mapping = {"inside": inside, **({"beside": True} if inside in others else {})}
                 for balancer in balancers[:1]:
-                    found.append({"inside": inside, "host": balancer.get("ip") or balancer.get("hostname") or "", "outside": int(port["port"])})
+                    found.append({**mapping, "host": balancer.get("ip") or balancer.get("hostname") or "", "outside": int(port["port"])})
                 if not balancers and port.get("nodePort"):
-                    found.append({"inside": inside, "host": (pod.get("status") or {}).get("hostIP") or "", "outside": int(port["nodePort"])})
+                    found.append({**mapping, "host": (pod.get("status") or {}).get("hostIP") or "", "outside": int(port["nodePort"])})
         return found
 
     def unpublished(self, pod: dict[str, Any], container: dict[str, Any]) -> list[dict[str, int]]:
@@ -162,7 +167,7 @@ class Services:
             if meant.get("type") not in PUBLISHES or service["spec"].get("type") in PUBLISHES:
                 continue
             for port in meant.get("ports") or []:
-                inside = port_number(container, port.get("targetPort", port["port"]))
+                inside = next(iter(target_numbers(pod, port.get("targetPort", port["port"]))), 0)
                 found.append({"inside": inside, "outside": int(port.get("nodePort") or port["port"])})
         return found
 
