@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from samples_kubernetes import container, endpoints, pod, service
 
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform import kubernetes_ways
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import in_mesh
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import Services
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_ways import Ways
@@ -41,3 +43,19 @@ def test_ways(what, one, address, direct, expected, monkeypatch):
     monkeypatch.setattr(Ways, "direct", direct)
     monkeypatch.setattr(Ways, "into", lambda self, namespace, name, port: ("127.0.0.1", "%s %d" % (name, port)))
     assert ways.to(address, 80 if address.startswith("10.96") else 8000) == expected
+
+
+OUTSIDE = [("we get there", True, ("192.0.2.7", 8000)), ("we do not", False, "hidden")]
+
+
+@pytest.mark.parametrize(("what", "answers", "expected"), OUTSIDE, ids=[case[0] for case in OUTSIDE])
+def test_a_service_without_selector_leads_out_of_the_cluster(what, answers, expected, monkeypatch):
+    ways = Ways(SimpleNamespace(), Services({"pods": [PLAIN], "services": [service("db")], "endpointslices": [endpoints("db", "192.0.2.7")]}))
+    monkeypatch.setattr(Ways, "direct", False)
+    monkeypatch.setattr(kubernetes_ways, "_answers", lambda address, port: answers)
+    if expected == "hidden":
+        with pytest.raises(StackError) as error:
+            ways.to("10.96.0.5", 80)
+        assert error.value.kind == "hidden"
+    else:
+        assert ways.to("10.96.0.5", 80) == expected

@@ -49,9 +49,7 @@ class Ways:
         """Where this machine reaches a port of a pod or a Service; what belongs to neither is where it says it is, if we get there."""
         service, pod = self.services.at(address), self.services.pod_behind(address)
         if service is None and pod is None:
-            if not _answers(address, port):
-                raise StackError("%s:%d cannot be reached from here" % (address, port), kind="hidden", fix="look from inside the cluster")
-            return address, port
+            return _outside(address, port)
         ends = self.services.ready(service, port) if service is not None else [(address, port)]
         # A mesh may let only its own in, and that says nothing of the program: we go past its proxy, to the program's own loopback.
         if self.direct and not any(self.services.meshed(one) for one, _port in ends):
@@ -63,7 +61,7 @@ class Ways:
                 raise StackError("the Service %s has no %s" % (name, "endpoint that is ready" if known else "port %d" % port), kind="refused")
             address, port = ends[0]
             pod = self.services.pod_behind(address)
-        return (address, port) if pod is None else self.into(*pod, port)
+        return _outside(address, port) if pod is None else self.into(*pod, port)
 
     def into(self, namespace: str, pod: str, port: int) -> tuple[str, int]:
         """By a port-forward: also to what listens on the pod's own loopback."""
@@ -95,6 +93,13 @@ def _ports(pod: dict[str, Any]) -> list[int]:
     return [
         port_number(one, port["containerPort"]) for one in app_containers(pod, "") for port in one.get("ports") or [] if port.get("protocol", "TCP") == "TCP"
     ]
+
+
+def _outside(address: str, port: int) -> tuple[str, int]:
+    """What is no pod of the cluster, where this machine gets there: that it does not says nothing of who stands there."""
+    if not _answers(address, port):
+        raise StackError("%s:%d cannot be reached from here" % (address, port), kind="hidden", fix="look from inside the cluster")
+    return address, port
 
 
 def _answers(address: str, port: int) -> bool:
