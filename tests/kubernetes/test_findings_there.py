@@ -44,6 +44,7 @@ ILL = {
     ("pod.init_failing", "init-fails"),
     ("pod.init_waiting", "init-waits"),
     ("pod.terminating", "held"),
+    ("pod.not_ready", "stuck"),
     ("workload.rollout_stuck", "stuck"),
     ("workload.rollout_paused", "paused"),
     ("quota.exceeded", "over-quota"),
@@ -61,7 +62,7 @@ ILL = {
     ("job.failed", "gave-up"),
 }
 # What another finding explains: why the program of a Job ended is the cause of the Job's end.
-BEHIND = {("job.failed", "gave-up"): ("container.crashed", "gave-up")}
+BEHIND = {("job.failed", "gave-up"): ("container.crashed", "gave-up"), ("workload.rollout_stuck", "stuck"): ("pod.not_ready", "stuck")}
 # Notes: true, and no illness.
 NOTES = {
     ("job.suspended", "not-yet"),

@@ -293,7 +293,7 @@ def test_a_run_that_was_killed_is_finished_from_another_controller(
     first.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}))
     first.stdin.close()
     try:
-        wait_for(lambda: [one for one in records.runs() if one.last("acted")], 90)
+        wait_for(lambda: [one for one in records.runs() if one.last("done")], 90)
         refused = small.act("stack_component", component="cache", state="restarted", by="the second")
         assert refused.get("failed") and "the first is at work on this stack" in refused["msg"], refused
     finally:
