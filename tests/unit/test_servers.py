@@ -7,8 +7,8 @@ import types
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
-from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, StackError, Unseen, unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.redis import auth_mismatch
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, StackError, Unseen, unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server, Servers
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
@@ -60,8 +60,7 @@ def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
 
     facts = found._look_with_accounts(found.found[0], "redis", ask)
     assert (facts["answers"] if facts["answers"] is True else facts["answers"]["unseen"]["kind"], list(dict.fromkeys(tried))) == expected
-    told = {answer.id: answer for answer in judge_domain("redis", facts, Limits())} if facts["answers"] is not True else {}
-    assert isinstance(told.get("redis.auth_mismatch"), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], type(None)))
+    assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], Clear))
 
 
 PROXIED = {"proxies": ["cloud-sql-proxy"]}
@@ -73,13 +72,14 @@ LOCALHOST = [
     ("nothing listens there, though something should lead on", PROXIED, NOT_HERE, [], set()),
     ("nobody could look, and something may lead on", PROXIED, None, [], {"api/127.0.0.1:6379"}),
     ("nobody could look", {}, None, [], set()),
+    ("it is such a server itself", {"role": "redis"}, HERE, [], {"api"}),
     ("the server itself stands beside it", {}, HERE, [part("kv", "redis", home_network="container:id-api")], {"kv"}),
 ]
 
 
 @pytest.mark.parametrize(("what", "one", "sockets", "more", "expected"), LOCALHOST, ids=[case[0] for case in LOCALHOST])
 def test_what_is_met_at_localhost(what, one, sockets, more, expected):
-    found = servers(part("api", "api", **one), *more, targets=[to("127.0.0.1")])
+    found = servers(part("api", **{"role": "api", **one}), *more, targets=[to("127.0.0.1")])
     found.scene.sockets["id-api"] = sockets
     assert {server.component for server in found._find()} == expected
     if expected == {"api/127.0.0.1:6379"}:

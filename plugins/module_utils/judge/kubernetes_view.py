@@ -146,7 +146,7 @@ def _meant_edges(seen: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         service = service_named(seen, edge["host"], namespace_of(seen, edge["from"]))
         meant = (service["meant_for"] or next(iter(service["components"]), "")) if service else ""
-        word, where = first_word(edge["host"]), [*edge["host"].lower().split(".")[1:2], namespace_of(seen, edge["from"])][0]
+        word, where = first_word(edge["host"]), next(iter(edge["host"].lower().split(".")[1:2]), namespace_of(seen, edge["from"]))
         if not service and word in seen["components"] and namespace_of(seen, word) == where:
             meant = word
         if meant and meant != edge["from"]:
@@ -208,5 +208,6 @@ def service_at(seen: dict[str, Any], host: str, namespace: str) -> dict[str, Any
 
 def listening(seen: dict[str, Any], component: str, outside: bool = False) -> list[int] | None:
     """The ports on which the running copies of a component listen, or those that others get to; None where that could not be read of any."""
-    known = [(one.get("listening_outside", one["listening"]) if outside else one["listening"]) for one in view.running(seen["components"].get(component, {"instances": []})) if one["listening"] is not None]
+    copies = [one for one in view.running(seen["components"].get(component, {"instances": []})) if one["listening"] is not None]
+    known = [one.get("listening_outside", one["listening"]) if outside else one["listening"] for one in copies]
     return sorted({port for ports in known for port in ports}) if known else None

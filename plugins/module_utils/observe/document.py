@@ -47,7 +47,8 @@ class Document:
         for name, facts in answers.items():
             domain, asked = name.split(":", 1)
             if domain in ("postgres", "redis", "celery", "http"):
-                document[domain][asked] = facts if "unseen" not in facts else {"component": asked.split("/")[0] if domain == "http" else asked, "answers": facts}
+                component_id = asked.split("/")[0] if domain == "http" else asked
+                document[domain][asked] = facts if "unseen" not in facts else {"component": component_id, "answers": facts}
         for facts in document["postgres"].values():
             self._name_clients(facts)
         for component in self.scene.components:

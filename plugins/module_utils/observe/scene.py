@@ -224,7 +224,9 @@ class Scene:
     def stands_in(self, target: Target) -> Instance | None:
         """The client's own copy, where its setting leads to its own localhost and a server elsewhere is likely to be met there, through a proxy."""
         client = next((component for component in self.components if component.id == target.component), None)
-        if client is None or target.host not in LOOPBACK or target.server_kind not in SERVERS or self.component_at(client.id, target.host, target.server_kind) is not client:
+        if client is None or target.host not in LOOPBACK or target.server_kind not in SERVERS:
+            return None
+        if client.role == target.server_kind or self.component_at(client.id, target.host, target.server_kind) is not client:
             return None
         for one in client.running:
             sockets = self.sockets.get(one.id)

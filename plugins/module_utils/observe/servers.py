@@ -32,8 +32,8 @@ HIDDEN = ("what stands at localhost inside the container cannot be seen from her
 REFUSALS = {"postgres": ("password authentication failed",), "redis": ("WRONGPASS", "NOAUTH")}
 OWN_PASSWORDS = ("REDIS_PASSWORD", "VALKEY_PASSWORD")
 # By such a name or setting an application goes to a copy that only answers reads.
-READ_ONLY_NAME = re.compile(r"^[^.]*[-_](r|ro|read|reads|reader|readers|readonly|repl|replica|replicas|slave|slaves|standby|secondary)([-_]?\d+)?(\.|$)|\.cluster-ro-", re.I)
-READ_ONLY_SETTING = re.compile(r"(^|_)(RO|READ|READER|READONLY|REPLICAS?|SLAVES?)(_|$)", re.I)
+READ_ONLY_NAME = re.compile(r"^[^.]*[-_](r|ro|reads?|readers?|readonly|repl|replicas?|slaves?|standby|secondary)([-_]?\d+)?(\.|$)|\.cluster-ro-", re.IGNORECASE)
+READ_ONLY_SETTING = re.compile(r"(^|_)(RO|READ|READER|READONLY|REPLICAS?|SLAVES?)(_|$)", re.IGNORECASE)
 NOT_LET_IN = ("auth", "auth_required", "role_missing", "too_many_clients", "database_missing", "no_hba")
 # With less time left than this no worker is asked.
 SHORTEST_SECONDS = 0.3
@@ -257,7 +257,7 @@ class Servers:
 
     def _ask_postgres(self, server: Server, target: Target, where: tuple[str, str, int], clients: list[dict[str, Any]]) -> dict[str, Any]:
         wanted = self.postgres_target(target, where)
-        more = {"clients": clients, "expects_writes": server.expects_writes}
+        more: dict[str, Any] = {"clients": clients, "expects_writes": server.expects_writes}
         return observe_postgres(server.component, wanted, self.scene.mask, self.scene.options.timeout * 0.8, **more)
 
     @staticmethod

@@ -199,7 +199,8 @@ class Right:
             for network, seat in one.networks.items():
                 if network in mine:
                     found += [name for name in [*seat["aliases"], seat["address"]] if name]
-        return sorted((name for name in dict.fromkeys(found) if self._known(name, server)), key=lambda name: (name != server.id, is_address(name), name.count("."), name))
+        known = [name for name in dict.fromkeys(found) if self._known(name, server)]
+        return sorted(known, key=lambda name: (name != server.id, is_address(name), name.count("."), name))
 
     def _known(self, name: str, server: Component) -> bool:
         """On Kubernetes a name means something in its own namespace only, and where nobody can say what it means nobody is led to it."""
