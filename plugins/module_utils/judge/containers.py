@@ -124,7 +124,7 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
         return _stopped(seen, name, component, evidence, stop)
     if code == KILLED:
         return Finding("container.killed", name, CRITICAL, evidence)
-    return Finding("container.crashed", name, CRITICAL, evidence)
+    return Finding("container.crashed", name, CRITICAL, {"last_words": "", **evidence})
 
 
 def _last_words(words: dict[str, Any]) -> dict[str, Any]:
