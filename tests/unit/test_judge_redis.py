@@ -161,6 +161,7 @@ def slowlog(count, took, ago, command="KEYS"):
         (changed(latency={"slowlog": slowlog(1, 900.0, 5)}), {}),
         (changed(latency={"slowlog": slowlog(20, 400.0, 600)}), {}),
         (changed(latency={"slowlog": slowlog(20, 400.0, 3)}), {"redis.slow": WARNING}),
+        (changed(latency={"slowlog": slowlog(3, 900.0, 3, "EVAL") + slowlog(2, 20.0, 3, "HELLO")}), {}),
         (changed(latency={"slowlog": unseen("denied", kind="denied")}), {}),
         # clients
         (changed(clients={"connected": 7900}), {}),
