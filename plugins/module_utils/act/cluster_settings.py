@@ -35,6 +35,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import NAMESPACED, Objects, trim
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import native_sidecars
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import Given, Settings
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import WORKLOADS, Workload, workloads_of
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import is_secret_name
@@ -211,8 +212,8 @@ class Change:
     def beside(self, key: Key) -> list[str]:
         """The other programs of the component's own pods that read a key, each by its component ("" where it is none); what only runs first does not count."""
         spec = self.wanted["spec"]["template"]["spec"]
-        first = {one["name"] for one in spec.get("initContainers") or [] if one.get("restartPolicy") != "Always"}
-        names = {use.container for use in uses_of(spec, key)} - first - {self.container["name"]}
+        stay = {one["name"] for one in [*spec["containers"], *native_sidecars({"spec": spec})]}
+        names = {use.container for use in uses_of(spec, key)} & stay - {self.container["name"]}
         known = self.target.together(self.stage)
         return [known.get(name, "") for name in sorted(names)]
 

@@ -89,7 +89,7 @@ class Target(ClusterObject):
         """The container that is meant: a named one, those that run first included, else the component's own. template: of which, if not the present one."""
         template = template or self.template
         spec = template["spec"]
-        name = name or self.part or app_containers({"metadata": template.get("metadata") or {}, "spec": spec}, self.name)[0]["name"]
+        name = name or self.part or self._main_container(template)
         every: list[dict[str, Any]] = [*spec["containers"], *(spec.get("initContainers") or [])]
         found = next((one for one in every if one["name"] == name), None)
         if found is None:
@@ -100,9 +100,12 @@ class Target(ClusterObject):
     def together(self, stage: Stage) -> dict[str, str]:
         """{container: component} of what runs in its pods: a second program there is a component of its own (main.container)."""
         main = self.component[: -len(self.part) - 1] if self.part else self.component
-        own = app_containers({"metadata": self.template.get("metadata") or {}, "spec": self.template["spec"]}, self.name)[0]["name"]
         others = {one.id[len(main) + 1 :]: one.id for one in stage.scene.components if one.id.startswith(main + ".")}
-        return {**others, own: main}
+        return {**others, self._main_container(self.template): main}
+
+    def _main_container(self, template: dict[str, Any]) -> str:
+        name: str = app_containers({"metadata": template.get("metadata") or {}, "spec": template["spec"]}, self.name)[0]["name"]
+        return name
 
     def refuse_idle(self) -> None:
         """Refused where what is changed of the template would make no new pods."""
