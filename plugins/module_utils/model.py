@@ -25,6 +25,8 @@ LOW = "low"
 
 # Roles that do their work and end.
 FINITE = frozenset(["migration", "job"])
+# Hosts by which a program means its own machine or pod.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def server_kind(kind: str) -> str:

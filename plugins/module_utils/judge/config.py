@@ -10,12 +10,22 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_ways import service_ports
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, HIGH, MEDIUM, WARNING, Clear, Finding, Unseen, server_kind, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import (
+    CRITICAL,
+    HIGH,
+    LOOPBACK,
+    MEDIUM,
+    WARNING,
+    Clear,
+    Finding,
+    Unseen,
+    server_kind,
+    why_unseen,
+)
 
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
 # How a server that was asked gives no answer at all.
 SILENT = ("refused", "timeout", "unreachable")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 

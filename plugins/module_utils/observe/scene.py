@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Callable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBACK, StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, outer_name, pgbouncer_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
@@ -18,7 +18,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 SERVERS = ("postgres", "redis")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass

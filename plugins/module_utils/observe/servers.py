@@ -15,11 +15,11 @@ from typing import Any, Callable, ContextManager, TypeVar
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.turnstile import turn
-from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, LOOPBACK, StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import observe_celery
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import visit_redis
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, SERVERS, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import SERVERS, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 

@@ -11,9 +11,9 @@ from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpTarget
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.tcp import try_tcp
-from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, LOOPBACK, StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import observe_http
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import LOOPBACK, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
