@@ -139,9 +139,8 @@ class ClusterBench(Bench):
         stacks.up(self.stack)  # type: ignore[arg-type]
 
     def remake(self, service: str) -> None:
-        from cluster_steps import recreate
-
-        recreate(self, service)
+        found = self.workload(service)
+        self.kubectl("-n", found["metadata"]["namespace"], "rollout", "restart", "%s/%s" % (found["kind"].lower(), service))
 
     @property
     def on_foreign(self) -> bool:
