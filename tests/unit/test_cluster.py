@@ -143,6 +143,13 @@ def test_versions_of_go(text: str, version: tuple[int, int, int]) -> None:
     assert binaries.go_version(text) == version
 
 
+@pytest.mark.parametrize(
+    ("version", "good"), [((1, 25, 9), False), ((1, 26, 4), True), ((1, 26, 8), True), ((1, 27, 0), False), ((1, 27, 3), False), ((0, 0, 0), False)]
+)
+def test_only_a_go_that_was_tried_builds(version: tuple[int, int, int], good: bool) -> None:
+    assert binaries.suits(version) == good
+
+
 def test_waiting_ends_with_what_was_awaited() -> None:
     with pytest.raises(places.ClusterError, match="the node is not ready after 0 s: no network"):
         places.wait("the node", lambda: "no network", 0)
