@@ -383,9 +383,7 @@ def _expect_no_other_kubelet() -> None:
 def _end_containers() -> None:
     """The containers of this node: their shims live on without the runtime."""
     processes.kill_all_with(str(SOCKET))
-    groups = [path for root in Path("/sys/fs/cgroup").glob("*/kubepods") for path in [root, *root.rglob("*")] if path.is_dir()]
-    groups += [path for path in Path("/sys/fs/cgroup/kubepods").rglob("*") if path.is_dir()]
-    for group in groups:
+    for group in _groups():
         try:
             for pid in (group / "cgroup.procs").read_text(encoding="ascii").split():
                 os.kill(int(pid), 9)
@@ -393,11 +391,15 @@ def _end_containers() -> None:
             continue
 
 
+def _groups() -> list[Path]:
+    """The control groups of all pods, inner ones last. They vanish while they are listed, which os.walk bears."""
+    roots = [*Path("/sys/fs/cgroup").glob("*/kubepods"), Path("/sys/fs/cgroup/kubepods")]
+    return sorted(Path(folder) for root in roots for folder, _folders, _files in os.walk(root))
+
+
 def _remove_groups() -> None:
-    for root in [*Path("/sys/fs/cgroup").glob("*/kubepods"), Path("/sys/fs/cgroup/kubepods")]:
-        for group in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
-            _remove(group)
-        _remove(root)
+    for group in reversed(_groups()):
+        _remove(group)
 
 
 def _remove(group: Path) -> None:
