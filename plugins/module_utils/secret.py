@@ -14,12 +14,19 @@ import hmac
 import json
 import os
 import re
-from typing import Any
+from typing import Any, Iterable
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 _HIDDEN = r"\g<1>" + MASK
 
+# Of a shorter word too much would be hidden.
+_SHORTEST = 6
+# A secret that holds others: a .env, JSON, a keyword DSN, a key of many lines.
+_LONGEST_LIST = 16384
+_MOST_LINES = 200
+_ACCOUNT = re.compile(r"://[^\s:/@]*:(.+)@")
+_ENTRY = re.compile(r"""([\w.-]{1,60})["']?\s{0,9}[:=]\s{0,9}("[^"\n]*"|'[^'\n]*'|[^\s,;"']+)""")
 _HEX_PAIR = re.compile(r"%[0-9A-F]{2}")
 
 # What people leave in place; told as a flag, and too common a word to be blotted out of text.
@@ -30,12 +37,13 @@ DEFAULTS = frozenset(
 
 SECRET_NAME = re.compile(
     r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|signing_?key|credential|auth(?!or)|authorization|dsn|salt|jwt|cookie"
-    r"|session_?key|_key$|^key$)",
+    r"|session_?key|account_?key|master_?key|connection_?str(ing)?|(^|_)keys?\d*$|(^|_)pw$|_pwd$|_pin$|_pat$)",
     re.IGNORECASE,
 )
 # Names with such a word that tell how a secret is used, and hold none.
 _ABOUT_SECRETS = re.compile(
-    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path)"
+    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path|host(name)?|port"
+    r"|user(name)?|name|prefix|hashers?|policy|header)"
     r"|max_(\w+_)?tokens)$",
     re.IGNORECASE,
 )
@@ -111,7 +119,8 @@ class Mask:
     def __init__(self) -> None:
         self._key = os.urandom(16)
         self._known: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._kept: set[str] = set()
+        self._longest_first: list[str] | None = None
 
     def secret(self, value: str | None) -> dict[str, Any]:
         """{set, length, hash, default}: what may be said of a secret; from now on its value is blotted out of text()."""
@@ -124,34 +133,74 @@ class Mask:
         """A hash keyed for this run: equal values compare equal, and nothing else can be learned from it."""
         return hmac.new(self._key, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:12]
 
+    def keep(self, names: Iterable[str]) -> None:
+        """These names of the stack stay readable in every text, also where a secret is the same word, or a part of one."""
+        self._kept.update(name for name in names if len(name) >= _SHORTEST)
+
     def learn(self, value: str | None) -> None:
-        """Blot this value out of every text from now on, as it is, URL-encoded and in base64."""
-        if not value or len(value) < 6 or value.lower() in DEFAULTS:
-            return
-        for form in (value, unquote(value)):
-            encoded = form.encode("utf-8", "surrogateescape")
-            quoted = (quote(encoded, safe=""), quote(encoded), quote_plus(encoded))
-            self._known.update({form, *quoted, *(_HEX_PAIR.sub(lambda pair: pair[0].lower(), word) for word in quoted)})
-            self._known.update({json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1]})
-            self._known.update(_base64_cores(encoded))
-        self._pattern = None
+        """Blot this value, and the secrets inside it, out of every text from now on: as it is, URL-encoded and in base64."""
+        for piece in _pieces(value or ""):
+            if len(piece) >= _SHORTEST and piece.lower() not in DEFAULTS:
+                self._known.update(_forms(piece))
+        self._longest_first = None
 
     def text(self, text: str) -> str:
         """The text with every known secret, and whatever has the shape of one, replaced by ***."""
-        if self._known:
-            if self._pattern is None:
-                longest_first = sorted(self._known, key=len, reverse=True)
-                self._pattern = re.compile("|".join(re.escape(value) for value in longest_first))
-            text = self._pattern.sub(MASK, text)
+        text = self._without_known(text)
         lower = text.lower()
         for hints, shape in _SHAPES:
             if any(hint in lower for hint in hints):
                 text = shape.sub(_HIDDEN, text)
         return _LONG_WORD.sub(_without_random, text)
 
+    def _without_known(self, text: str) -> str:
+        if self._longest_first is None:
+            self._longest_first = sorted(self._known, key=len, reverse=True)
+        found = [value for value in self._longest_first if value in text and value not in self._kept]
+        if not found:
+            return text
+        # A name of which a secret is but a part is passed over whole.
+        names = {name for name in self._kept if name in text and any(value in name for value in found)}
+        words = [
+            r"(?<![\w.-])(?P<name%d>%s)(?![\w-])" % (place, re.escape(word)) if word in names else re.escape(word)
+            for place, word in enumerate(sorted([*found, *names], key=len, reverse=True))
+        ]
+        return re.sub("|".join(words), lambda match: match[0] if match.lastgroup else MASK, text)
 
-# Scheme, a name, no password (or one that is hidden already), host and port, and one short word after it: a database, not a token.
-_PLAIN_URL = re.compile(r"^\w[\w+.-]*://(?:[^\s:/@?#]{0,15}(?::\*\*\*)?@)?[\w.\[\]:-]+(?:/[\w.-]{0,15})?$")
+
+def _pieces(value: str) -> set[str]:
+    """What of a secret may be met by itself: without the blanks around it, the password of a URL, the lines of a key, the passwords in a list."""
+    pieces = {value, value.strip()}
+    if len(value) > _LONGEST_LIST:
+        return pieces
+    account = _ACCOUNT.search(value)
+    if account:
+        pieces.add(account[1])
+    for name, text in _ENTRY.findall(value):
+        text = text.strip("\"'")
+        # "auth: enabled" is no password; a short word that is one is still hidden by its shape.
+        if is_secret_name(name) and not re.fullmatch(r"[A-Za-z]{1,9}|[\d.]+", text):
+            pieces.add(text)
+    lines = value.split("\n")
+    return pieces | {line.strip() for line in lines if len(line) >= 16} if 1 < len(lines) <= _MOST_LINES else pieces
+
+
+def _forms(value: str) -> set[str]:
+    """How a value may be written."""
+    forms: set[str] = set()
+    for form in {value, unquote(value)}:
+        if len(form) < _SHORTEST:
+            continue
+        encoded = form.encode("utf-8", "surrogateescape")
+        quoted = (quote(encoded, safe=""), quote(encoded), quote_plus(encoded))
+        forms.update({form, *quoted, *(_HEX_PAIR.sub(lambda pair: pair[0].lower(), word) for word in quoted)})
+        forms.update({json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1]})
+        forms.update(_base64_cores(encoded))
+    return forms
+
+
+# Scheme, a name, no password (or one that is hidden already), host and port, and one short word after it (a database, not a token), or plain words.
+_PLAIN_URL = re.compile(r"^\w[\w+.-]*://(?:[^\s:/@?#]{0,15}(?::\*\*\*)?@)?[\w.\[\]:-]+(?:/[\w.-]{0,15}|(?:/(?:[a-z][a-z_-]{0,19}|v\d{1,2}))+/?)?$")
 
 
 def is_plain_url(text: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, is_secret_name, masked_query
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, is_plain_url, is_secret_name, masked_query
 
 # Put in the place of <> in each line: a secret that no Mask has learned, seen by its shape alone.
 PLAIN = "plantedsecret"
@@ -227,6 +227,50 @@ def test_learned_secret_in_base64(secret: str, before: str, after: str, encode) 
     assert len(left[1].rstrip("=")) <= len(after.encode()) * 4 / 3 + 2
 
 
+KEY = "-----BEGIN PRIVATE KEY-----\nplantedplantedPLANTED01\nplantedplantedPLANTED02\n-----END PRIVATE KEY-----\n"
+INSIDE = [
+    ("a line end, as echo leaves one", "planted-one\n", "planted-one"),
+    ("blanks around it", "  planted-one ", "planted-one"),
+    ("a line of a key", KEY, "plantedplantedPLANTED02"),
+    ("the password of a URL", "postgresql://shop:planted-one@db/shop", "planted-one"),
+    ("with a raw slash", "postgresql://shop:planted/one@db/shop", "planted/one"),
+    ("of a keyword DSN", "host=db user=shop password=planted-one dbname=shop", "planted-one"),
+    ("a setting of a .env", "LOG_LEVEL=info\nDB_PASSWORD='planted one'\n", "planted one"),
+    ("an entry of JSON", '{"host": "db", "password": "planted-one", "port": 5432}', "planted-one"),
+    ("a connection string", "AccountName=shop;AccountKey=planted-one==;EndpointSuffix=x", "planted-one=="),
+]
+
+
+@pytest.mark.parametrize(("what", "secret", "met"), INSIDE, ids=[case[0] for case in INSIDE])
+def test_what_is_inside_a_secret_is_blotted_out(what: str, secret: str, met: str) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    assert mask.text("before %s after" % met) == "before *** after"
+
+
+@pytest.mark.parametrize("secret", ["auth: enabled\nport: 5432\nname: shop-orders", '{"host": "enabled", "user": "shop-orders"}', "%61%62%63"])
+def test_what_is_beside_a_secret_stays(secret: str) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    assert mask.text("enabled 5432 shop-orders abc") == "enabled 5432 shop-orders abc"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "masked"),
+    [
+        ("orders", 'no host "orders" for orders-api.shop.svc', 'no host "orders" for orders-api.shop.svc'),
+        ("orders-api", "GET http://orders-api:8000/", "GET http://orders-api:8000/"),
+        ("orders-api-Zz9", "see orders-api-Zz9 of orders-api", "see *** of orders-api"),
+        ("api-planted", "see orders-api-planted", "see orders-***"),
+    ],
+)
+def test_a_name_of_the_stack_stays(secret: str, text: str, masked: str) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    mask.keep(["orders", "orders-api"])
+    assert mask.text(text) == masked
+
+
 def test_learned_longest_first() -> None:
     mask = Mask()
     mask.learn("planted")
@@ -257,7 +301,8 @@ def test_what_may_be_said_of_a_secret() -> None:
 @pytest.mark.parametrize(
     "name",
     "DATABASE_PASSWORD DB_PASS PGPASSWORD REDIS_PASSWD JWT_SECRET_KEY SECRET_KEY SECRET OPENAI_API_KEY ANTHROPIC_APIKEY SENTRY_DSN ACCESS_TOKEN auth "
-    "Authorization X-Auth COOKIE_SALT AWS_SECRET_ACCESS_KEY PRIVATE_KEY signing_key GOOGLE_CREDENTIALS KEY FERNET_KEY session_key JWT passphrase".split(),
+    "Authorization X-Auth COOKIE_SALT AWS_SECRET_ACCESS_KEY PRIVATE_KEY signing_key GOOGLE_CREDENTIALS KEY FERNET_KEY session_key JWT passphrase "
+    "FERNET_KEYS API_KEYS KEY2 DB_PW DB_PWD DEBUG_PIN GITHUB_PAT AZURE_STORAGE_CONNECTION_STRING AccountKey".split(),
 )
 def test_secret_names(name: str) -> None:
     assert is_secret_name(name)
@@ -266,10 +311,28 @@ def test_secret_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     "DATABASE_URL DB_HOST AUTHOR LOG_LEVEL DEBUG RATE_LIMIT KEYCLOAK MONKEY_MODE ACCESS_TOKEN_EXPIRE_MINUTES JWT_ALGORITHM TOKEN_TTL LLM_MAX_TOKENS "
-    "DB_PASSWORD_FILE PASSWORD_MIN_LENGTH POOL_SIZE PATH HOME".split(),
+    "DB_PASSWORD_FILE PASSWORD_MIN_LENGTH POOL_SIZE PATH HOME "
+    "PWD OLDPWD AUTH_HOST AUTH_PORT AUTH_USER COOKIE_NAME CACHE_KEY_PREFIX PASSWORD_HASHER KEYDB_HOST".split(),
 )
 def test_other_names(name: str) -> None:
     assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("postgresql://aiops@db/aiops", True),
+        ("postgresql://aiops:***@db:5432/aiops", True),
+        ("https://api.openai.com/v1/chat/completions", True),
+        ("http://[::1]:8000", True),
+        ("postgresql://aiops:p@db/aiops", False),
+        ("https://hooks.slack.com/services/T00/B00/planted", False),
+        ("https://api.example.com/v1/p1anted", False),
+        ("https://api.example.com/?sig=planted", False),
+    ],
+)
+def test_is_plain_url(url: str, plain: bool) -> None:
+    assert is_plain_url(url) is plain
 
 
 @pytest.mark.parametrize(

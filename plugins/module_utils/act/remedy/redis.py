@@ -361,7 +361,7 @@ def read_start(stage: Stage, instance: Instance) -> Start:
         found = stage.platform.file(instance, path if path.startswith("/") else posixpath.join(instance.working_dir or "/", path))
         return None if found is None else found.content.decode("utf-8", "replace")
 
-    mounted = [one["target"] for one in instance.mounts if one["kind"] == "secret" or "/secret" in one["target"] or is_secret_mount(one["target"])]
+    mounted = [one["target"] for one in instance.mounts if one["kind"] == "secret" or is_secret_mount(one["target"])]
     command, environment = stage.platform.started_with(instance)
     start = start_of(command, {name: value for name, value in environment.items() if re.search(r"PASS", name, re.IGNORECASE)}, mounted, read)
     if not command:
