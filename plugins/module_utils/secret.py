@@ -199,6 +199,16 @@ def _forms(value: str) -> set[str]:
     return forms
 
 
+def shortened(text: str, most: int) -> str:
+    """The beginning of a raw text, cut between two words: half a secret would not be known any more."""
+    return text if len(text) <= most else re.sub(r"\S+$", "", text[:most]) if not text[most].isspace() else text[:most]
+
+
+def ending(text: str, most: int) -> str:
+    """The end of a raw text, cut in the same way."""
+    return text if len(text) <= most else re.sub(r"^\S+", "", text[-most:]) if not text[-most - 1].isspace() else text[-most:]
+
+
 # Scheme, a name, no password (or one that is hidden already), host and port, and one short word after it (a database, not a token), or plain words.
 _PLAIN_URL = re.compile(r"^\w[\w+.-]*://(?:[^\s:/@?#]{0,15}(?::\*\*\*)?@)?[\w.\[\]:-]+(?:/[\w.-]{0,15}|(?:/(?:[a-z][a-z_-]{0,19}|v\d{1,2}))+/?)?$")
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, is_plain_url, is_secret_name, masked_query
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, ending, is_plain_url, is_secret_name, masked_query, shortened
 
 # Put in the place of <> in each line: a secret that no Mask has learned, seen by its shape alone.
 PLAIN = "plantedsecret"
@@ -269,6 +269,19 @@ def test_a_name_of_the_stack_stays(secret: str, text: str, masked: str) -> None:
     mask.learn(secret)
     mask.keep(["orders", "orders-api"])
     assert mask.text(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning", "end"),
+    [
+        ("a planted-one", "a planted-one", "a planted-one"),
+        ("said planted-one twice", "said ", " twice"),
+        ("said planted one", "said planted", " one"),
+        ("planted-planted-planted", "", ""),
+    ],
+)
+def test_no_word_is_cut_in_half(text: str, beginning: str, end: str) -> None:
+    assert (shortened(text, 12 if len(text) > 13 else 13), ending(text, 9 if len(text) > 13 else 13)) == (beginning, end)
 
 
 def test_learned_longest_first() -> None:
