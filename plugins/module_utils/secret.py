@@ -56,13 +56,20 @@ _PROSE = (
     r"|false|for|format|from|has|have|header|in|incorrect|invalid|is|it|malformed|mismatch|missing|must|no|none|not|null|of|on|or|provided|refused|rejected"
     r"|required|revoked|scheme|signature|supplied|the|to|too|token|true|type|undefined|unknown|unset|was|were|with|without|wrong)\b(?![\w=-]))"
 )
+# After "token=" only these are no token.
+_NOTHING = r"""(?!["']?(?:\*\*\*|true|false|none|null|nil|undefined|unset|empty)\b(?![\w=-]))"""
 _WORD = (
     r"(?:password|passwd|passphrase|passcode|(?:_|\b)pass|(?:_|\b)pwd|secret"
     r"""|token(?!s?[_-]?(?:type|count|limit|usage)|s?["'\\]{0,9}\s{0,9}[:=]{1,2}\s{0,9}\d{1,7}\b)"""
-    r"|api[_-]?key|private[_-]?key|access[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id)"
+    r"|api[_-]?key|private[_-]?key|access[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id|sess(?:ion)?id)"
 )
-_WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "session"]
-_KEYS = r"sk-[\w-]{8,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}|AKIA\w{8,}|AIza[\w-]{8,}"
+_WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "sess", "csrf", "jwt"]
+# What stands between two words of a command line: blanks, or the marks of a list.
+_NEXT = r"""(?:["'\\]{0,9}\s{1,9}|["'\\]{1,9}\s{0,9},\s{0,9})"""
+_KEYS = (
+    r"sk-[\w*-]{8,}|hf_[A-Za-z0-9]{20,}|gsk_\w{16,}|pplx-\w{16,}|r8_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|SG\.[\w-]{10,}\.[\w-]{10,}|ya29\.[\w-]{16,}|whsec_\w{10,}"
+    r"|xai-\w{16,}|nvapi-[\w-]{16,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}|AKIA\w{8,}|AIza[\w-]{8,}"
+)
 
 # What a text must hold, in lower case, for the shape to be worth looking for; the shape: what stands in its first group stays.
 # Repetitions are bounded where they could run over the same text again and again: a hostile log line must cost no time.
@@ -70,11 +77,27 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
     # user:password@ in any URL, whatever the driver, also with a raw "@" or "/" in the password; a long user alone is a key
     (["://"], re.compile(r"""(://[^\s:/@"']*:)(?:(?!://)[^\s"'])+(?=@)""")),
     (["://"], re.compile(r"""(://)[^\s:/@"'*]{16,}(?=@)""")),
+    # with a quote or blanks in the password; cut off before the "@": what is no port; all of it URL-encoded
+    (
+        ["://"],
+        re.compile(
+            r"""(://[^\s:/@"'*\[]{0,60}:)(?!\d{1,5}(?:\D|$))[^\s@"']{0,60}(?:["'][^\s@]{1,60}|(?:\x20[^\s@"']{1,60}){1,3})(?=@[\w.-]{1,60}(?:[:/"'\s]|$))"""
+        ),
+    ),
+    (["://"], re.compile(r"""((?:://(?!localhost:)[^\s:/@"'*\[]{1,60}|rediss?://):)(?!\d{1,5}(?:\D|$))[^\s"'/@*$<{%]+""")),
+    (["%3a%2f%2f"], re.compile(r"""(%3A%2F%2F(?:(?!%3A|%40)[^\s&"']){0,60}%3A)(?:(?!%40)[^\s&"']){1,200}(?=%40)""", re.IGNORECASE)),
+    (["%3d"], re.compile("(" + _WORD + r"""[\w.-]{0,40}%3D)(?:(?!%26)[^\s&"'])+""", re.IGNORECASE)),
+    # what signs or opens a URL
+    (
+        ["sig", "code=", "key=", "hmac=", "otp=", "assertion="],
+        re.compile(r"""([?&;](?:[\w-]{0,30}(?:sig|signature|hmac|assertion)|otp|key|code)=)(?!\d{1,4}\b)[^\s&"'#]+""", re.IGNORECASE),
+    ),
     # headers, to their end: "Authorization: Basic …", "Cookie: a=b; c=d"
     (
         ["authorization"],
         re.compile(
-            r"""(\bauthorization["'\\]{0,9}\s{0,9}(?:=>|[:=,])\s{0,9}["'\\]{0,9})(?:(?:bearer|basic|digest|token|negotiate)\s+)?""" + _PROSE + r"""[^\s"',]+""",
+            r"""(\bauthorization["'\\]{0,9}\s{0,9}(?:=>|[:=,])\s{0,9}["'\\]{0,9})(?:(?:digest|hawk|oauth|aws4[\w-]{0,20})\s[^\n]*|"""
+            r"""(?:(?:bearer|basic|token|negotiate|api-?key|key)\s+)?""" + _PROSE + r"""[^\s"',]+)""",
             re.IGNORECASE,
         ),
     ),
@@ -82,25 +105,69 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
     (["bearer"], re.compile(r"(\bBearer\s{1,9})" + _PROSE + r"[\w.~+/=:-]+", re.IGNORECASE)),
     (["basic", "token"], re.compile(r"(\b(?:Basic|Token)\s{1,9})(?=[\w.~+/-]{0,99}[\d=])[\w.~+/=-]{8,}", re.IGNORECASE)),
     # name=value, "name": "value", name => value, --name value
+    (_WORD_HINTS, re.compile("((?:" + _WORD + r"""|csrf|\bjwt)[\w.-]{0,40}["'\\]{0,9}=)""" + _NOTHING + _VALUE, re.IGNORECASE)),
     (_WORD_HINTS, re.compile("(" + _WORD + r"""[\w.-]{0,40}["'\\]{0,9}\s{0,9}(?:=>|[:=]{1,2})\s{0,9})""" + _PROSE + _VALUE, re.IGNORECASE)),
+    # (name, value), {"name": name, "value": value}
+    (
+        _WORD_HINTS,
+        re.compile(r"""([(\[]b?["'][\w.-]{0,40}""" + _WORD + r"""[\w.-]{0,40}["'],\s{0,9}b?)(?:"[^"]{0,500}"|'[^']{0,500}')(?=[)\]])""", re.IGNORECASE),
+    ),
+    (
+        ["value"],
+        re.compile(
+            r"""((?:name|key)["'\\]{0,9}\s{0,9}[:=]\s{0,9}["'\\]{0,9}[\w.-]{0,40}"""
+            + _WORD
+            + r"""[\w.-]{0,40}["'\\]{0,9}\s{0,9},?\s{0,99}["'\\]{0,9}value["'\\]{0,9}"""
+            r"""\s{0,9}[:=]\s{0,9})""" + _VALUE,
+            re.IGNORECASE,
+        ),
+    ),
     (
         [*_WORD_HINTS, "masterauth"],
-        re.compile(r"((?<![\w-])--?[\w-]{0,40}?(?:" + _WORD + r"|requirepass|masterauth)[\w-]{0,40}\s{1,9})" + _VALUE, re.IGNORECASE),
+        re.compile(r"((?<![\w-])--?[\w-]{0,40}?(?:" + _WORD + r"|requirepass|masterauth)[\w-]{0,40}" + _NEXT + ")" + _VALUE, re.IGNORECASE),
     ),
+    (["-cli"], re.compile(r"""((?:redis|valkey|keydb)-cli\b[^\n]{0,200}?[\s"',]-a""" + _NEXT + ")" + _VALUE)),
+    (["curl"], re.compile(r"""(\bcurl\b[^\n]{0,200}?[\s"',](?:-u|--user)(?:=|""" + _NEXT + r""")["'\\]{0,9}[^\s:"'\\]{1,60}:)[^\s"'\\]+""")),
+    (["mysql", "mariadb"], re.compile(r"""(\b(?:mysql|mariadb)[\w-]{0,20}\b[^\n]{0,200}?[\s"',]-p)[^\s"',]+""")),
     # SQL and Redis: PASSWORD 'x', IDENTIFIED BY 'x', requirepass x, AUTH [user] x
     (
         ["password", "identified"],
-        re.compile(r"""(\b(?:password|identified\s{1,9}by)\s{1,9})(?:[eE]?'(?:[^'\\]|''|\\.)*'?|"(?:[^"\\]|\\.)*"?)""", re.IGNORECASE),
+        re.compile(
+            r"""(\b(?:password|identified\s{1,9}by)\s{1,9})(?:[eE]?'(?:[^'\\]|''|\\.)*'?|"(?:[^"\\]|\\.)*"?"""
+            r"""|\$(?P<tag>\w{0,20})\$.*?(?:\$(?P=tag)\$|$))""",
+            re.IGNORECASE | re.DOTALL,
+        ),
     ),
-    (["requirepass", "masterauth"], re.compile(r"""(\b(?:requirepass|masterauth)["']?\s{1,9})""" + _VALUE, re.IGNORECASE)),
+    (["password"], re.compile(r"""(\bpassword\s(?:is|was)\s{1,9})(?=[^\s,;]{0,60}\d)[^\s,;]+""", re.IGNORECASE)),
+    (["requirepass", "masterauth"], re.compile(r"""(\b(?:requirepass|masterauth)""" + _NEXT + ")" + _VALUE, re.IGNORECASE)),
+    (["setuser"], re.compile(r"""(\bsetuser""" + _NEXT + r"""["']?[\w.-]{1,60}["']?)[^\n]*""", re.IGNORECASE)),
+    (["user "], re.compile(r"""(\buser\s[^\s]{1,60}\s(?:on|off)\s[^\n>#]{0,200}[>#])\S+""")),
+    (
+        ["auth2", "hello"],
+        re.compile(
+            r"""(\b(?:AUTH2|HELLO""" + _NEXT + r"""["']?\d["']?""" + _NEXT + r"""["']?AUTH)""" + _NEXT + r"""["']?[^\s"',]{1,60}""" + _NEXT + ")" + _VALUE,
+            re.IGNORECASE,
+        ),
+    ),
     (
         ["auth"],
-        re.compile(r"""((?<![\w-])["']?AUTH["']?\s{1,9})(?:"[^"]*"(?:\s{1,9}"[^"]*")?|'[^']*'(?:\s{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""),
+        re.compile(
+            r"""((?<![\w-])["']?AUTH""" + _NEXT + r""")(?:"[^"]*"(?:[\s,]{1,9}"[^"]*")?|'[^']*'(?:[\s,]{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""
+        ),
     ),
+    # values that PostgreSQL and SQLAlchemy quote from statements
+    (["failing row contains"], re.compile(r"(\bFailing row contains \()[^\n]*", re.IGNORECASE)),
+    (["parameters: "], re.compile(r"""(\bparameters: )(?:\$1 = [^\n]*|[(\[{][^\n]*?(?=\](?:[\s\\"']|$)|\n|$))""", re.IGNORECASE)),
+    # what Docker keeps of an account
+    (["auth"], re.compile(r"""(["'\\]{1,9}auth["'\\]{1,9}\s{0,9}:\s{0,9}["'\\]{1,9})(?=[A-Za-z+/]{0,200}[\dA-Z=])[A-Za-z0-9+/]{8,}={0,2}""")),
+    (["api key"], re.compile(r"""(\bapi key(?:\s(?:provided|given|is|was))?:?\s{1,9}["']?)(?=[^\s,;"']{0,200}[\d*])[^\s,;"']{6,}""", re.IGNORECASE)),
     # what services call their keys
     (["eyj"], re.compile(r"(\b)eyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")),
-    (["sk-", "k_", "gh", "glpat-", "xox", "akia", "aiza"], re.compile(r"(\b)(?:" + _KEYS + ")")),
-    (["private key"], re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)),
+    (
+        ["sk-", "k_", "gh", "glpat-", "xox", "akia", "aiza", "hf_", "pplx-", "r8_", "npm_", "sg.", "ya29.", "whsec_", "xai-", "nvapi-"],
+        re.compile(r"(\b)(?:" + _KEYS + ")"),
+    ),
+    (["private key"], re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)", re.DOTALL)),
 ]
 # A long word that looks random is a key or an id; neither is needed to understand a message.
 _LONG_WORD = re.compile(r"[\w+-]{16,}={0,2}")
@@ -152,6 +219,12 @@ class Mask:
             if any(hint in lower for hint in hints):
                 text = shape.sub(_HIDDEN, text)
         return _LONG_WORD.sub(_without_random, text)
+
+    def words(self, words: Iterable[str]) -> list[str]:
+        """The words of a command line, each as text() has it: what is secret may be known by the word before."""
+        words = list(words)
+        masked = self.text("\x1f".join(words)).split("\x1f")
+        return masked if len(masked) == len(words) else [self.text(word) for word in words]
 
     def _without_known(self, text: str) -> str:
         if self._longest_first is None:

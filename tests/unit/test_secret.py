@@ -80,6 +80,49 @@ SHAPES = [
     "masterauth <>",
     "AUTH <>",
     '"AUTH" "default" "<>"',
+    "['AUTH', 'default', '<>']",
+    "HELLO 3 AUTH default <>",
+    '"HELLO" "3" "AUTH" "default" "<>" "SETNAME" "x"',
+    "MIGRATE host 6379 key 0 1000 AUTH2 default <>",
+    "ACL SETUSER app on ><> ~* +@all",
+    '"ACL" "SETUSER" "app" "on" "><>" "~*"',
+    "user app on ><> ~* &* +@all",
+    "redis-cli -h redis -a <> ping",
+    '["CMD", "redis-cli", "-a", "<>", "ping"]',
+    '["redis-server", "--requirepass", "<>"]',
+    "['redis-server','--requirepass','<>']",
+    "curl -fsS -u user:<> http://api/",
+    "mysqladmin -uroot -p<> ping",
+    "ALTER ROLE aiops PASSWORD $$<>$$",
+    "ALTER ROLE aiops PASSWORD $x$<>$$<>$x$",
+    # URLs, cut off or odd
+    "could not connect to postgresql://aiops:<>",
+    "postgresql://aiops:<>'<>@db/aiops",
+    'postgresql://aiops:"<>"@db',
+    "postgresql://aiops:<> <>@db/aiops",
+    "GET /go?to=redis%3A%2F%2F%3A<>%40redis%3A6379",
+    "GET /login?next=%2F%3Fpassword%3D<>",
+    "https://store.example/x?X-Amz-Signature=<>&X-Amz-Expires=60",
+    "https://store.example/x?sv=2020&sig=<>&se=2",
+    "/callback?code=<>&state=x",
+    # names and values apart
+    "('x-api-key', '<>')",
+    "(b'x-api-key', b'<>')",
+    '[["x-api-key","<>"]]',
+    '{"name": "DB_PASSWORD", "value": "<>"}',
+    "- name: DB_PASSWORD\n  value: <>",
+    # words that are no value where they stand alone
+    "password=failover-<>",
+    "password=token",
+    "jwt=<>",
+    # more headers
+    "Authorization: ApiKey <>",
+    'Authorization: Digest username="u", realm="r", response="<>"',
+    "Authorization: AWS4-HMAC-SHA256 Credential=x/y, SignedHeaders=host, Signature=<>",
+    # values of statements
+    "DETAIL:  Failing row contains (1, bob, <>).",
+    "DETAIL:  Parameters: $1 = 'bob', $2 = '<>'",
+    "[SQL: INSERT INTO users VALUES (%s, %s)]\n[parameters: ('bob', '<>')]\n(Background on this error at: https://sqlalche.me/e/20/gkpj)",
 ]
 
 
@@ -91,6 +134,13 @@ def test_shape_hides_secret(line: str, secret: str) -> None:
     masked = Mask().text(line.replace("<>", secret))
     assert secret not in masked
     assert MASK in masked
+
+
+def test_a_word_of_a_command_line_is_known_by_the_one_before() -> None:
+    assert Mask().words(["CMD", "redis-cli", "-a", "planted", "ping"]) == ["CMD", "redis-cli", "-a", MASK, "ping"]
+    assert Mask().words(["CMD-SHELL", "PGPASSWORD=planted pg_isready -U app"]) == ["CMD-SHELL", "PGPASSWORD=*** pg_isready -U app"]
+    assert Mask().words(["sh", "-c", "--password 'planted", "one"]) == ["sh", "-c", "--password ***", "one"]
+    assert Mask().words([]) == []
 
 
 @pytest.mark.parametrize(
@@ -105,6 +155,10 @@ def test_shape_hides_secret(line: str, secret: str) -> None:
         "xoxb-abcdefgh-ijkl",
         "AKIAIOSFODNN7EXAMPLE",
         "AIzaSyA-abcdefghijk",
+        "sk-proj-********************abcd",
+        "hf_abcdefghijklmnopqrstuvwx",
+        "gsk_abcdefghijklmnopqrst",
+        "whsec_abcdefghijkl",
         "9f86d081884c7d659a2feaa0c55ad015",
         "f3a9c1e8-7d6b-4a5f-9e3d-0c1b2a394857",
         "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA==",
@@ -165,6 +219,25 @@ ORDINARY = [
     "the key user:1:profile of the cache, 3 keys expired",
     "passed 12 failed 0, compass: north, bypass-cache 3",
     "連線池已耗盡,等待逾時",
+    "mongodb://a:27017,b:27017/x and http://[::]:8000/ and http://${HOST}:${PORT}/",
+    "Uvicorn running on http://0.0.0.0:8000 (Press CTRL+C to quit)",
+    "upstream http://api:8000: 502, see http://api:8000",
+    "GET /items?code=404&key=12 200",
+    "missing: ['password', 'username', 'model']",
+    'secret "shop-db-2" not found, secret shop-db-2 not found',
+    "password is expired",
+    '{"auth": "required"}',
+    "AUTH failed for default",
+    "HELLO world, user bob is on the list",
+    "redis-cli -h redis -p 6379 ping",
+    "curl -fsS http://api:8000/health",
+    "mysql -h db -u app",
+    "password=None token=null",
+    "npm_config_user_agent_of_somebody",
+    "name: api value: 3",
+    "readiness asks http://:web/health, https://localhost:web/",
+    "JWT: decoded locally",
+    "[parameters: none]",
 ]
 
 
@@ -405,6 +478,25 @@ def test_query_is_cut_after_masking() -> None:
         '{"password": "' + "\\" * 100_000,
         "token" * 40_000,
         "cookie: " * 20_000,
+        "Failing row contains (" * 9_000,
+        "[parameters: (" * 14_000,
+        "%3a%2f%2f%3a" * 16_000,
+        "password%3d" * 18_000,
+        "('token', '" * 18_000,
+        "name: token value" * 12_000,
+        "redis-cli -a" * 16_000,
+        "curl -u" * 25_000,
+        "mysql -" * 25_000,
+        "user a on b " * 16_000,
+        "acl setuser " * 16_000,
+        "HELLO 3 AUTH " * 15_000,
+        "?code=" * 30_000,
+        "://a:b" * 30_000,
+        "://a:b'" * 30_000,
+        "password $a$" * 16_000,
+        '"auth": "' * 20_000,
+        "api key " * 25_000,
+        "Authorization: Digest " * 9_000,
         " " * 200_000,
         "-" * 200_000,
     ],

@@ -32,7 +32,8 @@ def run_module(
     """The whole of a remedy's module.
 
     own_spec: its options besides ACT_SPEC. step_of: from its options to the step. act: like apply_one.
-    told: which of the preview's texts it returns. hidden: what of its options Ansible is not to show. rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
+    told: which of the preview's texts it returns. hidden: what of its options Ansible is not to show.
+    rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
     """
     module = AnsibleModule(argument_spec={**ACT_SPEC, **own_spec}, supports_check_mode=True, **rules)
     module.no_log_values.update(hidden(module.params))
