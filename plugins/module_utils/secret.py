@@ -218,7 +218,7 @@ class Mask:
         for hints, shape in _SHAPES:
             if any(hint in lower for hint in hints):
                 text = shape.sub(_HIDDEN, text)
-        return _LONG_WORD.sub(_without_random, text)
+        return _LONG_WORD.sub(lambda match: match[0] if match[0] in self._kept else _without_random(match), text)
 
     def words(self, words: Iterable[str]) -> list[str]:
         """The words of a command line, each as text() has it: what is secret may be known by the word before."""

@@ -335,12 +335,13 @@ def test_what_is_beside_a_secret_stays(secret: str) -> None:
         ("orders-api", "GET http://orders-api:8000/", "GET http://orders-api:8000/"),
         ("orders-api-Zz9", "see orders-api-Zz9 of orders-api", "see *** of orders-api"),
         ("api-planted", "see orders-api-planted", "see orders-***"),
+        ("planted", "pod orders-api-7d9f8b6c5d-x2x4z, not orders-api-7d9f8b6c5d-x2x4y", "pod orders-api-7d9f8b6c5d-x2x4z, not ***"),
     ],
 )
 def test_a_name_of_the_stack_stays(secret: str, text: str, masked: str) -> None:
     mask = Mask()
     mask.learn(secret)
-    mask.keep(["orders", "orders-api"])
+    mask.keep(["orders", "orders-api", "orders-api-7d9f8b6c5d-x2x4z"])
     assert mask.text(text) == masked
 
 

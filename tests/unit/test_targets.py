@@ -75,6 +75,7 @@ PLANTED = [
     ("a raw # in a proxy's", {"PROXY": "http://shop:pla#nted@proxy:3128"}),
     ("a raw ? in an LLM's", {"OPENAI_URL": "https://shop:pla?nted@llm"}),
     ("a letter that no host may have", {"PROXY": "http://shop:pla\u2100nted@proxy"}),
+    ("a letter that no host may have, for a broker", {"AMQP": "amqp://shop:pla\u2100nted@rabbit"}),
     ("no URL at all", {"DATABASE_URL": "planted"}),
 ]
 

@@ -74,6 +74,7 @@ class HttpTarget:
             parts = urlsplit(self.url)
             port = parts.port
         except ValueError as error:
+            # Python's own error quotes the account.
             raise StackError("url: not a URL: %s" % url_fault(error), kind="bad_option") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise StackError("url: %r is not an http:// or https:// URL" % self.shown, kind="bad_option")
@@ -109,8 +110,8 @@ def get(target: HttpTarget, path: str, timeout: float, limit: int = 1 << 20) -> 
 class _Request:
     def __init__(self, target: HttpTarget, path: str, timeout: float, limit: int) -> None:
         self.target = target
-        self.parts = urlsplit(target.url)
         self.secure, self.host, self.port = target.place()
+        self.parts = urlsplit(target.url)
         self.path = self.parts.path.rstrip("/") + quote("/" + path.lstrip("/"), safe="/?&=:@!$'()*+,;%~-._")
         self.limit = limit
         self.timeout = timeout

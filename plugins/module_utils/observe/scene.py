@@ -55,7 +55,7 @@ class Scene:
         self.platform = platform
         self.mask = mask
         self.options = options
-        self.probes = Probes(timeout=options.timeout)
+        self.probes = Probes(timeout=options.timeout, hide=mask.text)
         self.started = time.time()
         self.components: list[Component] = platform.components()
         for component in self.components:
@@ -325,4 +325,6 @@ def secrets_of(environment: Mapping[str, str], kept_secret: Iterable[str] = ()) 
 def names_of(component: Component) -> set[str]:
     """What a component and its copies are called."""
     aliases = {alias for one in component.instances for seat in one.networks.values() for alias in seat["aliases"]}
-    return {component.id, *(one.name for one in component.instances), *aliases}
+    names = {one.name for one in component.instances}
+    # Of a Deployment's pods, that of their ReplicaSet, too.
+    return {component.id, *names, *(name.rsplit("-", 1)[0] for name in names), *aliases}

@@ -181,9 +181,10 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         target.options = seen_redis
         return target
     if OTHER_BROKER.match(value):
-        parts = urlsplit(value)
-        target = Target(component, name, source, "unsupported", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
+        target = Target(component, name, source, "unsupported", scheme=_scheme(value).lower(), url=value)
         try:
+            parts = urlsplit(value)
+            target.host, target.password = parts.hostname or "", parts.password or ""
             target.port = parts.port or OTHER_PORTS.get(parts.scheme.lower(), 0)
         except ValueError as error:
             target.malformed = "not a URL: %s" % url_fault(error)
