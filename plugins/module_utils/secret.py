@@ -157,6 +157,7 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
     ),
     # values that PostgreSQL and SQLAlchemy quote from statements
     (["failing row contains"], re.compile(r"(\bFailing row contains \()[^\n]*", re.IGNORECASE)),
+    (["key ("], re.compile(r"(\bKey \([^)\n]{1,200}\)=\()[^\n]{1,1000}?(?=\) (?:already|is not|is still|conflicts)|\n|$)")),
     (["parameters: "], re.compile(r"""(\bparameters: )(?:\$1 = [^\n]*|[(\[{][^\n]*?(?=\](?:[\s\\"']|$)|\n|$))""", re.IGNORECASE)),
     # what Docker keeps of an account
     (["auth"], re.compile(r"""(["'\\]{1,9}auth["'\\]{1,9}\s{0,9}:\s{0,9}["'\\]{1,9})(?=[A-Za-z+/]{0,200}[\dA-Z=])[A-Za-z0-9+/]{8,}={0,2}""")),

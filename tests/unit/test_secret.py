@@ -121,6 +121,7 @@ SHAPES = [
     "Authorization: AWS4-HMAC-SHA256 Credential=x/y, SignedHeaders=host, Signature=<>",
     # values of statements
     "DETAIL:  Failing row contains (1, bob, <>).",
+    "DETAIL:  Key (api_token)=(<>) already exists.",
     "DETAIL:  Parameters: $1 = 'bob', $2 = '<>'",
     "[SQL: INSERT INTO users VALUES (%s, %s)]\n[parameters: ('bob', '<>')]\n(Background on this error at: https://sqlalche.me/e/20/gkpj)",
 ]
@@ -235,6 +236,7 @@ ORDINARY = [
     "password=None token=null",
     "npm_config_user_agent_of_somebody",
     "name: api value: 3",
+    'insert or update violates foreign key constraint "orders_items" on table "items", Key (id) of it',
     "readiness asks http://:web/health, https://localhost:web/",
     "JWT: decoded locally",
     "[parameters: none]",
@@ -481,6 +483,7 @@ def test_query_is_cut_after_masking() -> None:
         "cookie: " * 20_000,
         "Failing row contains (" * 9_000,
         "[parameters: (" * 14_000,
+        "Key (a)=(" * 20_000,
         "%3a%2f%2f%3a" * 16_000,
         "password%3d" * 18_000,
         "('token', '" * 18_000,
