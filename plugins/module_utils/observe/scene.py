@@ -114,10 +114,12 @@ class Scene:
         files: dict[str, Callable[[], Any]] = {}
         for component in self.components:
             instance = next(iter(component.running or component.instances), None)
-            if instance is not None and component.role not in SERVERS:
+            if instance is None:
+                continue
+            if component.role not in SERVERS:
                 probes[component.id] = partial(self._targets_of, component, instance)
             # Who has a secret in a file may say it in its log, and nobody else need have it.
-            for path in secret_files_of(instance) if instance is not None else []:
+            for path in secret_files_of(instance):
                 files["secret:%s:%s" % (component.id, path)] = partial(self._learn_file, instance, path)
         answers = self.probes.gather({**{"targets:" + key: probe for key, probe in probes.items()}, **files})
         for name in probes:
