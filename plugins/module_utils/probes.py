@@ -16,10 +16,11 @@ Probe = Callable[[], Any]
 class Pending:
     """Probes under way. answers() waits for them, at most until their deadline."""
 
-    def __init__(self, timeout: float, seconds: dict[str, float]) -> None:
+    def __init__(self, timeout: float, seconds: dict[str, float], hide: Callable[[str], str]) -> None:
         self._deadline = time.monotonic() + timeout
         self._timeout = timeout
         self._seconds = seconds
+        self._hide = hide
         self._threads: dict[str, threading.Thread] = {}
         self._answers: dict[str, Any] = {}
 
@@ -32,7 +33,7 @@ class Pending:
             except StackError as error:
                 answer = unseen(error.message, kind=error.kind, fix=error.details.get("fix", ""))
             except Exception as error:  # the probe's failure is its answer; the others go on
-                answer = unseen("%s: %s" % (type(error).__name__, error), kind="internal")
+                answer = unseen("%s: %s" % (type(error).__name__, self._hide(str(error))), kind="internal")
             self._seconds[name] = round(time.monotonic() - started, 3)
             self._answers[name] = answer
 
@@ -54,17 +55,18 @@ class Pending:
 class Probes:
     """Daemon threads, each with a deadline (a ThreadPoolExecutor would join its hung threads at exit).
 
-    timeout: seconds that a probe may take before its answer is given up as unseen.
+    timeout: seconds that a probe may take before its answer is given up as unseen. hide: what hides secrets in what nobody expected to be said.
     seconds: how long each probe took, once its answer is there.
     """
 
-    def __init__(self, timeout: float = 5.0) -> None:
+    def __init__(self, timeout: float = 5.0, hide: Callable[[str], str] = str) -> None:
         self.timeout = timeout
+        self.hide = hide
         self.seconds: dict[str, float] = {}
 
     def begin(self, probes: Mapping[str, Probe], timeout: float | None = None) -> Pending:
         """Start these probes and go on; ask for their answers later."""
-        pending = Pending(self.timeout if timeout is None else timeout, self.seconds)
+        pending = Pending(self.timeout if timeout is None else timeout, self.seconds, self.hide)
         for name, probe in probes.items():
             pending.start(name, probe)
         return pending

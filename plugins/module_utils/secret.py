@@ -14,12 +14,19 @@ import hmac
 import json
 import os
 import re
-from typing import Any
+from typing import Any, Iterable
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 _HIDDEN = r"\g<1>" + MASK
 
+# Of a shorter word too much would be hidden.
+_SHORTEST = 6
+# A secret that holds others: a .env, JSON, a keyword DSN, a key of many lines.
+_LONGEST_LIST = 16384
+_MOST_LINES = 200
+_ACCOUNT = re.compile(r"://[^\s:/@]*:(.+)@")
+_ENTRY = re.compile(r"""([\w.-]{1,60})["']?\s{0,9}[:=]\s{0,9}("[^"\n]*"|'[^'\n]*'|[^\s,;"']+)""")
 _HEX_PAIR = re.compile(r"%[0-9A-F]{2}")
 
 # What people leave in place; told as a flag, and too common a word to be blotted out of text.
@@ -30,12 +37,13 @@ DEFAULTS = frozenset(
 
 SECRET_NAME = re.compile(
     r"(pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|signing_?key|credential|auth(?!or)|authorization|dsn|salt|jwt|cookie"
-    r"|session_?key|_key$|^key$)",
+    r"|session_?key|account_?key|master_?key|connection_?str(ing)?|(^|_)keys?\d*$|(^|_)pw$|_pwd$|_pin$|_pat$)",
     re.IGNORECASE,
 )
 # Names with such a word that tell how a secret is used, and hold none.
 _ABOUT_SECRETS = re.compile(
-    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path)"
+    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path|host(name)?|port"
+    r"|user(name)?|name|prefix|hashers?|policy|header)"
     r"|max_(\w+_)?tokens)$",
     re.IGNORECASE,
 )
@@ -48,13 +56,20 @@ _PROSE = (
     r"|false|for|format|from|has|have|header|in|incorrect|invalid|is|it|malformed|mismatch|missing|must|no|none|not|null|of|on|or|provided|refused|rejected"
     r"|required|revoked|scheme|signature|supplied|the|to|too|token|true|type|undefined|unknown|unset|was|were|with|without|wrong)\b(?![\w=-]))"
 )
+# After "token=" only these are no token.
+_NOTHING = r"""(?!["']?(?:\*\*\*|true|false|none|null|nil|undefined|unset|empty)\b(?![\w=-]))"""
 _WORD = (
     r"(?:password|passwd|passphrase|passcode|(?:_|\b)pass|(?:_|\b)pwd|secret"
     r"""|token(?!s?[_-]?(?:type|count|limit|usage)|s?["'\\]{0,9}\s{0,9}[:=]{1,2}\s{0,9}\d{1,7}\b)"""
-    r"|api[_-]?key|private[_-]?key|access[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id)"
+    r"|api[_-]?key|private[_-]?key|access[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id|sess(?:ion)?id)"
 )
-_WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "session"]
-_KEYS = r"sk-[\w-]{8,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}|AKIA\w{8,}|AIza[\w-]{8,}"
+_WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "sess", "csrf", "jwt"]
+# What stands between two words of a command line: blanks, or the marks of a list.
+_NEXT = r"""(?:["'\\]{0,9}\s{1,9}|["'\\]{1,9}\s{0,9},\s{0,9})"""
+_KEYS = (
+    r"sk-[\w*-]{8,}|hf_[A-Za-z0-9]{20,}|gsk_\w{16,}|pplx-\w{16,}|r8_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|SG\.[\w-]{10,}\.[\w-]{10,}|ya29\.[\w-]{16,}|whsec_\w{10,}"
+    r"|xai-\w{16,}|nvapi-[\w-]{16,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}|AKIA\w{8,}|AIza[\w-]{8,}"
+)
 
 # What a text must hold, in lower case, for the shape to be worth looking for; the shape: what stands in its first group stays.
 # Repetitions are bounded where they could run over the same text again and again: a hostile log line must cost no time.
@@ -62,11 +77,27 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
     # user:password@ in any URL, whatever the driver, also with a raw "@" or "/" in the password; a long user alone is a key
     (["://"], re.compile(r"""(://[^\s:/@"']*:)(?:(?!://)[^\s"'])+(?=@)""")),
     (["://"], re.compile(r"""(://)[^\s:/@"'*]{16,}(?=@)""")),
+    # with a quote or blanks in the password; cut off before the "@": what is no port; all of it URL-encoded
+    (
+        ["://"],
+        re.compile(
+            r"""(://[^\s:/@"'*\[]{0,60}:)(?!\d{1,5}(?:\D|$))[^\s@"']{0,60}(?:["'][^\s@]{1,60}|(?:\x20[^\s@"']{1,60}){1,3})(?=@[\w.-]{1,60}(?:[:/"'\s]|$))"""
+        ),
+    ),
+    (["://"], re.compile(r"""((?:://(?!localhost:)[^\s:/@"'*\[]{1,60}|rediss?://):)(?!\d{1,5}(?:\D|$))[^\s"'/@*$<{%]+""")),
+    (["%3a%2f%2f"], re.compile(r"""(%3A%2F%2F(?:(?!%3A|%40)[^\s&"']){0,60}%3A)(?:(?!%40)[^\s&"']){1,200}(?=%40)""", re.IGNORECASE)),
+    (["%3d"], re.compile("(" + _WORD + r"""[\w.-]{0,40}%3D)(?:(?!%26)[^\s&"'])+""", re.IGNORECASE)),
+    # what signs or opens a URL
+    (
+        ["sig", "code=", "key=", "hmac=", "otp=", "assertion="],
+        re.compile(r"""([?&;](?:[\w-]{0,30}(?:sig|signature|hmac|assertion)|otp|key|code)=)(?!\d{1,4}\b)[^\s&"'#]+""", re.IGNORECASE),
+    ),
     # headers, to their end: "Authorization: Basic …", "Cookie: a=b; c=d"
     (
         ["authorization"],
         re.compile(
-            r"""(\bauthorization["'\\]{0,9}\s{0,9}(?:=>|[:=,])\s{0,9}["'\\]{0,9})(?:(?:bearer|basic|digest|token|negotiate)\s+)?""" + _PROSE + r"""[^\s"',]+""",
+            r"""(\bauthorization["'\\]{0,9}\s{0,9}(?:=>|[:=,])\s{0,9}["'\\]{0,9})(?:(?:digest|hawk|oauth|aws4[\w-]{0,20})\s[^\n]*|"""
+            r"""(?:(?:bearer|basic|token|negotiate|api-?key|key)\s+)?""" + _PROSE + r"""[^\s"',]+)""",
             re.IGNORECASE,
         ),
     ),
@@ -74,25 +105,70 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
     (["bearer"], re.compile(r"(\bBearer\s{1,9})" + _PROSE + r"[\w.~+/=:-]+", re.IGNORECASE)),
     (["basic", "token"], re.compile(r"(\b(?:Basic|Token)\s{1,9})(?=[\w.~+/-]{0,99}[\d=])[\w.~+/=-]{8,}", re.IGNORECASE)),
     # name=value, "name": "value", name => value, --name value
+    (_WORD_HINTS, re.compile("((?:" + _WORD + r"""|csrf|\bjwt)[\w.-]{0,40}["'\\]{0,9}=)""" + _NOTHING + _VALUE, re.IGNORECASE)),
     (_WORD_HINTS, re.compile("(" + _WORD + r"""[\w.-]{0,40}["'\\]{0,9}\s{0,9}(?:=>|[:=]{1,2})\s{0,9})""" + _PROSE + _VALUE, re.IGNORECASE)),
+    # (name, value), {"name": name, "value": value}
+    (
+        _WORD_HINTS,
+        re.compile(r"""([(\[]b?["'][\w.-]{0,40}""" + _WORD + r"""[\w.-]{0,40}["'],\s{0,9}b?)(?:"[^"]{0,500}"|'[^']{0,500}')(?=[)\]])""", re.IGNORECASE),
+    ),
+    (
+        ["value"],
+        re.compile(
+            r"""((?:name|key)["'\\]{0,9}\s{0,9}[:=]\s{0,9}["'\\]{0,9}[\w.-]{0,40}"""
+            + _WORD
+            + r"""[\w.-]{0,40}["'\\]{0,9}\s{0,9},?\s{0,99}["'\\]{0,9}value["'\\]{0,9}"""
+            r"""\s{0,9}[:=]\s{0,9})""" + _VALUE,
+            re.IGNORECASE,
+        ),
+    ),
     (
         [*_WORD_HINTS, "masterauth"],
-        re.compile(r"((?<![\w-])--?[\w-]{0,40}?(?:" + _WORD + r"|requirepass|masterauth)[\w-]{0,40}\s{1,9})" + _VALUE, re.IGNORECASE),
+        re.compile(r"((?<![\w-])--?[\w-]{0,40}?(?:" + _WORD + r"|requirepass|masterauth)[\w-]{0,40}" + _NEXT + ")" + _VALUE, re.IGNORECASE),
     ),
+    (["-cli"], re.compile(r"""((?:redis|valkey|keydb)-cli\b[^\n]{0,200}?[\s"',]-a""" + _NEXT + ")" + _VALUE)),
+    (["curl"], re.compile(r"""(\bcurl\b[^\n]{0,200}?[\s"',](?:-u|--user)(?:=|""" + _NEXT + r""")["'\\]{0,9}[^\s:"'\\]{1,60}:)[^\s"'\\]+""")),
+    (["mysql", "mariadb"], re.compile(r"""(\b(?:mysql|mariadb)[\w-]{0,20}\b[^\n]{0,200}?[\s"',]-p)[^\s"',]+""")),
     # SQL and Redis: PASSWORD 'x', IDENTIFIED BY 'x', requirepass x, AUTH [user] x
     (
         ["password", "identified"],
-        re.compile(r"""(\b(?:password|identified\s{1,9}by)\s{1,9})(?:[eE]?'(?:[^'\\]|''|\\.)*'?|"(?:[^"\\]|\\.)*"?)""", re.IGNORECASE),
+        re.compile(
+            r"""(\b(?:password|identified\s{1,9}by)\s{1,9})(?:[eE]?'(?:[^'\\]|''|\\.)*'?|"(?:[^"\\]|\\.)*"?"""
+            r"""|\$(?P<tag>\w{0,20})\$.*?(?:\$(?P=tag)\$|$))""",
+            re.IGNORECASE | re.DOTALL,
+        ),
     ),
-    (["requirepass", "masterauth"], re.compile(r"""(\b(?:requirepass|masterauth)["']?\s{1,9})""" + _VALUE, re.IGNORECASE)),
+    (["password"], re.compile(r"""(\bpassword\s(?:is|was)\s{1,9})(?=[^\s,;]{0,60}\d)[^\s,;]+""", re.IGNORECASE)),
+    (["requirepass", "masterauth"], re.compile(r"""(\b(?:requirepass|masterauth)""" + _NEXT + ")" + _VALUE, re.IGNORECASE)),
+    (["setuser"], re.compile(r"""(\bsetuser""" + _NEXT + r"""["']?[\w.-]{1,60}["']?)[^\n]*""", re.IGNORECASE)),
+    (["user "], re.compile(r"""(\buser\s[^\s]{1,60}\s(?:on|off)\s[^\n>#]{0,200}[>#])\S+""")),
+    (
+        ["auth2", "hello"],
+        re.compile(
+            r"""(\b(?:AUTH2|HELLO""" + _NEXT + r"""["']?\d["']?""" + _NEXT + r"""["']?AUTH)""" + _NEXT + r"""["']?[^\s"',]{1,60}""" + _NEXT + ")" + _VALUE,
+            re.IGNORECASE,
+        ),
+    ),
     (
         ["auth"],
-        re.compile(r"""((?<![\w-])["']?AUTH["']?\s{1,9})(?:"[^"]*"(?:\s{1,9}"[^"]*")?|'[^']*'(?:\s{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""),
+        re.compile(
+            r"""((?<![\w-])["']?AUTH""" + _NEXT + r""")(?:"[^"]*"(?:[\s,]{1,9}"[^"]*")?|'[^']*'(?:[\s,]{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""
+        ),
     ),
+    # values that PostgreSQL and SQLAlchemy quote from statements
+    (["failing row contains"], re.compile(r"(\bFailing row contains \()[^\n]*", re.IGNORECASE)),
+    (["key ("], re.compile(r"(\bKey \([^)\n]{1,200}\)=\()[^\n]{1,1000}?(?=\) (?:already|is not|is still|conflicts)|\n|$)")),
+    (["parameters: "], re.compile(r"""(\bparameters: )(?:\$1 = [^\n]*|[(\[{][^\n]*?(?=\](?:[\s\\"']|$)|\n|$))""", re.IGNORECASE)),
+    # what Docker keeps of an account
+    (["auth"], re.compile(r"""(["'\\]{1,9}auth["'\\]{1,9}\s{0,9}:\s{0,9}["'\\]{1,9})(?=[A-Za-z+/]{0,200}[\dA-Z=])[A-Za-z0-9+/]{8,}={0,2}""")),
+    (["api key"], re.compile(r"""(\bapi key(?:\s(?:provided|given|is|was))?:?\s{1,9}["']?)(?=[^\s,;"']{0,200}[\d*])[^\s,;"']{6,}""", re.IGNORECASE)),
     # what services call their keys
     (["eyj"], re.compile(r"(\b)eyJ[\w-]{5,}\.[\w-]+\.?[\w-]*")),
-    (["sk-", "k_", "gh", "glpat-", "xox", "akia", "aiza"], re.compile(r"(\b)(?:" + _KEYS + ")")),
-    (["private key"], re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)),
+    (
+        ["sk-", "k_", "gh", "glpat-", "xox", "akia", "aiza", "hf_", "pplx-", "r8_", "npm_", "sg.", "ya29.", "whsec_", "xai-", "nvapi-"],
+        re.compile(r"(\b)(?:" + _KEYS + ")"),
+    ),
+    (["private key"], re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)", re.DOTALL)),
 ]
 # A long word that looks random is a key or an id; neither is needed to understand a message.
 _LONG_WORD = re.compile(r"[\w+-]{16,}={0,2}")
@@ -111,7 +187,8 @@ class Mask:
     def __init__(self) -> None:
         self._key = os.urandom(16)
         self._known: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._kept: set[str] = set()
+        self._longest_first: list[str] | None = None
 
     def secret(self, value: str | None) -> dict[str, Any]:
         """{set, length, hash, default}: what may be said of a secret; from now on its value is blotted out of text()."""
@@ -124,34 +201,90 @@ class Mask:
         """A hash keyed for this run: equal values compare equal, and nothing else can be learned from it."""
         return hmac.new(self._key, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:12]
 
+    def keep(self, names: Iterable[str]) -> None:
+        """These names of the stack stay readable in every text, also where a secret is the same word, or a part of one."""
+        self._kept.update(name for name in names if len(name) >= _SHORTEST)
+
     def learn(self, value: str | None) -> None:
-        """Blot this value out of every text from now on, as it is, URL-encoded and in base64."""
-        if not value or len(value) < 6 or value.lower() in DEFAULTS:
-            return
-        for form in (value, unquote(value)):
-            encoded = form.encode("utf-8", "surrogateescape")
-            quoted = (quote(encoded, safe=""), quote(encoded), quote_plus(encoded))
-            self._known.update({form, *quoted, *(_HEX_PAIR.sub(lambda pair: pair[0].lower(), word) for word in quoted)})
-            self._known.update({json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1]})
-            self._known.update(_base64_cores(encoded))
-        self._pattern = None
+        """Blot this value, and the secrets inside it, out of every text from now on: as it is, URL-encoded and in base64."""
+        for piece in _pieces(value or ""):
+            if len(piece) >= _SHORTEST and piece.lower() not in DEFAULTS:
+                self._known.update(_forms(piece))
+        self._longest_first = None
 
     def text(self, text: str) -> str:
         """The text with every known secret, and whatever has the shape of one, replaced by ***."""
-        if self._known:
-            if self._pattern is None:
-                longest_first = sorted(self._known, key=len, reverse=True)
-                self._pattern = re.compile("|".join(re.escape(value) for value in longest_first))
-            text = self._pattern.sub(MASK, text)
+        text = self._without_known(text)
         lower = text.lower()
         for hints, shape in _SHAPES:
             if any(hint in lower for hint in hints):
                 text = shape.sub(_HIDDEN, text)
-        return _LONG_WORD.sub(_without_random, text)
+        return _LONG_WORD.sub(lambda match: match[0] if match[0] in self._kept else _without_random(match), text)
+
+    def words(self, words: Iterable[str]) -> list[str]:
+        """The words of a command line, each as text() has it: what is secret may be known by the word before."""
+        words = list(words)
+        masked = self.text("\x1f".join(words)).split("\x1f")
+        return masked if len(masked) == len(words) else [self.text(word) for word in words]
+
+    def _without_known(self, text: str) -> str:
+        if self._longest_first is None:
+            self._longest_first = sorted(self._known, key=len, reverse=True)
+        found = [value for value in self._longest_first if value in text and value not in self._kept]
+        if not found:
+            return text
+        # A name of which a secret is but a part is passed over whole.
+        names = {name for name in self._kept if name in text and any(value in name for value in found)}
+        words = [
+            r"(?<![\w.-])(?P<name%d>%s)(?![\w-])" % (place, re.escape(word)) if word in names else re.escape(word)
+            for place, word in enumerate(sorted([*found, *names], key=len, reverse=True))
+        ]
+        return re.sub("|".join(words), lambda match: match[0] if match.lastgroup else MASK, text)
 
 
-# Scheme, a name, no password (or one that is hidden already), host and port, and one short word after it: a database, not a token.
-_PLAIN_URL = re.compile(r"^\w[\w+.-]*://(?:[^\s:/@?#]{0,15}(?::\*\*\*)?@)?[\w.\[\]:-]+(?:/[\w.-]{0,15})?$")
+def _pieces(value: str) -> set[str]:
+    """What of a secret may be met by itself: without the blanks around it, the password of a URL, the lines of a key, the passwords in a list."""
+    pieces = {value, value.strip()}
+    if len(value) > _LONGEST_LIST:
+        return pieces
+    account = _ACCOUNT.search(value)
+    if account:
+        pieces.add(account[1])
+    for name, text in _ENTRY.findall(value):
+        text = text.strip("\"'")
+        # "auth: enabled" is no password; a short word that is one is still hidden by its shape.
+        if is_secret_name(name) and not re.fullmatch(r"[A-Za-z]{1,9}|[\d.]+", text):
+            pieces.add(text)
+    lines = value.split("\n")
+    return pieces | {line.strip() for line in lines if len(line) >= 16} if 1 < len(lines) <= _MOST_LINES else pieces
+
+
+def _forms(value: str) -> set[str]:
+    """How a value may be written."""
+    forms: set[str] = set()
+    for form in {value, unquote(value)}:
+        if len(form) < _SHORTEST:
+            continue
+        encoded = form.encode("utf-8", "surrogateescape")
+        quoted = (quote(encoded, safe=""), quote(encoded), quote_plus(encoded))
+        forms.update({form, *quoted, *(_HEX_PAIR.sub(lambda pair: pair[0].lower(), word) for word in quoted)})
+        forms.update({json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1]})
+        forms.update(_base64_cores(encoded))
+    return forms
+
+
+def shortened(text: str, most: int) -> str:
+    """The beginning of a raw text, cut between two words: half a secret would not be known any more."""
+    return text if len(text) <= most else re.sub(r"\S+$", "", text[:most]) if not text[most].isspace() else text[:most]
+
+
+def ending(text: str, most: int) -> str:
+    """The end of a raw text, cut in the same way."""
+    return text if len(text) <= most else re.sub(r"^\S+", "", text[-most:]) if not text[-most - 1].isspace() else text[-most:]
+
+
+# Scheme, a name, no password (or one that is hidden already), host and port, and one short word after it (a database, not a token), or plain words.
+_PLAIN_URL = re.compile(r"^\w[\w+.-]*://(?:[^\s:/@?#]{0,15}(?::\*\*\*)?@)?[\w.\[\]:-]+(?:/[\w.-]{0,15}|(?:/(?:[a-z][a-z_-]{0,19}|v\d{1,2}))+/?)?$")
 
 
 def is_plain_url(text: str) -> bool:

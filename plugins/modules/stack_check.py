@@ -174,7 +174,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.records import R
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import JUDGE_SPEC, STACK_SPEC, open_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import observe_stack
-from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack
+from ansible_collections.aiops.runbook.plugins.module_utils.pack import exit_packed
 
 
 def main() -> None:
@@ -185,7 +185,7 @@ def main() -> None:
         at_work = Records(module.params["state_dir"] or "", platform.project).at_work()
     except StackError as error:
         module.fail_json(**error.as_failure())
-    module.exit_json(changed=False, observations=pack(seen), at_work=at_work)
+    exit_packed(module, {"observations": seen}, at_work=at_work)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ options:
     default: {}
   secrets:
     description:
-      - The same for values that must not be shown.
+      - The same for values that must not be shown, whatever they are called. Of O(set) Ansible hides what has the name of a secret, or an account in it.
     type: dict
     default: {}
   unset:
@@ -112,6 +112,7 @@ record:
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.module import COMPONENT, run_module
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import secrets_among
 
 
 def main() -> None:
@@ -123,6 +124,7 @@ def main() -> None:
             "unset": {"type": "list", "elements": "str", "default": []},
         },
         lambda params: Step("stack_env", params["component"], {key: params[key] for key in ("set", "secrets", "unset") if params[key]}),
+        hidden=lambda params: secrets_among(params["set"]),
     )
 
 

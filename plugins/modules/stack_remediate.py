@@ -139,7 +139,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, APPROVAL_SPEC, do_job
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack, unpack
+from ansible_collections.aiops.runbook.plugins.module_utils.pack import exit_packed, unpack
 
 
 def main() -> None:
@@ -150,7 +150,7 @@ def main() -> None:
         answer = do_job(module.params["job"], module.params, unpack(module.params["order"]))
     except StackError as error:
         module.fail_json(**error.as_failure())
-    module.exit_json(changed=False, answer=pack(answer))
+    exit_packed(module, {"answer": answer})
 
 
 if __name__ == "__main__":

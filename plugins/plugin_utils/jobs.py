@@ -16,6 +16,7 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import door
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.pack import pack, unpack
 from ansible_collections.aiops.runbook.plugins.plugin_utils.host import ask_there, is_here
@@ -85,7 +86,8 @@ def command(playbook: str, stack: str, **variables: str) -> str:
     for text in context.CLIARGS.get("extra_vars") or ():
         for name, value in _given(str(text)).items():
             if name in _PLACE:
-                words += ["-e", "%s=%s" % (name, value)]
+                # A report shows this command; what stands in it of an account is filled in by who types it.
+                words += ["-e", "%s=%s" % (name, bare_url(str(value)))]
     for name, value in variables.items():
         words += ["-e", "%s=%s" % (name, value)]
     return " ".join(word if "{plan}" in word else shlex.quote(word) for word in words)

@@ -14,7 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, f
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, changed_override, settings_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import changed_url, parsed, repaired
-from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url, shown
+from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url, secrets_among, shown
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
@@ -177,3 +177,18 @@ def test_what_may_be_seen_of_a_value_once_the_stack_was_looked_at(name, value, e
     if "://" in (value or ""):
         stage.mask.secret(value)
     assert shown(stage, "", name, value, "other")["before"] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hidden"),
+    [
+        ("DB_PASSWORD", "Zx9-planted", True),
+        ("DATABASE_URL", "postgresql://u:Zx9-planted@db/shop", True),
+        ("DATABASE_URL", "postgresql://u@db/shop", False),
+        ("RATE_LIMIT", 200000, False),
+        ("SESSION_COOKIE_SECURE", "1", False),
+        ("DB_PASSWORD", {"from": {"component": "worker"}}, False),
+    ],
+)
+def test_what_ansible_is_not_to_show_of_set(name, value, hidden):
+    assert secrets_among({name: value}) == ([value] if hidden else [])

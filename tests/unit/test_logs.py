@@ -457,6 +457,14 @@ def test_secrets_do_not_pass():
         assert secret not in out
 
 
+@pytest.mark.parametrize("length", [0, 180, 190, 195, 1180, 1190, 1195])
+def test_nothing_is_cut_in_the_middle_of_a_secret(length):
+    mask = Mask()
+    mask.learn("planted-hunter2")
+    text = _plain("ERROR", "it failed " + "x " * (length // 2) + "planted-hunter2 y")
+    assert "plan" not in json.dumps(read_logs(stamped([text]), mask, START))
+
+
 @pytest.mark.parametrize(
     "text,wanted",
     [

@@ -58,6 +58,18 @@ def test_no_value_of_a_setting_and_no_secret():
     assert '"keys": ["url"]' in found and "refused with" in found
 
 
+def test_no_message_ends_in_the_middle_of_a_secret():
+    secret = "n0t-to-be-seen-9"
+    mask = Mask()
+    mask.learn(secret)
+    for length in range(285, 600):
+        said = "x" * length + " " + secret
+        one = pod(status=waits("CrashLoopBackOff", said, lastState={"terminated": ended(1, message=said)}, restartCount=1))
+        told = event("Pod", one["metadata"]["name"], "Unhealthy", said)
+        found = json.dumps(compact(objects(deployment(), replicaset(), one, events=[told]), "shop", NOW, text=mask.text))
+        assert "n0t" not in found, length
+
+
 def test_who_looks_after_an_object():
     cases = [
         ({"annotations": {"meta.helm.sh/release-name": "shop"}}, {"tool": "Helm", "name": "shop"}),

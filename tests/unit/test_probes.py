@@ -91,3 +91,8 @@ def test_a_hung_probe_does_not_hold_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout.strip() == "timeout"
+
+
+def test_what_nobody_expected_is_said_without_secrets() -> None:
+    answers = Probes(hide=lambda text: text.replace("planted", "***")).gather({"broken": lambda: raises(ValueError("netloc 'u:planted@h'"))})
+    assert why_unseen(answers["broken"])["reason"] == "ValueError: netloc 'u:***@h'"

@@ -14,6 +14,7 @@ from samples_report import plan, step
 from ansible_collections.aiops.runbook.plugins.action.stack_remediate import ActionModule, _refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, APPROVAL_SPEC
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.plugin_utils import jobs
 from ansible_collections.aiops.runbook.plugins.plugin_utils.plan import digest_of
 
 ALWAYS = [{"from": "2000-01-01T00:00", "until": "2100-01-01T00:00", "reason": "year-end closing"}]
@@ -120,3 +121,10 @@ def test_a_refusal_leaves_a_record() -> None:
 
 def test_where_nobody_knows_what_was_done_nothing_is_claimed() -> None:
     assert _refused(StackError("MODULE FAILURE", kind="crashed"), {"state": "applied", "approve": "abc"}, "kim", 0.0) == {}
+
+
+def test_a_command_to_type_shows_no_account(monkeypatch):
+    monkeypatch.setattr(
+        jobs.context, "CLIARGS", {"extra_vars": ["http_url=https://u:Zx9-planted@shop.example/", "target=shop", "diagnose_redis_password=Zx9-planted"]}
+    )
+    assert jobs.command("remediate", "shop") == "ansible-playbook aiops.runbook.remediate -e 'http_url=https://u:***@shop.example/' -e target=shop"

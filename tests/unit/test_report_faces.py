@@ -253,7 +253,12 @@ def test_names_stay_readable(text):
     assert Cleaner().text(text) == text
 
 
-@pytest.mark.parametrize("field", ["container_id", "image_id", "hash", "run_id"])
+@pytest.mark.parametrize("field", ["password", "client_secret", "clientSecret", "access_token", "api_key", "credentials"])
+def test_fields_of_secrets_are_masked(field):
+    assert Cleaner().value({field: "word"}) == {field: "***"}
+
+
+@pytest.mark.parametrize("field", ["container_id", "image_id", "hash", "run_id", "secret"])
 def test_identifiers_stay_readable(field):
     evidence = {field: "3f2a9c0d1e4b5a697887a6b5c4d3e2f1"}
     assert Cleaner().value(evidence) == evidence

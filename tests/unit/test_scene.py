@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import long_names, search_domains
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
@@ -124,3 +124,42 @@ def test_environment(what, table, read, expected):
     scene = Scene(types.SimpleNamespace(components=list, process_environment=lambda _one, pid: read.get(pid)), Mask(), Options())
     one = Instance(id="1", name="api", state="running", pid=7, environment={"A": "given"}, processes=[Process(pid, parent, "S", "x") for pid, parent in table])
     assert scene.environment(one)[0] == {"A": expected}
+
+
+def shop(environment, kept_secret=(), mounts=(), files=None):
+    """A platform of an api with these settings, a worker that has none of them, and a database that is called orders-db."""
+    api = Instance(id="1", name="shop-api-1", state="running", environment=environment, secret_values=list(kept_secret))
+    api.mounts = [{"source": "", "target": path, "kind": "bind"} for path in mounts]
+    worker = Instance(id="2", name="shop-worker-1", state="running")
+    parts = [
+        Component(id="api", role="api", instances=[api]),
+        Component(id="worker", role="worker", instances=[worker]),
+        part("orders-db", "postgres", address="10.0.0.3"),
+    ]
+    held = files or {}
+    return types.SimpleNamespace(
+        name="compose",
+        components=lambda: parts,
+        process_environment=lambda _one, _pid: None,
+        file=lambda _one, path: File(held[path].encode(), 0.0) if path in held else None,
+    )
+
+
+TEXT = 'the worker says Zx9-planted: no host "orders-db", no role "orders_app", level WARNING'
+CONNECTION = {"DB_HOST": "orders-db", "DB_USER": "orders_app", "DB_NAME": "orders_app", "DB_PASSWORD": "Zx9-planted", "LOG_LEVEL": "WARNING"}
+LEARNED = [
+    ("a setting", {"JWT_SALT": "Zx9-planted"}, (), (), {}),
+    ("the account of a URL that leads to nobody we ask", {"MAIL": "smtp://u:Zx9-planted@mail"}, (), (), {}),
+    ("a mounted file that no setting names", {}, (), ("/run/secrets/openai",), {"/run/secrets/openai": "Zx9-planted\n"}),
+    ("a file that a setting names", {"OPENAI_API_KEY_FILE": "/etc/openai"}, (), (), {"/etc/openai": "Zx9-planted\n"}),
+    ("a whole connection, kept in one Secret", CONNECTION, CONNECTION.values(), (), {}),
+    ("a password that is the database's own name, beside it", {**CONNECTION, "OTHER_PASSWORD": "orders-db", "MORE_PASSWORD": "orders_app"}, (), (), {}),
+    ("settings that speak of secrets", {**CONNECTION, "KEYDB_HOST": "orders-db", "AUTH_USER": "orders_app", "TOKEN_LEVEL_NAME": "WARNING"}, (), (), {}),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "kept_secret", "mounts", "files"), LEARNED, ids=[case[0] for case in LEARNED])
+def test_secrets_are_known_before_anything_is_written_and_names_stay(what, environment, kept_secret, mounts, files):
+    scene = Scene(shop(environment, kept_secret, mounts, files), Mask(), Options())
+    scene._find_targets()
+    assert scene.mask.text(TEXT) == TEXT.replace("Zx9-planted", "***")

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, is_secret_name, masked_query
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, ending, is_plain_url, is_secret_name, masked_query, shortened
 
 # Put in the place of <> in each line: a secret that no Mask has learned, seen by its shape alone.
 PLAIN = "plantedsecret"
@@ -80,6 +80,50 @@ SHAPES = [
     "masterauth <>",
     "AUTH <>",
     '"AUTH" "default" "<>"',
+    "['AUTH', 'default', '<>']",
+    "HELLO 3 AUTH default <>",
+    '"HELLO" "3" "AUTH" "default" "<>" "SETNAME" "x"',
+    "MIGRATE host 6379 key 0 1000 AUTH2 default <>",
+    "ACL SETUSER app on ><> ~* +@all",
+    '"ACL" "SETUSER" "app" "on" "><>" "~*"',
+    "user app on ><> ~* &* +@all",
+    "redis-cli -h redis -a <> ping",
+    '["CMD", "redis-cli", "-a", "<>", "ping"]',
+    '["redis-server", "--requirepass", "<>"]',
+    "['redis-server','--requirepass','<>']",
+    "curl -fsS -u user:<> http://api/",
+    "mysqladmin -uroot -p<> ping",
+    "ALTER ROLE aiops PASSWORD $$<>$$",
+    "ALTER ROLE aiops PASSWORD $x$<>$$<>$x$",
+    # URLs, cut off or odd
+    "could not connect to postgresql://aiops:<>",
+    "postgresql://aiops:<>'<>@db/aiops",
+    'postgresql://aiops:"<>"@db',
+    "postgresql://aiops:<> <>@db/aiops",
+    "GET /go?to=redis%3A%2F%2F%3A<>%40redis%3A6379",
+    "GET /login?next=%2F%3Fpassword%3D<>",
+    "https://store.example/x?X-Amz-Signature=<>&X-Amz-Expires=60",
+    "https://store.example/x?sv=2020&sig=<>&se=2",
+    "/callback?code=<>&state=x",
+    # names and values apart
+    "('x-api-key', '<>')",
+    "(b'x-api-key', b'<>')",
+    '[["x-api-key","<>"]]',
+    '{"name": "DB_PASSWORD", "value": "<>"}',
+    "- name: DB_PASSWORD\n  value: <>",
+    # words that are no value where they stand alone
+    "password=failover-<>",
+    "password=token",
+    "jwt=<>",
+    # more headers
+    "Authorization: ApiKey <>",
+    'Authorization: Digest username="u", realm="r", response="<>"',
+    "Authorization: AWS4-HMAC-SHA256 Credential=x/y, SignedHeaders=host, Signature=<>",
+    # values of statements
+    "DETAIL:  Failing row contains (1, bob, <>).",
+    "DETAIL:  Key (api_token)=(<>) already exists.",
+    "DETAIL:  Parameters: $1 = 'bob', $2 = '<>'",
+    "[SQL: INSERT INTO users VALUES (%s, %s)]\n[parameters: ('bob', '<>')]\n(Background on this error at: https://sqlalche.me/e/20/gkpj)",
 ]
 
 
@@ -91,6 +135,13 @@ def test_shape_hides_secret(line: str, secret: str) -> None:
     masked = Mask().text(line.replace("<>", secret))
     assert secret not in masked
     assert MASK in masked
+
+
+def test_a_word_of_a_command_line_is_known_by_the_one_before() -> None:
+    assert Mask().words(["CMD", "redis-cli", "-a", "planted", "ping"]) == ["CMD", "redis-cli", "-a", MASK, "ping"]
+    assert Mask().words(["CMD-SHELL", "PGPASSWORD=planted pg_isready -U app"]) == ["CMD-SHELL", "PGPASSWORD=*** pg_isready -U app"]
+    assert Mask().words(["sh", "-c", "--password 'planted", "one"]) == ["sh", "-c", "--password ***", "one"]
+    assert Mask().words([]) == []
 
 
 @pytest.mark.parametrize(
@@ -105,6 +156,10 @@ def test_shape_hides_secret(line: str, secret: str) -> None:
         "xoxb-abcdefgh-ijkl",
         "AKIAIOSFODNN7EXAMPLE",
         "AIzaSyA-abcdefghijk",
+        "sk-proj-********************abcd",
+        "hf_abcdefghijklmnopqrstuvwx",
+        "gsk_abcdefghijklmnopqrst",
+        "whsec_abcdefghijkl",
         "9f86d081884c7d659a2feaa0c55ad015",
         "f3a9c1e8-7d6b-4a5f-9e3d-0c1b2a394857",
         "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA==",
@@ -165,6 +220,26 @@ ORDINARY = [
     "the key user:1:profile of the cache, 3 keys expired",
     "passed 12 failed 0, compass: north, bypass-cache 3",
     "連線池已耗盡,等待逾時",
+    "mongodb://a:27017,b:27017/x and http://[::]:8000/ and http://${HOST}:${PORT}/",
+    "Uvicorn running on http://0.0.0.0:8000 (Press CTRL+C to quit)",
+    "upstream http://api:8000: 502, see http://api:8000",
+    "GET /items?code=404&key=12 200",
+    "missing: ['password', 'username', 'model']",
+    'secret "shop-db-2" not found, secret shop-db-2 not found',
+    "password is expired",
+    '{"auth": "required"}',
+    "AUTH failed for default",
+    "HELLO world, user bob is on the list",
+    "redis-cli -h redis -p 6379 ping",
+    "curl -fsS http://api:8000/health",
+    "mysql -h db -u app",
+    "password=None token=null",
+    "npm_config_user_agent_of_somebody",
+    "name: api value: 3",
+    'insert or update violates foreign key constraint "orders_items" on table "items", Key (id) of it',
+    "readiness asks http://:web/health, https://localhost:web/",
+    "JWT: decoded locally",
+    "[parameters: none]",
 ]
 
 
@@ -227,6 +302,64 @@ def test_learned_secret_in_base64(secret: str, before: str, after: str, encode) 
     assert len(left[1].rstrip("=")) <= len(after.encode()) * 4 / 3 + 2
 
 
+KEY = "-----BEGIN PRIVATE KEY-----\nplantedplantedPLANTED01\nplantedplantedPLANTED02\n-----END PRIVATE KEY-----\n"
+INSIDE = [
+    ("a line end, as echo leaves one", "planted-one\n", "planted-one"),
+    ("blanks around it", "  planted-one ", "planted-one"),
+    ("a line of a key", KEY, "plantedplantedPLANTED02"),
+    ("the password of a URL", "postgresql://shop:planted-one@db/shop", "planted-one"),
+    ("with a raw slash", "postgresql://shop:planted/one@db/shop", "planted/one"),
+    ("of a keyword DSN", "host=db user=shop password=planted-one dbname=shop", "planted-one"),
+    ("a setting of a .env", "LOG_LEVEL=info\nDB_PASSWORD='planted one'\n", "planted one"),
+    ("an entry of JSON", '{"host": "db", "password": "planted-one", "port": 5432}', "planted-one"),
+    ("a connection string", "AccountName=shop;AccountKey=planted-one==;EndpointSuffix=x", "planted-one=="),
+]
+
+
+@pytest.mark.parametrize(("what", "secret", "met"), INSIDE, ids=[case[0] for case in INSIDE])
+def test_what_is_inside_a_secret_is_blotted_out(what: str, secret: str, met: str) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    assert mask.text("before %s after" % met) == "before *** after"
+
+
+@pytest.mark.parametrize("secret", ["auth: enabled\nport: 5432\nname: shop-orders", '{"host": "enabled", "user": "shop-orders"}', "%61%62%63"])
+def test_what_is_beside_a_secret_stays(secret: str) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    assert mask.text("enabled 5432 shop-orders abc") == "enabled 5432 shop-orders abc"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "masked"),
+    [
+        ("orders", 'no host "orders" for orders-api.shop.svc', 'no host "orders" for orders-api.shop.svc'),
+        ("orders-api", "GET http://orders-api:8000/", "GET http://orders-api:8000/"),
+        ("orders-api-Zz9", "see orders-api-Zz9 of orders-api", "see *** of orders-api"),
+        ("api-planted", "see orders-api-planted", "see orders-***"),
+        ("planted", "pod orders-api-7d9f8b6c5d-x2x4z, not orders-api-7d9f8b6c5d-x2x4y", "pod orders-api-7d9f8b6c5d-x2x4z, not ***"),
+    ],
+)
+def test_a_name_of_the_stack_stays(secret: str, text: str, masked: str) -> None:
+    mask = Mask()
+    mask.learn(secret)
+    mask.keep(["orders", "orders-api", "orders-api-7d9f8b6c5d-x2x4z"])
+    assert mask.text(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning", "end"),
+    [
+        ("a planted-one", "a planted-one", "a planted-one"),
+        ("said planted-one twice", "said ", " twice"),
+        ("said planted one", "said planted", " one"),
+        ("planted-planted-planted", "", ""),
+    ],
+)
+def test_no_word_is_cut_in_half(text: str, beginning: str, end: str) -> None:
+    assert (shortened(text, 12 if len(text) > 13 else 13), ending(text, 9 if len(text) > 13 else 13)) == (beginning, end)
+
+
 def test_learned_longest_first() -> None:
     mask = Mask()
     mask.learn("planted")
@@ -257,7 +390,8 @@ def test_what_may_be_said_of_a_secret() -> None:
 @pytest.mark.parametrize(
     "name",
     "DATABASE_PASSWORD DB_PASS PGPASSWORD REDIS_PASSWD JWT_SECRET_KEY SECRET_KEY SECRET OPENAI_API_KEY ANTHROPIC_APIKEY SENTRY_DSN ACCESS_TOKEN auth "
-    "Authorization X-Auth COOKIE_SALT AWS_SECRET_ACCESS_KEY PRIVATE_KEY signing_key GOOGLE_CREDENTIALS KEY FERNET_KEY session_key JWT passphrase".split(),
+    "Authorization X-Auth COOKIE_SALT AWS_SECRET_ACCESS_KEY PRIVATE_KEY signing_key GOOGLE_CREDENTIALS KEY FERNET_KEY session_key JWT passphrase "
+    "FERNET_KEYS API_KEYS KEY2 DB_PW DB_PWD DEBUG_PIN GITHUB_PAT AZURE_STORAGE_CONNECTION_STRING AccountKey".split(),
 )
 def test_secret_names(name: str) -> None:
     assert is_secret_name(name)
@@ -266,10 +400,28 @@ def test_secret_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     "DATABASE_URL DB_HOST AUTHOR LOG_LEVEL DEBUG RATE_LIMIT KEYCLOAK MONKEY_MODE ACCESS_TOKEN_EXPIRE_MINUTES JWT_ALGORITHM TOKEN_TTL LLM_MAX_TOKENS "
-    "DB_PASSWORD_FILE PASSWORD_MIN_LENGTH POOL_SIZE PATH HOME".split(),
+    "DB_PASSWORD_FILE PASSWORD_MIN_LENGTH POOL_SIZE PATH HOME "
+    "PWD OLDPWD AUTH_HOST AUTH_PORT AUTH_USER COOKIE_NAME CACHE_KEY_PREFIX PASSWORD_HASHER KEYDB_HOST".split(),
 )
 def test_other_names(name: str) -> None:
     assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("postgresql://aiops@db/aiops", True),
+        ("postgresql://aiops:***@db:5432/aiops", True),
+        ("https://api.openai.com/v1/chat/completions", True),
+        ("http://[::1]:8000", True),
+        ("postgresql://aiops:p@db/aiops", False),
+        ("https://hooks.slack.com/services/T00/B00/planted", False),
+        ("https://api.example.com/v1/p1anted", False),
+        ("https://api.example.com/?sig=planted", False),
+    ],
+)
+def test_is_plain_url(url: str, plain: bool) -> None:
+    assert is_plain_url(url) is plain
 
 
 @pytest.mark.parametrize(
@@ -329,6 +481,26 @@ def test_query_is_cut_after_masking() -> None:
         '{"password": "' + "\\" * 100_000,
         "token" * 40_000,
         "cookie: " * 20_000,
+        "Failing row contains (" * 9_000,
+        "[parameters: (" * 14_000,
+        "Key (a)=(" * 20_000,
+        "%3a%2f%2f%3a" * 16_000,
+        "password%3d" * 18_000,
+        "('token', '" * 18_000,
+        "name: token value" * 12_000,
+        "redis-cli -a" * 16_000,
+        "curl -u" * 25_000,
+        "mysql -" * 25_000,
+        "user a on b " * 16_000,
+        "acl setuser " * 16_000,
+        "HELLO 3 AUTH " * 15_000,
+        "?code=" * 30_000,
+        "://a:b" * 30_000,
+        "://a:b'" * 30_000,
+        "password $a$" * 16_000,
+        '"auth": "' * 20_000,
+        "api key " * 25_000,
+        "Authorization: Digest " * 9_000,
         " " * 200_000,
         "-" * 200_000,
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import filed_settings, find_targets, pgbouncer_targets, read_env_file
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import File
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 
 def files(**texts):
@@ -66,6 +67,23 @@ FILED = [
 @pytest.mark.parametrize(("what", "environment", "mounted", "held", "expected"), FILED, ids=[case[0] for case in FILED])
 def test_filed_settings(what, environment, mounted, held, expected):
     assert filed_settings(environment, files(**held), mounted, "/srv") == expected
+
+
+PLANTED = [
+    ("a keyword DSN", {"DB_DSN": "host=db user=shop password=planted dbname=shop"}),
+    ("a raw / in a broker's password", {"AMQP": "amqp://guest:pla/nted@rabbit"}),
+    ("a raw # in a proxy's", {"PROXY": "http://shop:pla#nted@proxy:3128"}),
+    ("a raw ? in an LLM's", {"OPENAI_URL": "https://shop:pla?nted@llm"}),
+    ("a letter that no host may have", {"PROXY": "http://shop:pla\u2100nted@proxy"}),
+    ("a letter that no host may have, for a broker", {"AMQP": "amqp://shop:pla\u2100nted@rabbit"}),
+    ("no URL at all", {"DATABASE_URL": "planted"}),
+]
+
+
+@pytest.mark.parametrize(("what", "environment"), PLANTED, ids=[case[0] for case in PLANTED])
+def test_no_fact_of_a_target_tells_its_password(what, environment):
+    facts = [target.as_fact(Mask()) for target in find_targets("api", environment, "process", files(), [])]
+    assert facts and "pla" not in str(facts) and "nted" not in str(facts)
 
 
 INI = """

@@ -22,14 +22,21 @@ Act = Callable[[Mapping[str, Any], Step, bool], "dict[str, Any]"]
 
 
 def run_module(
-    own_spec: dict[str, dict[str, Any]], step_of: Callable[[dict[str, Any]], Step], act: Act = apply_one, told: Iterable[str] = (), **rules: Any
+    own_spec: dict[str, dict[str, Any]],
+    step_of: Callable[[dict[str, Any]], Step],
+    act: Act = apply_one,
+    told: Iterable[str] = (),
+    hidden: Callable[[dict[str, Any]], Iterable[str]] = lambda _params: (),
+    **rules: Any,
 ) -> None:
     """The whole of a remedy's module.
 
     own_spec: its options besides ACT_SPEC. step_of: from its options to the step. act: like apply_one.
-    told: which of the preview's texts it returns. rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
+    told: which of the preview's texts it returns. hidden: what of its options Ansible is not to show.
+    rules: AnsibleModule's own (mutually_exclusive, required_one_of, …).
     """
     module = AnsibleModule(argument_spec={**ACT_SPEC, **own_spec}, supports_check_mode=True, **rules)
+    module.no_log_values.update(hidden(module.params))
     try:
         done = act({**module.params, "by": module.params["by"] or _who()}, step_of(module.params), module.check_mode)
     except StackError as error:

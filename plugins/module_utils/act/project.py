@@ -18,6 +18,7 @@ from typing import Any, Iterable, Iterator
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import LABEL, made_from
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import ending
 
 # Beside the project's own files, and read after them.
 OVERRIDE = "compose.aiops-runbook.yml"
@@ -85,7 +86,7 @@ class Project:
         except subprocess.TimeoutExpired as error:
             raise StackError("docker compose %s did not end within %d s" % (arguments[0], timeout), kind="timeout") from error
         if done.returncode != 0:
-            raise StackError("docker compose: %s" % done.stderr.decode("utf-8", "replace").strip()[-300:], kind="compose_failed")
+            raise StackError("docker compose: %s" % ending(done.stderr.decode("utf-8", "replace").strip(), 300), kind="compose_failed")
         return done.stdout.decode("utf-8", "replace")
 
     def config(self, sources: Sources, interpolate: bool = True, extra_files: Iterable[str] = ()) -> dict[str, Any]:

@@ -77,6 +77,12 @@ def bare_url(value: str) -> str:
     return re.sub(r"(://[^\s:/@]*:).+(?=@)", r"\1" + MASK, value, flags=re.DOTALL)
 
 
+def secrets_among(wanted: Mapping[str, Any]) -> list[str]:
+    """Those of the values that a person gave for settings that Ansible is not to show; a shorter one would be blotted out of every text."""
+    texts = [(name, str(value)) for name, value in wanted.items() if not isinstance(value, Mapping)]
+    return [text for name, text in texts if len(text) >= 6 and (is_secret_name(name) or bare_url(text) != text)]
+
+
 def with_end_of(present: str, content: str) -> str:
     """A content with the line end of another: not every program takes it off."""
     return content + present[len(present.rstrip("\r\n")) :]

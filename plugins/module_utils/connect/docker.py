@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Callable, TypeVar
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 IMPORT_ERROR = ""
 try:
@@ -50,7 +51,8 @@ class Engine:
         except docker.errors.NotFound as error:
             raise StackError("not found: %s" % (error.explanation or error), kind="not_found") from error
         except docker.errors.APIError as error:
-            raise StackError("the Docker engine refused: %s" % (error.explanation or error), kind="refused") from error
+            # It may quote the command of a container that cannot be started.
+            raise StackError("the Docker engine refused: %s" % Mask().text(str(error.explanation or error)), kind="refused") from error
         except requests.exceptions.Timeout as error:
             raise StackError("the Docker engine at %s did not answer in time" % where, kind="timeout") from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:

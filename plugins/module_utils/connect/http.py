@@ -12,6 +12,7 @@ import errno
 import http.client
 import io
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -51,13 +52,21 @@ class HttpTarget:
     @property
     def shown(self) -> str:
         """The URL as it may be shown: without user, password, query."""
+        if self._torn:
+            return "%s://***@%s" % (self.url.partition("://")[0], self.url.rpartition("@")[2].partition("?")[0].rstrip("/"))
         parts = urlsplit(self.url)
         return "%s://%s%s" % (parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))
 
     @property
     def password(self) -> str:
         """The password in the URL, decoded; "" when there is none."""
-        return unquote(urlsplit(self.url).netloc.rpartition("@")[0].partition(":")[2])
+        account = self._torn[1] if self._torn else urlsplit(self.url).netloc.rpartition("@")[0]
+        return unquote(account.partition(":")[2])
+
+    @property
+    def _torn(self) -> re.Match[str] | None:
+        """The account of a URL whose password holds a raw "/", "?" or "#": what stands before that is taken for the host."""
+        return re.match(r"[a-z]+://([^\s:/?#@]*:[^/?#@]*[/?#].*)@", self.url, re.IGNORECASE)
 
     def place(self) -> tuple[bool, str, int]:
         """(TLS or not, host, port); StackError when the URL is none."""
@@ -65,10 +74,18 @@ class HttpTarget:
             parts = urlsplit(self.url)
             port = parts.port
         except ValueError as error:
-            raise StackError("url: not a URL: %s" % error, kind="bad_option") from error
+            # Python's own error quotes the account.
+            raise StackError("url: not a URL: %s" % url_fault(error), kind="bad_option") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise StackError("url: %r is not an http:// or https:// URL" % self.shown, kind="bad_option")
         return parts.scheme == "https", parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+def url_fault(error: ValueError) -> str:
+    """Why a text is no URL. Python's own words quote what it took for the port or the host: with a raw "/" in it, that is of the password."""
+    if "out of range" in str(error):
+        return "its port is not between 1 and 65535"
+    return "its port is not a number" if str(error).startswith("Port") else "its host cannot be read"
 
 
 @dataclass(frozen=True)
@@ -93,8 +110,8 @@ def get(target: HttpTarget, path: str, timeout: float, limit: int = 1 << 20) -> 
 class _Request:
     def __init__(self, target: HttpTarget, path: str, timeout: float, limit: int) -> None:
         self.target = target
-        self.parts = urlsplit(target.url)
         self.secure, self.host, self.port = target.place()
+        self.parts = urlsplit(target.url)
         self.path = self.parts.path.rstrip("/") + quote("/" + path.lstrip("/"), safe="/?&=:@!$'()*+,;%~-._")
         self.limit = limit
         self.timeout = timeout

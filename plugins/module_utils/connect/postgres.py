@@ -24,6 +24,7 @@ except ImportError:
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.postgres_auth import password_matches
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.postgres_messages import kind_of
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, shortened
 
 __all__ = ["APPLICATION_NAME", "PostgresConnection", "PostgresTarget", "connect", "parse_url", "password_matches"]
 
@@ -374,10 +375,12 @@ def _connect_error(target: PostgresTarget, words: Mapping[str, Any], error: Any)
     message = " ".join(str(error).split())
     kind = kind_of(message, getattr(error, "pgcode", None)) or _kind_by_trying(target, words)
     message = re.sub(r"^connection to server .*? failed: ", "", message)
-    if target.password:
-        message = message.replace(target.password, "***")
+    mask = Mask()
+    mask.learn(target.password)
     return StackError(
-        "PostgreSQL at %s (database %s, user %s): %s" % (target.where, words["dbname"], words["user"], message[:400]), kind=kind, fix=_FIXES.get(kind, "")
+        "PostgreSQL at %s (database %s, user %s): %s" % (target.where, words["dbname"], words["user"], mask.text(message)[:400]),
+        kind=kind,
+        fix=_FIXES.get(kind, ""),
     )
 
 
@@ -476,7 +479,7 @@ class PostgresConnection:
         kinds = {"42501": "denied", "57014": "timeout", "55P03": "timeout", "25006": "read_only"}
         kind = kinds.get(state) or ("undefined" if state in ("42703", "42P01", "42883", "42704") else "query")
         message = getattr(error.diag, "message_primary", None) or " ".join(str(error).split())
-        failure = StackError("PostgreSQL at %s: %s" % (self.target.where, message[:400]), kind=kind, sqlstate=state)
+        failure = StackError("PostgreSQL at %s: %s" % (self.target.where, shortened(message, 400)), kind=kind, sqlstate=state)
         if self._connection.closed or state in ("57P01", "57P02", "57P03") or state.startswith("08"):
             failure.kind = "lost"
             self._lost = failure

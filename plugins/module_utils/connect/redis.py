@@ -14,6 +14,7 @@ from typing import Any, Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 
 try:
     import redis
@@ -242,7 +243,7 @@ def _explain_text(text: str, error: BaseException, place: str, target: RedisTarg
     if "CONNECTION CLOSED" in upper or "CLOSED BY SERVER" in upper:
         return StackError("%s closed the connection" % place, kind="reset")
     if isinstance(error, redis.exceptions.ResponseError):
-        return StackError("%s answered with an error: %s" % (place, text[:120]), kind="protocol")
+        return StackError("%s answered with an error: %s" % (place, shortened(text, 120)), kind="protocol")
     return StackError("what answers at %s does not speak Redis' protocol (%s)" % (place, type(error).__name__), kind="protocol")
 
 

@@ -138,7 +138,7 @@ class Document:
             "started_at": one.started_at,
             "finished_at": one.finished_at,
             "health": {**one.health, "output": self.scene.mask.text(one.health["output"])} if one.health else None,
-            "health_test": [self.scene.mask.text(word) for word in one.health_test],
+            "health_test": self.scene.mask.words(one.health_test),
             "command": self.scene.mask.text(" ".join(one.command)),
             "image": one.image,
             "image_id": one.image_id.replace("sha256:", "")[:12],

@@ -29,6 +29,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_p
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed, owner_of
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_owners import managers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, images_of, revision_of, template_of
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 Text = Callable[[str], str]
@@ -114,7 +115,7 @@ def workload_fact(objects: Objects, cast: Cast, name: str, workload: Workload, e
             one["type"]: {
                 "status": one.get("status"),
                 "reason": one.get("reason") or "",
-                "message": text((one.get("message") or "")[:600]),
+                "message": text(shortened(one.get("message") or "", 600)),
                 "since": read_time(one.get("lastTransitionTime")),
                 "updated": read_time(one.get("lastUpdateTime")),
             }

@@ -8,6 +8,7 @@ import re
 from typing import Any, Callable, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import matches
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 Text = Callable[[str], str]
@@ -23,7 +24,7 @@ def conditions_of(found: dict[str, Any], text: Text) -> dict[str, dict[str, Any]
         one["type"]: {
             "status": one.get("status"),
             "reason": one.get("reason") or "",
-            "message": text((one.get("message") or "")[:500]),
+            "message": text(shortened(one.get("message") or "", 500)),
             "since": read_time(one.get("lastTransitionTime")),
         }
         for one in (found.get("status") or {}).get("conditions") or []

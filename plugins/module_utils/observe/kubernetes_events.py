@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_count, event_time
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 MOST_TOLD = 80
@@ -37,7 +38,7 @@ def by_object(found: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
     for event in found:
         about = event.get("involvedObject") or {}
         reason, time, count = reason_of(event), event_time(event), event_count(event)
-        one = {"count": count, "last": time, "message": str(event.get("message") or "")[:MESSAGE]}
+        one = {"count": count, "last": time, "message": shortened(str(event.get("message") or ""), MESSAGE)}
         for key in (str(about.get("uid")), (about.get("kind"), about.get("namespace"), about.get("name"))):
             seen = told.setdefault(key, {}).get(reason)
             if seen is None:
@@ -68,7 +69,7 @@ def told_events(found: list[dict[str, Any]], cast: Cast, text: Callable[[str], s
         one["objects"] += 1
         one["first"] = min(one["first"], first)
         if time >= one["last"]:
-            one.update({"last": time, "name": name, "message": str(event.get("message") or "")[:MESSAGE]})
+            one.update({"last": time, "name": name, "message": shortened(str(event.get("message") or ""), MESSAGE)})
     latest = sorted(series.values(), key=lambda one: one["last"])[-MOST_TOLD:]
     for one in latest:
         one["message"] = text(one["message"])

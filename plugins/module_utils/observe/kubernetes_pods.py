@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, port_number, read_quantity
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 Text = Callable[[str], str]
@@ -70,13 +71,13 @@ def pod_fact(pod: dict[str, Any], workload: str) -> dict[str, Any]:
         "node": spec.get("nodeName") or "",
         "phase": status.get("phase") or "",
         "reason": status.get("reason") or "",
-        "message": (status.get("message") or "")[:MESSAGE],
+        "message": shortened(status.get("message") or "", MESSAGE),
         "pull_secrets": sorted(one["name"] for one in spec.get("imagePullSecrets") or [] if one.get("name")),
         "ready": ready.get("status") == "True",
         "ready_since": since,
         "scheduled": None
         if scheduled.get("status") == "True"
-        else {"reason": scheduled.get("reason") or "", "message": (scheduled.get("message") or "")[:MESSAGE]},
+        else {"reason": scheduled.get("reason") or "", "message": shortened(scheduled.get("message") or "", MESSAGE)},
         # When it should be gone at the latest, and what holds it.
         "deleting": {"since": deleted, "finalizers": meta.get("finalizers") or []} if deleted else None,
         "revision": labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "",
@@ -108,7 +109,7 @@ def container_fact(spec: dict[str, Any], statuses: list[dict[str, Any]] | None, 
         "digest": str(status.get("imageID") or "").rsplit("sha256:", 1)[-1][:16],
         "state": kind,
         "reason": now.get("reason") or "",
-        "message": (now.get("message") or "")[:MESSAGE],
+        "message": shortened(now.get("message") or "", MESSAGE),
         "exit_code": now.get("exitCode") if kind == "terminated" else None,
         "ready": bool(status.get("ready")),
         "started": status.get("started"),
@@ -121,7 +122,7 @@ def container_fact(spec: dict[str, Any], statuses: list[dict[str, Any]] | None, 
         fact["last"] = {
             "reason": last.get("reason") or "",
             "exit_code": last.get("exitCode"),
-            "message": (last.get("message") or "")[:MESSAGE],
+            "message": shortened(last.get("message") or "", MESSAGE),
             "lived": [max(0.0, ended - begun)] * 2,
             "finished_at": ended,
         }

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.log_causes import Cause, cause_of, causes_of
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.log_lines import Event, Raised, Reader
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, shortened
 
 MOST_SIGNATURES = 100
 SLOT_SECONDS = 10
@@ -54,7 +54,7 @@ def read_logs(lines: Iterable[str], mask: Mask, now: float) -> dict[str, Any]:
                 if len(found) >= MOST_SIGNATURES:
                     dropped += 1
                     continue
-                some = found[mark] = _signature(cause, mark, event, mask)
+                some = found[mark] = _signature(cause, event, mask)
             some["count"] += 1
             some["first"] = min(some["first"], event.at)
             some["last"] = max(some["last"], event.at)
@@ -105,16 +105,20 @@ def last_words(lines: Iterable[str], mask: Mask) -> dict[str, Any] | None:
     }
 
 
-def fingerprint(cause: Cause) -> str:
-    """What makes two events the same one: the cause and whom it names; of an unknown exception its type and place; else the message without its values."""
+def fingerprint(cause: Cause, hide: Callable[[str], str] = str) -> str:
+    """What makes two events the same one: the cause and whom it names; of an unknown exception its type and place; else the message without its values.
+
+    hide: what hides secrets, before a value that is left out leaves one that nobody knows any more.
+    """
     if cause.specific:
         keys = ("host", "port", "user", "database", "name", "module", "task", "side", "reason" if cause.about == "broker" else "")
         named = ["%s=%s" % (key, cause.detail[key]) for key in keys if cause.detail.get(key)]
-        return " ".join([cause.kind, *named])[:200]
+        return hide(" ".join([cause.kind, *named]))[:200]
     if cause.raised is not None:
         place = where(cause.raised)
-        return ("%s@%s" % (cause.raised.type, place) if place else "%s: %s" % (cause.raised.type, _without_values(cause.raised.text)))[:200]
-    return _without_values(cause.text)[:200]
+        kind = hide(cause.raised.type)
+        return ("%s@%s" % (kind, hide(place)) if place else "%s: %s" % (kind, _without_values(hide(cause.raised.text))))[:200]
+    return _without_values(hide(cause.text))[:200]
 
 
 def where(raised: Raised) -> str:
@@ -130,7 +134,7 @@ def where(raised: Raised) -> str:
 
 def generalise(text: str, mask: Mask, length: int = 200) -> str:
     """A text that may be shown: secrets masked, personal and passing values replaced, names kept."""
-    text = mask.text(re.sub(r"\s+", " ", text[:1200]).strip())
+    text = mask.text(re.sub(r"\s+", " ", shortened(text, 1200)).strip())
     text = _UUID.sub("<uuid>", text)
     text = _MAIL.sub("<mail>", text)
     text = _TIME.sub("<time>", text)
@@ -154,7 +158,7 @@ def _number(match: re.Match[str]) -> str:
 
 
 def _without_values(text: str) -> str:
-    text = _QUOTED.sub("<text>", " ".join(text[:1000].split()))
+    text = _QUOTED.sub("<text>", " ".join(shortened(text, 1000).split()))
     if "@" in text:
         text = _MAIL.sub("<mail>", text)
     if _NUMBER.search(text):
@@ -163,7 +167,7 @@ def _without_values(text: str) -> str:
     return text
 
 
-def _signature(cause: Cause, mark: str, event: Event, mask: Mask) -> dict[str, Any]:
+def _signature(cause: Cause, event: Event, mask: Mask) -> dict[str, Any]:
     return {
         "kind": cause.kind,
         "about": cause.about,
@@ -171,7 +175,7 @@ def _signature(cause: Cause, mark: str, event: Event, mask: Mask) -> dict[str, A
         "first": event.at,
         "last": event.at,
         "sample": generalise(cause.text, mask),
-        "fingerprint": mask.text(mark),
+        "fingerprint": fingerprint(cause, mask.text),
         "detail": _detail(cause, mask),
         "slots": {},
     }

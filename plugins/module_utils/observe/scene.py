@@ -8,16 +8,20 @@ import re
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBACK, StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, outer_name, pgbouncer_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
 SERVERS = ("postgres", "redis")
+# What says where, who and how, and opens nothing.
+NO_SECRET = re.compile(
+    r"(^|[_.-])(host(name|addr)?|server|addr(ess)?|port|user(name)?|name|db|dbname|database|schema|region|env(ironment)?|level|mode)$", re.IGNORECASE
+)
 
 
 @dataclass
@@ -51,10 +55,12 @@ class Scene:
         self.platform = platform
         self.mask = mask
         self.options = options
-        self.probes = Probes(timeout=options.timeout)
+        self.probes = Probes(timeout=options.timeout, hide=mask.text)
         self.started = time.time()
         self.components: list[Component] = platform.components()
-        for value in {value for component in self.components for one in component.instances for value in one.secret_values}:
+        for component in self.components:
+            mask.keep(names_of(component))
+        for value in {value for component in self.components for one in component.instances for value in secrets_of(one.environment, one.secret_values)}:
             mask.learn(value)
         self.targets: dict[str, list[Target]] = {}
         self.logs: dict[str, Any] = {}
@@ -105,28 +111,39 @@ class Scene:
 
     def _find_targets(self) -> None:
         probes: dict[str, Callable[[], Any]] = {}
+        files: dict[str, Callable[[], Any]] = {}
         for component in self.components:
             instance = next(iter(component.running or component.instances), None)
-            if instance is not None and component.role not in SERVERS:
+            if instance is None:
+                continue
+            if component.role not in SERVERS:
                 probes[component.id] = partial(self._targets_of, component, instance)
-        for name, found in self.probes.gather({"targets:" + key: probe for key, probe in probes.items()}).items():
-            self.targets[name.split(":", 1)[1]] = found if isinstance(found, list) else []
+            # Who has a secret in a file may say it in its log, and nobody else need have it.
+            for path in secret_files_of(instance):
+                files["secret:%s:%s" % (component.id, path)] = partial(self._learn_file, instance, path)
+        answers = self.probes.gather({**{"targets:" + key: probe for key, probe in probes.items()}, **files})
+        for name in probes:
+            found = answers["targets:" + name]
+            self.targets[name] = found if isinstance(found, list) else []
+
+    def _learn_file(self, instance: Instance, path: str) -> None:
+        self.mask.learn(self._script(instance, path).strip())
 
     def _targets_of(self, component: Component, instance: Instance) -> list[Target]:
         environment, source = self.environment(instance)
         filed = filed_settings(environment, partial(self.platform.file, instance), [mount["target"] for mount in instance.mounts], instance.working_dir)
         self.filed[instance.id] = filed
         environment = {**filed, **environment}
-        secret_files = [mount["target"] for mount in instance.mounts if "/secret" in mount["target"] or is_secret_mount(mount["target"])]
+        secret_files = [mount["target"] for mount in instance.mounts if is_secret_mount(mount["target"])]
         found = find_targets(component.id, environment, source, partial(self.platform.file, instance), secret_files)
-        for value_name, value in environment.items():
-            if re.search(r"PASS|SECRET|TOKEN|KEY", value_name, re.IGNORECASE):
-                self.mask.learn(value)
+        for value in secrets_of(environment):
+            self.mask.learn(value)
         for target in found:
             target.source = "file" if target.setting in filed else source
         if component.role == "pgbouncer":
             found += self._behind_pgbouncer(component, instance)
         for target in found:
+            self.mask.keep([] if target.malformed else [target.host, target.user, target.database])
             self.mask.learn(target.password)
             self.mask.learn(target.url if target.password else "")
         return found
@@ -286,5 +303,30 @@ def is_address(host: str) -> bool:
 
 
 def is_secret_mount(path: str) -> bool:
-    """Whether a mounted file is one that holds a secret, by its name."""
-    return bool(re.search(r"passw|passwd|credential|token", path.rsplit("/", 1)[-1], re.IGNORECASE))
+    """Whether a mounted file is one that holds a secret, by its name or its place."""
+    return "/secret" in path or bool(re.search(r"passw|passwd|credential|token", path.rsplit("/", 1)[-1], re.IGNORECASE))
+
+
+def secret_files_of(instance: Instance) -> list[str]:
+    """The files that hold a secret of an instance, as far as the platform has not read them already: mounted ones, and those that a setting names."""
+    mounted = [mount["target"] for mount in instance.mounts if mount["kind"] == "bind" and is_secret_mount(mount["target"])]
+    named = [path for name, path in instance.environment.items() if re.search(r"_FILE$", name) and is_secret_name(name[:-5]) and path.startswith("/")]
+    return list(dict.fromkeys([*mounted, *named]))
+
+
+def secrets_of(environment: Mapping[str, str], kept_secret: Iterable[str] = ()) -> set[str]:
+    """What of a program's settings is secret, by its name or for the account in it. kept_secret: values from places for secrets.
+
+    Those places often hold a whole connection: host, user and database are no secrets there, either, and texts are not understood without them.
+    """
+    by_name = {value for name, value in environment.items() if is_secret_name(name) or ("://" in value and not is_plain_url(value))}
+    told = {value for name, value in environment.items() if NO_SECRET.search(name) and not is_secret_name(name)}
+    return by_name | {value for value in kept_secret if value not in told and not is_plain_url(value)}
+
+
+def names_of(component: Component) -> set[str]:
+    """What a component and its copies are called."""
+    aliases = {alias for one in component.instances for seat in one.networks.values() for alias in seat["aliases"]}
+    names = {one.name for one in component.instances}
+    # Of a Deployment's pods, that of their ReplicaSet, too.
+    return {component.id, *names, *(name.rsplit("-", 1)[0] for name in names), *aliases}

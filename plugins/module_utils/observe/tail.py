@@ -9,13 +9,12 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Mapping
-from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import is_secret_mount
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import names_of, secret_files_of, secrets_of
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_secret_name, masked_query
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, masked_query
 
 # Between two looks of one who follows.
 PAUSE_SECONDS = 1.0
@@ -82,6 +81,7 @@ class Tail:
         if lost:
             raise StackError("components: there is no %s; the components are %s" % (", ".join(sorted(lost)), ", ".join(sorted(known))), kind="bad_option")
         for component in components:
+            self.mask.keep(names_of(component))
             for one in component.instances:
                 if one.id not in self._learned:
                     self._learned.add(one.id)
@@ -100,17 +100,14 @@ class Tail:
 
 def learn(platform: Platform, mask: Mask, one: Instance) -> None:
     """Everything that an instance keeps as a secret (settings, URLs, files): from now on it is blotted out of texts."""
-    for name, value in one.environment.items():
-        mask.learn(_password_of(value) if "://" in value else value if is_secret_name(name) else "")
-    for value in one.secret_values:
+    for value in secrets_of(one.environment, one.secret_values):
         mask.learn(value)
-    for mount in one.mounts:
-        if "/secret" in mount["target"] or is_secret_mount(mount["target"]):
-            try:
-                found = platform.file(one, mount["target"])
-            except StackError:
-                continue
-            mask.learn(found.content.decode("utf-8", "replace").strip() if found else "")
+    for path in secret_files_of(one):
+        try:
+            found = platform.file(one, path)
+        except StackError:
+            continue
+        mask.learn(found.content.decode("utf-8", "replace").strip() if found else "")
 
 
 def hidden(line: str, mask: Mask) -> str:
@@ -121,13 +118,6 @@ def hidden(line: str, mask: Mask) -> str:
 
 def _shape(match: re.Match[str]) -> str:
     return match[1] + masked_query(match[2])
-
-
-def _password_of(url: str) -> str:
-    try:
-        return urlsplit(url).password or ""
-    except ValueError:
-        return ""
 
 
 def stamp(line: str) -> str:

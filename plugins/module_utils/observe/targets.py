@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable
 from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres, redis
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import url_fault
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, server_kind
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
@@ -157,7 +158,7 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
             target.malformed = error.message
             return target
         target.host, target.port, target.user, target.password, target.database = seen.host, seen.port, seen.user, seen.password, seen.database
-        target.options, target.scheme = seen, value.split(":", 1)[0]
+        target.options, target.scheme = seen, _scheme(value)
         return target
     if (
         REDIS_SCHEME.match(value)
@@ -171,28 +172,29 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
             seen_redis = redis.parse_url(value)
         except StackError as error:
             if error.kind == "unsupported":
-                target.kind, target.scheme = "unsupported", value.split(":", 1)[0]
+                target.kind, target.scheme = "unsupported", _scheme(value)
             else:
                 target.malformed = error.message
             return target
         target.host, target.port, target.user, target.password = seen_redis.host, seen_redis.port, seen_redis.username or "", seen_redis.password or ""
-        target.database, target.tls, target.scheme = str(seen_redis.database), seen_redis.tls, value.split(":", 1)[0]
+        target.database, target.tls, target.scheme = str(seen_redis.database), seen_redis.tls, _scheme(value)
         target.options = seen_redis
         return target
     if OTHER_BROKER.match(value):
-        parts = urlsplit(value)
-        target = Target(component, name, source, "unsupported", host=parts.hostname or "", scheme=parts.scheme, password=parts.password or "", url=value)
+        target = Target(component, name, source, "unsupported", scheme=_scheme(value).lower(), url=value)
         try:
+            parts = urlsplit(value)
+            target.host, target.password = parts.hostname or "", parts.password or ""
             target.port = parts.port or OTHER_PORTS.get(parts.scheme.lower(), 0)
         except ValueError as error:
-            target.malformed = "not a URL: %s" % error
+            target.malformed = "not a URL: %s" % url_fault(error)
         return target
     if HTTP_SCHEME.match(value):
         try:
             parts = urlsplit(value)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError as error:
-            return Target(component, name, source, "llm" if LLM_NAME.search(name) else "http", malformed="not a URL: %s" % error)
+            return Target(component, name, source, "llm" if LLM_NAME.search(name) else "http", malformed="not a URL: %s" % url_fault(error))
         kind = "llm" if LLM_NAME.search(name) else "http"
         return Target(
             component,
@@ -207,6 +209,12 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
             url=value,
         )
     return None
+
+
+def _scheme(value: str) -> str:
+    """What stands before "://"; "settings" where nothing does: a keyword DSN has no scheme, and holds the password."""
+    match = re.match(r"[\s\"']*([A-Za-z][\w+.-]*)://", value)
+    return match.group(1) if match else "settings"
 
 
 def pgbouncer_targets(component: str, path: str, text: str) -> list[Target]:

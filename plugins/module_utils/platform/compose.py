@@ -22,6 +22,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import compose_files
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import ending, shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 LABEL = "com.docker.compose."
@@ -376,7 +377,7 @@ class Compose:
         except subprocess.TimeoutExpired as error:
             raise StackError("docker compose config did not answer in time", kind="timeout") from error
         if done.returncode != 0:
-            raise StackError("docker compose config: %s" % done.stderr.decode("utf-8", "replace").strip()[-300:], kind="compose_invalid")
+            raise StackError("docker compose config: %s" % ending(done.stderr.decode("utf-8", "replace").strip(), 300), kind="compose_invalid")
         found = json.loads(done.stdout)
         names = {key: (network or {}).get("name") or "%s_%s" % (self.project, key) for key, network in (found.get("networks") or {}).items()}
         return {name: read_wanted(service, names) for name, service in (found.get("services") or {}).items()}
@@ -487,7 +488,11 @@ def read_health(health: dict[str, Any]) -> dict[str, Any]:
     """{"status", "failing", "output"} of a health check; the output is raw text of the last failing probe."""
     log = health.get("Log") or []
     failed = [entry for entry in log if entry.get("ExitCode") != 0]
-    return {"status": health.get("Status", ""), "failing": health.get("FailingStreak", 0), "output": (failed[-1].get("Output", "") if failed else "")[:500]}
+    return {
+        "status": health.get("Status", ""),
+        "failing": health.get("FailingStreak", 0),
+        "output": shortened(failed[-1].get("Output", "") if failed else "", 500),
+    }
 
 
 def read_timing(check: dict[str, Any]) -> dict[str, float]:

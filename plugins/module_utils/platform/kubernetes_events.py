@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import lives_of
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # Events that tell what the status of the pods tells better.
@@ -71,7 +72,7 @@ def read_events(objects: Objects, pods: dict[str, dict[str, Any]], owners: dict[
                 "detail": {
                     "about": "%s/%s" % (about.get("kind"), about.get("name")),
                     "count": event_count(event),
-                    "message": str(event.get("message") or "")[:300],
+                    "message": shortened(str(event.get("message") or ""), 300),
                 },
             }
         )

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # Containers that stand beside an application and are none: meshes, agents, exporters.
@@ -153,7 +154,7 @@ def _state(state: str, ended: dict[str, Any], error: str = "") -> dict[str, Any]
         "state": state,
         "exit_code": code,
         "oom_killed": ended.get("reason") == "OOMKilled",
-        "error": error[:500],
+        "error": shortened(error, 500),
         "started_at": read_time(ended.get("startedAt")),
         "finished_at": read_time(ended.get("finishedAt")),
     }
@@ -250,7 +251,7 @@ def read_health(container: dict[str, Any], told: dict[str, Any], failed: dict[st
     first_verdict = times["start_period_seconds"] + times["interval_seconds"] * times["retries"] + times["timeout_seconds"]
     young = now - read_time(((told.get("state") or {}).get("running") or {}).get("startedAt")) < first_verdict and not told.get("restartCount")
     status = "starting" if told.get("started") is False or young else "unhealthy"
-    return {"status": status, "failing": int((failed or {}).get("count") or 0), "output": str((failed or {}).get("message") or "")[:500]}
+    return {"status": status, "failing": int((failed or {}).get("count") or 0), "output": shortened(str((failed or {}).get("message") or ""), 500)}
 
 
 def port_number(container: dict[str, Any], port: Any) -> int:

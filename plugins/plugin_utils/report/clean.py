@@ -47,9 +47,10 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u2
 _STRUCTURE = frozenset("key id component about caused_by schema stack platform verdict severity confidence lang role state kind".split())
 _IDENTIFIER = re.compile(
     r"(^|_)(ids?|keys?|hash|digest|uid|names?|components?|instances?|containers?|pods?|images?|hosts?|hostname|addresse?s?|from|to|path|previous|file|"
-    r"new|persisting|network|networks|queue|queues|source|setting|database|identifier)$"
+    r"new|persisting|network|networks|queue|queues|source|setting|database|identifier|secret)$"
 )
-_SECRET_FIELD = re.compile(r"(password|passwd|passphrase|secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
+# "secret" by itself is the name of a Secret.
+_SECRET_FIELD = re.compile(r"(password|passwd|passphrase|[^\W_]_?secret|token|api_?key|private_?key|credentials?)$", re.IGNORECASE)
 _LONG_WORD = re.compile(r"[\w+=-]{16,}")
 # shop-worker-1, api-7d9f8b6c5d-x2x4z, MAX_CONNECTIONS_2, 20261122T200310Z, 20261122T200310Z-3f2a: names, times and runs, not keys.
 _NAME = re.compile(r"(?:run=)?(?:[a-z]{2,15}(?:[_-]+[a-z0-9]{1,15})+|[A-Z]{2,15}(?:_[A-Z0-9]{1,15})+|\d{8}T\d{6}Z(?:-[0-9a-f]{1,4})?)")

@@ -21,6 +21,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import is_secret_mount
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 
 Answer = TypeVar("Answer")
 
@@ -76,10 +77,10 @@ def at_redis(stage: Stage, component: str, do: Callable[[Any], Answer], timeout:
         try:
             return do(client)
         except errors.NoPermissionError as error:
-            raise StackError("this account may not do that at %s: %s" % (component, str(error)[:120]), kind="denied") from error
+            raise StackError("this account may not do that at %s: %s" % (component, shortened(str(error), 120)), kind="denied") from error
         except errors.ResponseError as error:
             kind = "denied" if "unknown command" in str(error).lower() else "refused_by_server"
-            raise StackError("%s answered: %s" % (component, str(error)[:160]), kind=kind) from error
+            raise StackError("%s answered: %s" % (component, shortened(str(error), 160)), kind=kind) from error
         except (errors.RedisError, OSError) as error:
             raise connect_redis.explain(error, connect_redis.RedisTarget(host=component), timeout) from error
 
@@ -361,7 +362,7 @@ def read_start(stage: Stage, instance: Instance) -> Start:
         found = stage.platform.file(instance, path if path.startswith("/") else posixpath.join(instance.working_dir or "/", path))
         return None if found is None else found.content.decode("utf-8", "replace")
 
-    mounted = [one["target"] for one in instance.mounts if one["kind"] == "secret" or "/secret" in one["target"] or is_secret_mount(one["target"])]
+    mounted = [one["target"] for one in instance.mounts if one["kind"] == "secret" or is_secret_mount(one["target"])]
     command, environment = stage.platform.started_with(instance)
     start = start_of(command, {name: value for name, value in environment.items() if re.search(r"PASS", name, re.IGNORECASE)}, mounted, read)
     if not command:
