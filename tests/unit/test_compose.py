@@ -37,6 +37,24 @@ def inspected(mode="", **seats):
     }
 
 
+PORTS = [
+    ("where it runs", "8080", {"80/tcp": [{"HostPort": "8080"}]}, 8080),
+    ("a range, of which it was given one", "8080-8089", {"80/tcp": [{"HostPort": "8083"}]}, 8083),
+    ("a range, where it does not run", "8080-8089", {}, 8080),
+    ("any port, where it does not run", "", {}, 0),
+]
+
+
+@pytest.mark.parametrize(("what", "asked", "given", "expected"), PORTS, ids=[case[0] for case in PORTS])
+def test_published(what, asked, given, expected):
+    found = inspected()
+    found["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "", "HostPort": asked}]}
+    found["Config"]["ExposedPorts"] = {"9000-9005": {}, "80/tcp": {}}
+    found["NetworkSettings"]["Ports"] = given
+    one = read_instance(found)
+    assert (one.published, one.exposed) == ([{"inside": 80, "host": "0.0.0.0", "outside": expected}], [80, 9000])
+
+
 HOMES = [
     ("by name", "shop_lan", {"NetworkID": "f00"}, "shop_lan"),
     ("a network from elsewhere is noted by its id", "f00", {"NetworkID": "f00"}, "shop_lan"),

@@ -405,13 +405,15 @@ def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, 
         # Compose writes a dollar sign of a value as two.
         "environment": {key: str(value).replace("$$", "$") for key, value in (service.get("environment") or {}).items() if value is not None},
         "networks": [networks.get(name, name) for name in service.get("networks") or {}],
-        # A range of ports is one entry: its first one is looked for.
-        "ports": [
-            {"inside": port.get("target"), "outside": int(str(port.get("published") or 0).split("-", maxsplit=1)[0])} for port in service.get("ports") or []
-        ],
+        "ports": [{"inside": port.get("target"), "outside": first_port(port.get("published"))} for port in service.get("ports") or []],
         "profiles": service.get("profiles") or [],
         "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
     }
+
+
+def first_port(told: Any) -> int:
+    """The number of a port ("80/tcp"); of a range ("8080-8089"), which is one entry, its first; 0 for none."""
+    return int(re.split(r"[-/]", str(told or 0), maxsplit=1)[0])
 
 
 def waited_for(labels: Iterable[Mapping[str, str]]) -> set[str]:
@@ -433,9 +435,9 @@ def read_instance(detail: dict[str, Any]) -> Instance:
             live = ((detail.get("NetworkSettings") or {}).get("Ports") or {}).get(inside) or [binding]
             published.append(
                 {
-                    "inside": int(inside.split("/")[0]),
+                    "inside": first_port(inside),
                     "host": binding.get("HostIp") or "0.0.0.0",
-                    "outside": int(live[0].get("HostPort") or binding.get("HostPort") or 0),
+                    "outside": first_port(live[0].get("HostPort") or binding.get("HostPort")),
                 }
             )
     return Instance(
@@ -460,7 +462,7 @@ def read_instance(detail: dict[str, Any]) -> Instance:
         working_dir=config.get("WorkingDir", ""),
         environment=dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair),
         published=published,
-        exposed=sorted(int(port.split("/")[0]) for port in (config.get("ExposedPorts") or {})),
+        exposed=sorted(first_port(port) for port in (config.get("ExposedPorts") or {})),
         networks={
             name: {"address": seat.get("IPAddress", ""), "aliases": sorted(set((seat.get("Aliases") or []) + [detail["Name"].lstrip("/")]))}
             for name, seat in seats.items()
