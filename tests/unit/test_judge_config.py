@@ -210,6 +210,18 @@ WAY_IN = [
     ("answers", [api()], [outside()], [], []),
     ("nothing published", [component("api", "api", instance(listening=[8000]))], [], [], [("network.port_not_published", "api")]),
     ("nothing published, a proxy of another stack shares the network", [component("api", "api", instance(listening=[8000]))], [], ["edge"], []),
+    ("on the host's own network", [component("api", "api", instance(listening=[8000], home_network="host"))], [], [], []),
+    (
+        "its network is that of one that publishes",
+        [component("api", "api", instance(home_network="container:vpn0" + "0" * 60)), component("vpn", "unknown", instance("vpn0", published=[DOOR]))],
+        [],
+        [],
+        [],
+    ),
+    ("an unknown part publishes", [component("api", "api"), component("site", "unknown", instance(published=[DOOR]))], [], [], []),
+    ("a tunnel", [component("api", "api"), component("way", "unknown", instance(command="cloudflared tunnel run"))], [], [], []),
+    ("an unknown part publishes nothing", [component("api", "api"), component("site", "unknown")], [], [], [("network.port_not_published", "api")]),
+    ("a server publishes", [component("api", "api"), db(one={"published": [DOOR]})], [], [], [("network.port_not_published", "api")]),
     ("the proxy publishes", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web")], [], []),
     (
         "the proxy's port is gone",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
@@ -13,11 +14,16 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, Clear, Finding, Unseen, why_unseen
 
 BAD_GATEWAY = (502, 503, 504)
+# Programs that take users in from a provider's side.
+TUNNEL = re.compile(r"(^|/|\s)(cloudflared|tailscaled|ngrok|frpc|newt|inlets|zrok)(\s|$)")
 
 
 @judges("network.port_not_published", domain="stack")
 def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """An api that nobody outside can reach: no port of it or of a proxy is published, and no other stack shares its network."""
+    """An api that nobody outside can reach: no port of it or of a proxy is published, and no other stack shares its network.
+
+    What stands on the host's own network needs none; and where a part that was not recognised is published, it may stand before the api.
+    """
     doors = [component for component in view.components(seen) if component["role"] in ("proxy", "api") and view.running(component)]
     drift = seen.get("drift")
     if not why_unseen(drift):
@@ -33,19 +39,37 @@ def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 return
     if not any(component["role"] == "api" for component in doors):
         return
-    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in one["published"]]
+    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in _published(seen, one)]
     for component, mapping in mapped:
         yield Clear("network.port_not_published", component["component"], {"inside": mapping["inside"], "outside": mapping["outside"], "host": mapping["host"]})
     outsiders = seen.get("outsiders")
-    if mapped or (outsiders and not why_unseen(outsiders)):
+    if mapped or (outsiders and not why_unseen(outsiders)) or any(one["home_network"] == "host" for door in doors for one in view.running(door)):
         return
     door = next((component for component in doors if component["role"] == "proxy"), doors[0])
     why = doors_hidden(seen)
     if why:
         yield Unseen("network.port_not_published", door["component"], why["reason"], why["fix"])
         return
+    before = next((component["component"] for component in view.components(seen) if _may_stand_before(component)), None)
+    if before:
+        reason = "no port of it is published, and %s may stand before it: what that one does was not recognised" % before
+        yield Unseen("network.port_not_published", door["component"], reason, "name where users reach it by http_url")
+        return
     listening = sorted({port for one in view.running(door) for port in one["listening"] or []})
     yield Finding("network.port_not_published", door["component"], CRITICAL, {"ports": listening, "wanted_by": ""}, MEDIUM)
+
+
+def _published(seen: dict[str, Any], one: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ports that are published of an instance, or of the one whose network it shares."""
+    home = one["home_network"].partition("container:")[2]
+    others = [other for component in view.components(seen) for other in view.running(component) if home.startswith(other["id"])] if home else []
+    return list(one["published"]) + [mapping for other in others for mapping in other["published"]]
+
+
+def _may_stand_before(component: dict[str, Any]) -> bool:
+    """Whether this may be where users come in: an unknown part with a port of the host, or a tunnel, to which nobody comes by a port."""
+    alive = view.running(component) if component["role"] == "unknown" else []
+    return any(one["published"] or TUNNEL.search(" ".join([one["command"], *(process["command"] for process in one["processes"])])) for one in alive)
 
 
 @judges("network.outside_unreachable", "network.published_port_wrong", "http.bad_gateway", domain="stack")
