@@ -204,6 +204,10 @@ def outside(**changes):
     return {**fact, **changes}
 
 
+def hangs_up(kind):
+    return {"connects": False, "error": {"kind": kind, "reason": "x", "fix": ""}, "status": None}
+
+
 PROXY = component("web", "proxy", instance("shop-web-1", published=[{**DOOR, "inside": 80}], listening=[80]))
 YOUNG = {"started_at": NOW - 3}
 WAY_IN = [
@@ -240,6 +244,16 @@ WAY_IN = [
         [("network.published_port_wrong", "web")],
     ),
     ("refused outside", [api()], [outside(connects=False, error={"kind": "refused", "reason": "x", "fix": ""})], [], [("network.outside_unreachable", "api")]),
+    ("a proxy without a certificate for an address", [api(), PROXY], [outside(to="web", listening=None, **hangs_up("tls"))], [], []),
+    ("a proxy that hangs up on who names no site", [api(), PROXY], [outside(to="web", **hangs_up("reset"))], [], []),
+    (
+        "hung up where it is not known what listens",
+        [api(), PROXY],
+        [outside(to="web", listening=None, **hangs_up("reset"))],
+        [],
+        [("network.outside_unreachable", "web")],
+    ),
+    ("an api hangs up", [api()], [outside(**hangs_up("reset"))], [], [("network.outside_unreachable", "api")]),
     ("bad gateway", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web", status=502)], [], [("http.bad_gateway", "web")]),
     ("the api itself says 503", [api()], [outside(status=503)], [], []),
 ]

@@ -96,12 +96,21 @@ def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             kind = (fact.get("error") or {}).get("kind", "")
             if kind == "timeout" or view.is_starting(seen, name, limits):
                 yield Unseen("network.outside_unreachable", name, "no answer from outside (%s)" % kind)
+            elif _wants_a_name(seen, name, fact, kind):
+                reason = "it takes connections, and answers none that does not ask for a site of its own (%s)" % kind
+                yield Unseen("network.outside_unreachable", name, reason, "name where users reach it by http_url")
             else:
                 yield Finding("network.outside_unreachable", name, CRITICAL, {**where, "error": kind})
         elif fact.get("status") in BAD_GATEWAY and view.role(seen, name) == "proxy":
             yield Finding("http.bad_gateway", name, CRITICAL, {**where, "status": fact["status"]})
         else:
             yield Clear("network.outside_unreachable", name, {**where, "status": fact.get("status"), "seconds": fact.get("seconds")})
+
+
+def _wants_a_name(seen: dict[str, Any], name: str, fact: dict[str, Any], kind: str) -> bool:
+    """Whether a proxy may have hung up on us because we came by its address: it has a certificate, or a site, for its own names only."""
+    hung_up = kind == "tls" or (kind in ("reset", "protocol") and bool(fact.get("listening")))
+    return hung_up and bool(fact.get("to")) and view.role(seen, name) == "proxy"
 
 
 def _front(seen: dict[str, Any]) -> str:
