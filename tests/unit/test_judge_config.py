@@ -54,6 +54,24 @@ CASES = [
         reach(to="redis", host="redis", connects=False, error="refused"),
         [("config.wrong_host", "api")],
     ),
+    (
+        "what browsers are told",
+        [api(), db()],
+        reach(to="api", kind="http", setting="SHOP_URL", host="localhost", connects=False, error="refused"),
+        [],
+    ),
+    (
+        "an unknown part before the database does not listen",
+        [api(), component("pgpool", "unknown", instance("p", listening=[]))],
+        reach(to="pgpool", host="pgpool", connects=False, error="refused"),
+        [("network.refused", "api")],
+    ),
+    (
+        "an unknown part before the database listens elsewhere",
+        [api(), component("pgpool", "unknown", instance("p", listening=[9999]))],
+        reach(to="pgpool", host="pgpool", connects=False, error="refused"),
+        [("config.wrong_port", "api")],
+    ),
     ("a rule rejects", [api(), db()], reach(connects=False, error="refused"), [("network.refused", "api")]),
     ("packets vanish", [api(), db()], reach(connects=False, error="timeout"), [("network.unreachable", "api")]),
     ("the database was taken off the network", [api(), db(one={"networks": {}})], reach(resolves=False, connects=None), [("network.partitioned", "db")]),
@@ -107,6 +125,15 @@ def target(**changes):
 def test_malformed():
     assert found(judged(api(targets=[target(malformed="no host")]))) == [("config.url_malformed", "api")]
     assert not found(judged(api(targets=[target()])))
+
+
+SORTS = [("amqp", "celery.no_worker"), ("redis+sentinel", "redis.not_answering"), ("postgresql+socket", "postgres.not_answering")]
+
+
+@pytest.mark.parametrize(("scheme", "expected"), SORTS, ids=[case[0] for case in SORTS])
+def test_a_server_that_is_not_looked_at_is_named(scheme, expected):
+    answers = judged(api(targets=[target(kind="unsupported", scheme=scheme)]))
+    assert [answer.id for answer in answers if isinstance(answer, Unseen) and scheme in answer.reason] == [expected]
 
 
 CRASHED = {"state": "exited", "exit_code": 1}

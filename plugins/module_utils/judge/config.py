@@ -54,13 +54,14 @@ def unread(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Unseen("config.url_malformed", component["component"], "%s could not be read: %s" % (", ".join(names), reason), fix)
 
 
-@judges("celery.no_worker", "redis.not_answering", domain="stack")
+@judges("celery.no_worker", "redis.not_answering", "postgres.not_answering", domain="stack")
 def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A server of a kind that is not looked at (another broker, a Sentinel, a socket file): nobody may think that it was."""
     for component in view.components(seen):
         for target in component["targets"]:
             if target["kind"] == "unsupported":
                 finding_id = "redis.not_answering" if target["scheme"].startswith(("redis", "sentinel", "unix")) else "celery.no_worker"
+                finding_id = "postgres.not_answering" if target["scheme"].startswith("postgres") else finding_id
                 yield Unseen(
                     finding_id, component["component"], "%s names a server of the kind %s, which is not supported" % (target["setting"], target["scheme"])
                 )
@@ -179,6 +180,8 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
     why = why_unseen(fact["resolves"])
     if why:
         return Unseen("config.host_unresolved", client, why["reason"], why["fix"])
+    if fact["kind"] == "http" and fact["host"] in LOOPBACK and not fact.get("connects") and not _stands_beside(seen, client):
+        return None  # as often as not it is what browsers are told, who stand elsewhere
     if server and not view.runs(seen, server):
         return None  # the server itself is judged
     if server and view.is_starting(seen, server, limits) and not fact.get("connects"):
@@ -222,19 +225,25 @@ def _blocked_by(fact: dict[str, Any]) -> dict[str, str]:
 def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str, offered: list[int] | None) -> Answer:
     """Somebody is there and nothing listens at that port: whose mistake is it? offered: the ports of the Service between them, where there is one."""
     client, server, wanted = fact["from"], fact["to"], server_kind(fact["kind"])
-    proxies = sorted({name for one in view.running(seen["components"][client]) for name in one.get("proxies") or []}) if server == client else []
+    proxies = _stands_beside(seen, client) if server == client else []
     if proxies and fact["host"] in LOOPBACK:
         return Finding("network.refused", client, severity, {**evidence, "server": "the container %s beside it" % ", ".join(proxies)})
     if server == client:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": "itself", "role": view.role(seen, client)})
     expected = SERVER_ROLES.get(wanted)
-    if server and expected and view.role(seen, server) not in expected:
+    # What was not recognised may be what stands before such a server (pgpool).
+    if server and expected and view.role(seen, server) not in (*expected, "unknown"):
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": server, "role": view.role(seen, server)}, about=server)
     listening = sorted({port for one in view.running(seen["components"][server]) for port in one["listening"] or []}) if server else []
     listening = listening if offered is None else offered
     if listening and fact["port"] not in listening and (server or offered):
         return Finding("config.wrong_port", client, severity, {**evidence, "listening": listening}, about=server or None)
     return Finding("network.refused", client, severity, {**evidence, "server": "its server"}, about=server or None)
+
+
+def _stands_beside(seen: dict[str, Any], name: str) -> list[str]:
+    """What stands beside a component and may lead its connections to localhost on."""
+    return sorted({proxy for one in view.running(seen["components"][name]) for proxy in one.get("proxies") or []})
 
 
 def _lost_network(seen: dict[str, Any], name: str) -> list[str]:
