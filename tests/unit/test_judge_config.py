@@ -136,6 +136,20 @@ def test_a_server_that_is_not_looked_at_is_named(scheme, expected):
     assert [answer.id for answer in answers if isinstance(answer, Unseen) and scheme in answer.reason] == [expected]
 
 
+BROKERS = [
+    ("none", [], True),
+    ("a cache", [target(kind="cache")], True),
+    ("its broker", [target(kind="broker")], False),
+    ("one of another kind", [target(kind="unsupported", scheme="amqp")], False),
+]
+
+
+@pytest.mark.parametrize(("what", "targets", "expected"), BROKERS, ids=[case[0] for case in BROKERS])
+def test_a_worker_whose_broker_nobody_knows_was_not_looked_at(what, targets, expected):
+    answers = judged(component("worker", "worker", targets=targets))
+    assert any(isinstance(answer, Unseen) and answer.reason.startswith("no setting of it names") for answer in answers) is expected
+
+
 CRASHED = {"state": "exited", "exit_code": 1}
 
 

@@ -124,3 +124,27 @@ def test_environment(what, table, read, expected):
     scene = Scene(types.SimpleNamespace(components=list, process_environment=lambda _one, pid: read.get(pid)), Mask(), Options())
     one = Instance(id="1", name="api", state="running", pid=7, environment={"A": "given"}, processes=[Process(pid, parent, "S", "x") for pid, parent in table])
     assert scene.environment(one)[0] == {"A": expected}
+
+
+def runs(name, *commands, role="unknown", image=""):
+    one = part(name, role, address="10.0.0.9")
+    one.instances[0].processes = [Process(number, 0, "S", command) for number, command in enumerate(commands)]
+    one.instances[0].image = image
+    return one
+
+
+STRANGERS = [
+    ("a PostgreSQL", runs("db", role="postgres"), "postgres", 5432, ("postgres", 5432)),
+    ("what may stand before one", runs("db", "pgpool -n"), "postgres", 5432, ("postgres", 5432)),
+    ("a MySQL", runs("db", "mysqld --user=mysql"), "postgres", 5432, None),
+    ("a MariaDB that does not run", runs("db", image="mariadb:11"), "postgres", 5432, None),
+    ("a memcached", runs("db", "memcached -m 64"), "cache", 6379, None),
+    ("a RabbitMQ", runs("db", "/usr/lib/erlang/erts-14/bin/beam.smp -W w"), "broker", 6379, ("unsupported", 5672)),
+]
+
+
+@pytest.mark.parametrize(("what", "other", "kind", "port", "expected"), STRANGERS, ids=[case[0] for case in STRANGERS])
+def test_parts_of_settings_mean_what_stands_there(what, other, kind, port, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: [part("api", "api", address="10.0.0.2"), other]), Mask(), Options())
+    found = scene._recognised(Target("api", "DB_HOST", "process", kind, host="db", port=port, scheme="settings"))
+    assert ((found.kind, found.port) if found else None) == expected

@@ -96,6 +96,25 @@ def test_a_pooler_beside_it_is_no_server_elsewhere():
     assert found.scene.server_at(to("localhost", "postgres"))[1] == "api.pool"
 
 
+BROKERS = [
+    ("a worker's only server", [("redis", "redis")], "redis"),
+    ("told as such", [("redis", "redis"), ("broker", "redis")], "broker"),
+    ("results only, beside RabbitMQ", [("results", "redis"), ("unsupported", "amqp")], None),
+    ("a cache, beside RabbitMQ", [("redis", "redis"), ("unsupported", "amqp")], None),
+    ("beside a socket of PostgreSQL", [("redis", "redis"), ("unsupported", "postgresql+socket")], "redis"),
+]
+
+
+@pytest.mark.parametrize(("what", "kinds", "expected"), BROKERS, ids=[case[0] for case in BROKERS])
+def test_which_redis_is_the_broker(what, kinds, expected):
+    targets = [
+        Target("jobs", "S%d" % place, "process", kind, host="kv" if kind != "unsupported" else "x", scheme=scheme) for place, (kind, scheme) in enumerate(kinds)
+    ]
+    found = servers(part("jobs", "worker"), part("kv", "redis"), targets=targets)
+    broker = found.broker_target(found.found[0])
+    assert (broker.kind if broker else None) == expected
+
+
 WRITES = [
     ("nobody is told to go there", [], False),
     ("a client", [to("db")], True),

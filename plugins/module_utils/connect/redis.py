@@ -27,7 +27,9 @@ DEFAULT_PORT = 6379
 # valkey:// and keydb:// are what some libraries of the forks call the same thing.
 SCHEMES = {"redis": False, "rediss": True, "valkey": False, "valkeys": True, "keydb": False, "keydbs": True}
 UNSUPPORTED = {
-    **dict.fromkeys(("sentinel", "redis+sentinel", "rediss+sentinel"), "Sentinel URLs are not supported: name the primary itself by redis://"),
+    "sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
+    "redis+sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
+    "rediss+sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
     "unix": "a socket file cannot be reached from outside of its container: name host and port by redis://",
     "redis+socket": "a socket file cannot be reached from outside of its container: name host and port by redis://",
 }

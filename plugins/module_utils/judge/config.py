@@ -67,6 +67,15 @@ def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 )
 
 
+@judges("celery.no_worker", domain="stack")
+def brokerless(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A worker whose broker is named by no setting (but in its code, or in a file of its own): nobody asked whether it works."""
+    for component in view.components(seen):
+        told = any(target["kind"] in ("broker", "redis", "unsupported") for target in component["targets"])
+        if component["role"] == "worker" and view.running(component) and not told and not component.get("unread"):
+            yield Unseen("celery.no_worker", component["component"], "no setting of it names its broker: whether it works was not looked at")
+
+
 @judges("config.setting_missing", domain="stack")
 def missing(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A component that does not start names a setting that it has not got, or lacks a connection that its twins (same image) have."""

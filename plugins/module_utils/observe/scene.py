@@ -18,6 +18,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 SERVERS = ("postgres", "redis")
+# Servers of other kinds, by their programs and images, to which the same parts of settings may lead (DB_HOST, BROKER_HOST).
+OTHER_SERVER = re.compile(r"(^|/)(mysqld?|mariadbd?|mongod?|mongodb|memcached|beam\.smp|rabbitmq)([:@\s]|$)")
+RABBITMQ = re.compile(r"(^|/)(beam\.smp|rabbitmq)([:@\s]|$)")
 
 
 @dataclass
@@ -111,6 +114,22 @@ class Scene:
                 probes[component.id] = partial(self._targets_of, component, instance)
         for name, found in self.probes.gather({"targets:" + key: probe for key, probe in probes.items()}).items():
             self.targets[name.split(":", 1)[1]] = found if isinstance(found, list) else []
+            why = why_unseen(found)
+            if why:
+                component = next(component for component in self.components if component.id == name.split(":", 1)[1])
+                next(iter(component.running or component.instances)).unread["its settings"] = why
+        for name, targets in self.targets.items():
+            self.targets[name] = [known for known in map(self._recognised, targets) if known is not None]
+
+    def _recognised(self, target: Target) -> Target | None:
+        """The target as what stands there; None where that is a server of another kind than its setting's name made it."""
+        other = self.component_at(target.component, target.host) if target.scheme == "settings" else None
+        if other is None or other.role != "unknown":
+            return target
+        texts = [text for one in other.instances for text in [one.image, *(process.command for process in one.processes)]]
+        if any(RABBITMQ.search(text) for text in texts):
+            return replace(target, kind="unsupported", scheme="amqp", port=5672 if target.port == 6379 else target.port)
+        return None if any(OTHER_SERVER.search(text) for text in texts) else target
 
     def _targets_of(self, component: Component, instance: Instance) -> list[Target]:
         environment, source = self.environment(instance)
@@ -142,7 +161,8 @@ class Scene:
         for targets in self.targets.values():
             for target in targets:
                 other = self.component_at(target.component, target.host, "llm")
-                if target.kind == "llm" and other is not None and other.id != target.component and other.role in ("api", "unknown", "other"):
+                guessed = other is not None and (other.role in ("api", "unknown", "other") or other.role_source == "name")
+                if target.kind == "llm" and other is not None and other.id != target.component and guessed:
                     if not self.targets.get(other.id):
                         other.role, other.role_source = "llm", "peers"
 

@@ -420,7 +420,9 @@ class Servers:
         return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
     def _has_broker(self, component: str) -> bool:
-        return any(target.kind == "broker" for target in self.scene.targets.get(component, []))
+        """Whether a component is told of a broker, be it one of a kind that is not looked at."""
+        targets = self.scene.targets.get(component, [])
+        return any(target.kind == "broker" or (target.kind == "unsupported" and not target.scheme.startswith("postgres")) for target in targets)
 
     def _look_at_celery(self, server: Server, broker: Target, seen: dict[str, Any], client: Any, left: float) -> dict[str, Any]:
         """What stands in the broker's database and what its workers answer. seen, client: the Redis' own facts, and the way by which they came."""
@@ -452,6 +454,7 @@ class Servers:
                 continue
             for one in component.running:
                 programs = [process for process in one.processes if "celery" in process.command]
+                named = component.role_source == "name" and bool(one.processes) and not programs
                 found.append(
                     {
                         "component": component.id,
@@ -460,6 +463,7 @@ class Servers:
                         "processes": len(programs),
                         "stopped_processes": sum(1 for process in programs if process.state == "T"),
                         "age_seconds": round(max(0.0, self.scene.started - one.started_at), 1),
+                        **({"named": True} if named else {}),
                         "solo": any(re.search(r"(-P|--pool)[ =]solo", process.command) for process in programs),
                     }
                 )
