@@ -111,3 +111,29 @@ def test_where_it_cannot_be_known_the_option_is_named(containers, kind, said):
 
 def test_one_that_is_named_is_not_looked_for():
     assert Compose(engine("shop running", "blog running"), "blog").project == "blog"
+
+
+def stands(name, project, state, network, address, *aliases):
+    """A container of another project on a network: what the engine's list and its inspection say of it."""
+    seat = {"IPAddress": address, "Aliases": list(aliases)}
+    listed = {"Id": name, "Labels": {"com.docker.compose.project": project}, "State": state, "NetworkSettings": {"Networks": {network: {}}}}
+    return listed, {**inspected(**{network: seat}), "Id": name, "Name": "/" + name, "State": {"Status": state}}
+
+
+NEIGHBOURS = [
+    ("one that runs", stands("data-pg-1", "data", "running", "company", "10.0.0.9", "pg"), ["10.0.0.9"], None),
+    ("one that was stopped", stands("data-pg-1", "data", "exited", "company", "", "pg"), [], "data-pg-1"),
+    ("on another network", stands("data-pg-1", "data", "running", "lan", "10.0.0.9", "pg"), [], None),
+    ("another name", stands("data-kv-1", "data", "running", "company", "10.0.0.9", "kv"), [], None),
+]
+
+
+@pytest.mark.parametrize(("what", "other", "addresses", "stopped"), NEIGHBOURS, ids=[case[0] for case in NEIGHBOURS])
+def test_a_name_on_a_network_that_projects_share(monkeypatch, what, other, addresses, stopped):
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_asked, **_how: [])
+    rows, details = [other[0]], {other[0]["Id"]: other[1]}
+    api = types.SimpleNamespace(containers=lambda **_asked: rows, inspect_container=details.get)
+    compose = Compose(types.SimpleNamespace(ask=lambda question: question(), api=api), "shop")
+    one = read_instance(inspected(company={"IPAddress": "10.0.0.2"}))
+    assert compose.resolve(one, "pg", 1.0, inside=False) == addresses
+    assert (compose.elsewhere(one, "pg") or {}).get("instance") == stopped

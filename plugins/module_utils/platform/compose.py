@@ -14,7 +14,7 @@ import stat
 import subprocess
 import tarfile
 from functools import partial
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Iterator, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
@@ -198,6 +198,9 @@ class Compose:
         found = self._by_alias(instance, host)
         if found or host in ("localhost", instance.name):
             return found
+        found = [other.networks[name]["address"] for other, names, _project in self._others_called(instance, host, running=True) for name in names]
+        if any(found):
+            return [address for address in found if address]
         # Docker's resolver passes on what it does not know: the engine host's resolver is asked instead.
         try:
             return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
@@ -298,20 +301,21 @@ class Compose:
 
     def elsewhere(self, instance: Instance, host: str) -> dict[str, Any] | None:
         """The container of another project that bears this name on a network of the instance, and does not run."""
-        for one in self.engine.ask(lambda: self.engine.api.containers(all=True)):
+        for other, _networks, project in self._others_called(instance, host, running=False):
+            return {"instance": other.name, "project": project, "state": other.state, "exit_code": other.exit_code, "finished_at": other.finished_at}
+        return None
+
+    def _others_called(self, instance: Instance, host: str, running: bool) -> Iterator[tuple[Instance, list[str], str]]:
+        """(container, the networks of the instance on which it bears this name, its project) of those that are not of this project."""
+        for one in self.engine.ask(lambda: self.engine.api.containers(all=not running)):
             networks = set((one.get("NetworkSettings") or {}).get("Networks") or {}) & set(instance.networks)
-            if one["Labels"].get(LABEL + "project") == self.project or one["State"] == "running" or not networks:
+            project = one["Labels"].get(LABEL + "project", "")
+            if project == self.project or (one["State"] == "running") is not running or not networks:
                 continue
             other = read_instance(self.engine.ask(partial(self.engine.api.inspect_container, one["Id"])))
-            if any(host in other.networks.get(name, {}).get("aliases", []) for name in networks):
-                return {
-                    "instance": other.name,
-                    "project": one["Labels"].get(LABEL + "project", ""),
-                    "state": other.state,
-                    "exit_code": other.exit_code,
-                    "finished_at": other.finished_at,
-                }
-        return None
+            named = sorted(name for name in networks if host in other.networks.get(name, {}).get("aliases", []))
+            if named:
+                yield other, named, project
 
     def outsiders(self) -> list[str]:
         """Networks of this project's containers on which containers of other projects stand, too."""
