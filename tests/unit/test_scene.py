@@ -148,3 +148,31 @@ def test_parts_of_settings_mean_what_stands_there(what, other, kind, port, expec
     scene = Scene(types.SimpleNamespace(components=lambda: [part("api", "api", address="10.0.0.2"), other]), Mask(), Options())
     found = scene._recognised(Target("api", "DB_HOST", "process", kind, host="db", port=port, scheme="settings"))
     assert ((found.kind, found.port) if found else None) == expected
+
+
+def behind(name, outside, home="shop_lan", state="running"):
+    one = part(name, "postgres", home=home, address="10.0.0.3")
+    one.instances[0].state, one.instances[0].published = state, [{"inside": 5432, "host": "0.0.0.0", "outside": outside}]
+    return one
+
+
+PUBLISHED = [
+    ("from the host's network", "host", "localhost", 15432, "db"),
+    ("by the host's name", "shop_lan", "host.docker.internal", 15432, "db"),
+    ("another port of the host", "host", "localhost", 5432, None),
+    ("localhost is the container itself", "shop_lan", "localhost", 15432, None),
+    ("by its own name", "host", "db", 5432, None),
+]
+
+
+@pytest.mark.parametrize(("what", "home", "host", "port", "expected"), PUBLISHED, ids=[case[0] for case in PUBLISHED])
+def test_a_server_behind_a_port_of_the_host(what, home, host, port, expected):
+    for state in ("running", "exited"):
+        scene = Scene(
+            types.SimpleNamespace(components=lambda state=state: [part("api", "api", home=home), behind("db", 15432, state=state)]), Mask(), Options()
+        )
+        target = Target("api", "DATABASE_URL", "process", "postgres", host=host, port=port)
+        found = scene.published_at(target)
+        assert (found.id if found else None) == expected
+        if expected:
+            assert scene.server_at(target)[1] == expected

@@ -18,6 +18,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 SERVERS = ("postgres", "redis")
+# What a container calls the host on which it runs.
+HOST_NAMES = ("host.docker.internal", "gateway.docker.internal", "172.17.0.1")
 # Servers of other kinds, by their programs and images, to which the same parts of settings may lead (DB_HOST, BROKER_HOST).
 OTHER_SERVER = re.compile(r"(^|/)(mysqld?|mariadbd?|mongod?|mongodb|memcached|beam\.smp|rabbitmq)([:@\s]|$)")
 RABBITMQ = re.compile(r"(^|/)(beam\.smp|rabbitmq)([:@\s]|$)")
@@ -253,8 +255,22 @@ class Scene:
                 return one
         return None
 
+    def published_at(self, target: Target) -> Component | None:
+        """The component that a setting leads to by way of the host, at whose port it is published; also of one that does not run."""
+        client = next((component for component in self.components if component.id == target.component), None)
+        on_host = client is not None and any(one.home_network == "host" for one in client.instances) and target.host in LOOPBACK
+        if not target.port or not (on_host or target.host in HOST_NAMES):
+            return None
+        for component in self.components:
+            if component is not client and any(mapping["outside"] == target.port for one in component.instances for mapping in one.published):
+                return component
+        return None
+
     def server_at(self, target: Target) -> tuple[Component | None, str]:
         """(component, its name) of what a setting leads to; (None, name) where that is a server elsewhere."""
+        published = self.published_at(target)
+        if published is not None:
+            return published, published.id
         other = self.component_at(target.component, target.host, target.server_kind)
         if other is not None and self.stands_in(target) is not None:
             return None, "%s/%s" % (target.component, outer_name(target))

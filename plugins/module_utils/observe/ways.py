@@ -90,7 +90,7 @@ class Ways:
             "host": target.host,
             "port": target.port,
         }
-        other = self.scene.component_at(component.id, target.host, target.server_kind)
+        other = self.scene.published_at(target) or self.scene.component_at(component.id, target.host, target.server_kind)
         fact["to"], fact["outer"] = (other.id, "") if other else ("", self.scene.outer_name(target))
         tried = inside.answer()
         if tried is not None:
