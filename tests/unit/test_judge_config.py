@@ -136,6 +136,13 @@ def test_a_server_that_is_not_looked_at_is_named(scheme, expected):
     assert [answer.id for answer in answers if isinstance(answer, Unseen) and scheme in answer.reason] == [expected]
 
 
+def test_a_server_that_only_a_connection_shows_was_not_looked_at():
+    peer = {"from": "api", "to": "10.1.2.3:5432", "kind": "peer", "setting": "", "source": "peers", "host": "", "port": 5432}
+    unseen = [(answer.id, answer.component) for answer in judged(api(), edges=[peer]) if isinstance(answer, Unseen)]
+    assert unseen == [("postgres.not_answering", "10.1.2.3:5432")]
+    assert not [answer for answer in judged(api(), db(), edges=[{**peer, "to": "db"}]) if isinstance(answer, Unseen)]
+
+
 BROKERS = [
     ("none", [], True),
     ("a cache", [target(kind="cache")], True),

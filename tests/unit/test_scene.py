@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.document import Document
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Process
@@ -176,3 +177,21 @@ def test_a_server_behind_a_port_of_the_host(what, home, host, port, expected):
         assert (found.id if found else None) == expected
         if expected:
             assert scene.server_at(target)[1] == expected
+
+
+PEERS = [
+    ("a PostgreSQL elsewhere", "10.1.2.3", 5432, [], ["10.1.2.3:5432"]),
+    ("one that its settings may mean", "10.1.2.3", 5432, ["postgres"], []),
+    ("a setting for another kind of server", "10.1.2.3", 6379, ["postgres"], ["10.1.2.3:6379"]),
+    ("a component", "10.0.0.3", 5432, [], ["db"]),
+    ("its own machine", "127.0.0.1", 5432, [], []),
+    ("anybody", "10.1.2.3", 443, [], []),
+]
+
+
+@pytest.mark.parametrize(("what", "address", "port", "kinds", "expected"), PEERS, ids=[case[0] for case in PEERS])
+def test_who_is_known_by_an_open_connection(what, address, port, kinds, expected):
+    scene = Scene(types.SimpleNamespace(name="compose", components=lambda: SHOP[:2]), Mask(), Options())
+    scene.targets["api"] = [Target("api", "X", "process", kind, host="pg.example", port=5432) for kind in kinds]
+    scene.sockets["id-api"] = {"listening": [], "peers": [{"local_port": 40000, "address": address, "port": port}]}
+    assert [edge["to"] for edge in Document(scene)._edges() if edge["source"] == "peers"] == expected

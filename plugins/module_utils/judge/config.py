@@ -67,6 +67,15 @@ def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 )
 
 
+@judges("postgres.not_answering", "redis.not_answering", domain="stack")
+def unnamed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A server elsewhere that is known by an open connection only: no setting tells with which account it could be asked."""
+    for edge in seen.get("edges", []):
+        if edge["kind"] == "peer" and edge["to"] not in seen["components"]:
+            finding_id = "postgres.not_answering" if edge["port"] == 5432 else "redis.not_answering"
+            yield Unseen(finding_id, edge["to"], "%s is connected to it, and no setting that was found names it" % edge["from"])
+
+
 @judges("celery.no_worker", domain="stack")
 def brokerless(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A worker whose broker is named by no setting (but in its code, or in a file of its own): nobody asked whether it works."""
