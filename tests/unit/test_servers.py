@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.postgres import parse_url
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.redis import auth_mismatch
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, StackError, Unseen, unseen
@@ -124,6 +125,8 @@ WRITES = [
     ("for reads, at a provider", [to("shop.cluster-ro-abc.eu-west-1.rds.amazonaws.com")], False),
     ("for reads, by the setting", [to("10.0.0.3", setting="DATABASE_REPLICA_URL")], False),
     ("for both", [to("db-ro"), to("db-rw")], True),
+    ("for whichever of several takes writes", [to("a", options=parse_url("postgresql://u@a,b/d?target_session_attrs=read-write"))], False),
+    ("for any of several", [to("a", options=parse_url("postgresql://u@a,b/d"))], True),
     ("a name that only looks like it", [to("bread"), to("spread.shop")], True),
 ]
 

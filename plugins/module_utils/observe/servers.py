@@ -52,8 +52,16 @@ class Server:
 
     @property
     def expects_writes(self) -> bool:
-        """Whether somebody is told to go there who may want to write: of a copy for reads nobody expects that."""
-        return any(not READ_ONLY_NAME.search(target.host) and not READ_ONLY_SETTING.search(target.setting) for target in self.clients)
+        """Whether somebody is told to go there who may want to write: of a copy for reads nobody expects that, nor of one of several hosts."""
+        return any(
+            not (READ_ONLY_NAME.search(target.host) or READ_ONLY_SETTING.search(target.setting) or _seeks_the_primary(target)) for target in self.clients
+        )
+
+
+def _seeks_the_primary(target: Target) -> bool:
+    """Whether the client itself looks for the one that takes writes, among several hosts."""
+    told = target.options if isinstance(target.options, connect_postgres.PostgresTarget) else connect_postgres.PostgresTarget()
+    return len(told.hosts) > 1 and told.options.get("target_session_attrs") in ("read-write", "primary")
 
 
 class Servers:
