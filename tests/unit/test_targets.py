@@ -79,6 +79,23 @@ def test_a_redis_in_parts_that_speaks_tls(more, expected):
     assert find_targets("api", {"REDIS_HOST": "kv", **more}, "process", files(), [])[0].tls is expected
 
 
+OPENAI = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
+PROXIED = [
+    ("no proxy", OPENAI, ""),
+    ("through a proxy", {**OPENAI, "HTTPS_PROXY": "http://proxy:3128"}, "HTTPS_PROXY"),
+    ("through one for all", {**OPENAI, "all_proxy": "http://proxy:3128"}, "all_proxy"),
+    ("one for the other scheme", {**OPENAI, "HTTP_PROXY": "http://proxy:3128"}, ""),
+    ("spared", {**OPENAI, "HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost, .openai.com"}, ""),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "expected"), PROXIED, ids=[case[0] for case in PROXIED])
+def test_what_goes_through_a_proxy(what, environment, expected):
+    found = {one.setting: one.proxy_setting for one in find_targets("api", environment, "process", files(), [])}
+    assert found.pop("OPENAI_BASE_URL") == expected
+    assert not any(found.values()), "the way to the proxy itself"
+
+
 LINES = [
     ("A=1", {"A": "1"}),
     ("export A = 1", {"A": "1"}),

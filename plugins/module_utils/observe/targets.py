@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable
 from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres, redis
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, server_kind
+from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBACK, StackError, server_kind
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
 # What begins so is meant as a URL, whether or not it is well-formed ("postgres/backups" is none).
@@ -68,6 +68,7 @@ class Target:
 
     kind: postgres, redis, broker, results, cache, llm, http, unsupported (a server that we do not speak to).
     malformed: why the setting cannot be understood, "" when it can.
+    proxy_setting: which setting makes it go through a proxy of HTTP, "" where it goes there itself.
     password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
     """
 
@@ -88,6 +89,7 @@ class Target:
     password_file: str = ""
     password_changed_at: float = 0.0
     url: str = ""
+    proxy_setting: str = ""
 
     @property
     def server_kind(self) -> str:
@@ -166,8 +168,24 @@ def find_targets(component: str, environment: dict[str, str], source: str, read_
         if target:
             if target.kind == "http" and _names_a_model(environment, name):
                 target.kind = "llm"
+            target.proxy_setting = _proxy_setting(environment, target)
             found.append(target)
     return found + _from_parts(component, environment, source, read_file, list(secret_files))
+
+
+def _proxy_setting(environment: dict[str, str], target: Target) -> str:
+    """The setting by which the usual HTTP clients go through a proxy to this target; "" where they go there themselves."""
+    if target.kind not in ("llm", "http") or target.setting.upper().endswith("_PROXY") or target.host in LOOPBACK:
+        return ""
+    spared = [word.strip().lstrip("*.").partition(":")[0] for name in ("NO_PROXY", "no_proxy") for word in environment.get(name, "").split(",")]
+    if any(word and (target.host == word or target.host.endswith("." + word)) for word in spared) or "*" in (
+        environment.get("NO_PROXY"),
+        environment.get("no_proxy"),
+    ):
+        return ""
+    scheme = "HTTPS" if target.tls else "HTTP"
+    names = [name for word in (scheme, "ALL") for name in ("%s_PROXY" % word, "%s_proxy" % word.lower())]
+    return next((name for name in names if environment.get(name)), "")
 
 
 def _from_url(component: str, name: str, value: str, source: str) -> Target | None:

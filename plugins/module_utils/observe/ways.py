@@ -92,6 +92,8 @@ class Ways:
         }
         other = self.scene.published_at(target) or self.scene.component_at(component.id, target.host, target.server_kind)
         fact["to"], fact["outer"] = (other.id, "") if other else ("", self.scene.outer_name(target))
+        if target.proxy_setting and not other:
+            return {**fact, "resolves": unseen("its way leads through the proxy that %s names" % target.proxy_setting, kind="proxied")}
         tried = inside.answer()
         if tried is not None:
             return {**fact, "inside": True, **tried_inside(tried.get((target.host, target.port)))}
