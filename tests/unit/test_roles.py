@@ -62,6 +62,9 @@ CASES = [
     (part(processes=["/opt/redis-stack/bin/redis-server *:6379"]), ("redis", "process")),
     (part("pg", image="prometheuscommunity/postgres-exporter:v0.15"), ("other", "image")),
     (part("litellm-proxy", processes=["python litellm --port 4000"]), ("llm", "name")),
+    (part("tables", processes=["php -S [::]:8080 -t /var/www/html"], image="adminer:latest"), ("other", "image")),
+    (part("tables", processes=["/venv/bin/python3 /venv/bin/gunicorn --bind [::]:80 run_pgadmin:app"], image="dpage/pgadmin4"), ("other", "process")),
+    (part("shop", processes=["python manage.py runserver 0.0.0.0:8000"]), ("api", "process")),
     # A server's image, settings, port or name without the server's program: a backup, a probe, an application.
     (part("dump", processes=["sh -c while sleep 60; do pg_dump shop; done"], image="postgres:16", exposed=[5432]), ("unknown", "")),
     (part("redis-metrics", processes=["/redis_exporter"]), ("unknown", "")),

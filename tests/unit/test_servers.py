@@ -64,6 +64,21 @@ def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
     assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], Clear))
 
 
+OWN = [
+    ("the official image's", {"POSTGRES_PASSWORD": "pw", "POSTGRES_USER": "shop"}, ("shop", "pw", "shop", "POSTGRES_PASSWORD")),
+    ("in a file", {"POSTGRES_PASSWORD_FILE": "/secrets/redis-password", "POSTGRES_DB": "d"}, ("postgres", "pw", "d", "POSTGRES_PASSWORD")),
+    ("Bitnami's", {"POSTGRESQL_PASSWORD": "pw", "POSTGRESQL_USERNAME": "u", "POSTGRESQL_DATABASE": "d"}, ("u", "pw", "d", "POSTGRESQL_PASSWORD")),
+    ("none", {"POSTGRES_HOST_AUTH_METHOD": "trust"}, None),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "expected"), OWN, ids=[case[0] for case in OWN])
+def test_the_account_that_a_postgresql_was_made_with(what, environment, expected):
+    found = servers(part("db", "postgres", environment=environment))
+    own = found._own_account(found.found[0])
+    assert ((own.user, own.password, own.database, own.setting) if own else None) == expected
+
+
 PROXIED = {"proxies": ["cloud-sql-proxy"]}
 HERE = {"listening": [{"address": "127.0.0.1", "port": 6379}], "peers": []}
 NOT_HERE = {"listening": [{"address": "0.0.0.0", "port": 8000}], "peers": []}

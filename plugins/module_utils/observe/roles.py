@@ -25,11 +25,20 @@ BY_COMMAND = [
     ("redis", re.compile(r"(?s)(?!.*(\[sentinel\]|--sentinel\b))" + PROGRAM + r"(redis-server|valkey-server|keydb-server|dragonfly)(\s|$)")),
     ("other", re.compile(r"(^|/|\s)(redis|valkey)-s(erver\b.*(\[sentinel\]|--sentinel\b)|entinel\b)")),
     ("proxy", re.compile(r"(^|/|\s)(nginx|haproxy|traefik|caddy|envoy|httpd|apache2)\b")),
-    ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b")),
+    ("other", re.compile(r"\brun_pgadmin\b")),
+    ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian|uwsgi|waitress-serve)\b|\bfastapi\s+(run|dev)\b|\bmanage\.py\s+runserver")),
     # Last: a start script that migrates first and then serves is caught migrating while it is young or fails.
     ("migration", re.compile(r"\balembic\b.*\b(upgrade|downgrade|stamp)\b")),
 ]
 BY_IMAGE = [
+    # Tools of those who develop or watch, on which nobody depends.
+    (
+        "other",
+        re.compile(
+            r"(^|/)(adminer|pgadmin4?|phpmyadmin|redisinsight|mailcatcher|mailhog|mailpit|maildev|prometheus|alertmanager|grafana|loki|promtail|alloy|cadvisor|"
+            r"node[_-]exporter|jaeger|opentelemetry-collector(-contrib)?|portainer(-ce)?|dozzle|watchtower|autoheal)([:@]|$)"
+        ),
+    ),
     # What only looks at a server, or copies what is in it.
     ("other", re.compile(r"(postgres|pg|redis|valkey)[\w-]*[_-](exporter|backup|commander)\b")),
     ("postgres", re.compile(r"(^|[/_-])(postgres|postgresql|postgis|timescaledb|pgvector)([:@_-]|$)")),

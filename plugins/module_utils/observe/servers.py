@@ -30,7 +30,10 @@ SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
 HIDDEN = ("what stands at localhost inside the container cannot be seen from here", "hidden")
 REFUSALS = {"postgres": ("password authentication failed",), "redis": ("WRONGPASS", "NOAUTH")}
-OWN_PASSWORDS = ("REDIS_PASSWORD", "VALKEY_PASSWORD")
+# What the official images and those of Bitnami are told of their own account.
+OWN_PASSWORDS = {"postgres": ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"), "redis": ("REDIS_PASSWORD", "VALKEY_PASSWORD")}
+OWN_USERS = ("POSTGRES_USER", "POSTGRESQL_USERNAME", "POSTGRESQL_USER")
+OWN_DATABASES = ("POSTGRES_DB", "POSTGRESQL_DATABASE")
 # By such a name or setting an application goes to a copy that only answers reads.
 READ_ONLY_NAME = re.compile(r"^[^.]*[-_](r|ro|reads?|readers?|readonly|repl|replicas?|slaves?|standby|secondary)([-_]?\d+)?(\.|$)|\.cluster-ro-", re.IGNORECASE)
 READ_ONLY_SETTING = re.compile(r"(^|_)(RO|READ|READER|READONLY|REPLICAS?|SLAVES?)(_|$)", re.IGNORECASE)
@@ -152,38 +155,34 @@ class Servers:
         if server.instance is None:
             return None
         environment = server.instance.environment
-        if server.kind == "postgres" and environment.get("POSTGRES_PASSWORD"):
-            user = environment.get("POSTGRES_USER") or "postgres"
-            self.scene.mask.learn(environment["POSTGRES_PASSWORD"])
-            return Target(
-                server.component,
-                "POSTGRES_PASSWORD",
-                "container",
-                "postgres",
-                user=user,
-                password=environment["POSTGRES_PASSWORD"],
-                database=environment.get("POSTGRES_DB") or user,
-            )
+        if server.kind == "postgres":
+            setting, password = self._own_password(server.instance, "postgres")
+            if not password:
+                return None
+            self.scene.mask.learn(password)
+            user, database = (next(filter(None, map(environment.get, names)), "") for names in (OWN_USERS, OWN_DATABASES))
+            user = user or "postgres"
+            return Target(server.component, setting, "container", "postgres", user=user, password=password, database=database or user)
         # Of one that clients use, what they have is what counts.
-        password = "" if server.kind != "redis" or server.clients else self._own_password(server.instance)
+        setting, password = ("", "") if server.kind != "redis" or server.clients else self._own_password(server.instance, "redis")
         if not password:
             return None
         self.scene.mask.learn(password)
-        return Target(server.component, "REDIS_PASSWORD", "container", "redis", port=SERVER_PORTS["redis"], password=password)
+        return Target(server.component, setting, "container", "redis", port=SERVER_PORTS["redis"], password=password)
 
-    def _own_password(self, instance: Instance) -> str:
-        """What a Redis' own container was given as its password, itself or in a file; "" where that is not known."""
-        for name in OWN_PASSWORDS:
+    def _own_password(self, instance: Instance, kind: str) -> tuple[str, str]:
+        """(setting, password) that a server's own container was given, itself or in a file; nothing where that is not known."""
+        for name in OWN_PASSWORDS[kind]:
             if instance.environment.get(name):
-                return instance.environment[name]
+                return name, instance.environment[name]
             path = instance.environment.get(name + "_FILE", "")
             try:
                 found = self.scene.platform.file(instance, path) if path.startswith("/") else None
             except StackError:
                 found = None
             if found is not None:
-                return found.content.decode("utf-8", "replace").strip()
-        return ""
+                return name, found.content.decode("utf-8", "replace").strip()
+        return "", ""
 
     def doubtful(self, kind: str) -> set[str]:
         """The components whose logs complain that such a server refuses them."""
