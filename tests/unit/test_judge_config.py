@@ -318,5 +318,8 @@ def test_a_port_that_the_files_want_and_the_container_has_not():
 
 
 def test_files_that_compose_cannot_read():
-    drift = {"unseen": {"reason": "required variable X is missing", "kind": "compose_invalid", "fix": ""}}
+    drift = {"unseen": {"reason": "additional properties 'prots' not allowed", "kind": "compose_invalid", "fix": ""}}
     assert found(judged(api(), drift=drift)) == [("config.files_invalid", "stack")]
+    drift = {"unseen": {"reason": "required variable X is missing a value", "kind": "variable_missing", "fix": ""}}
+    answers = judged(api(), drift=drift)
+    assert not found(answers) and any(isinstance(answer, Unseen) and answer.id == "config.files_invalid" for answer in answers)

@@ -365,5 +365,7 @@ def files(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     why = why_unseen(seen.get("drift"))
     if why and why["kind"] == "compose_invalid":
         yield Finding("config.files_invalid", "stack", WARNING, {"reason": why["reason"]})
+    elif why and why["kind"] == "variable_missing":
+        yield Unseen("config.files_invalid", "stack", why["reason"], "look with the variables with which it is deployed")
     elif not why and seen.get("platform") != "kubernetes":
         yield Clear("config.files_invalid", "stack", {})

@@ -380,7 +380,9 @@ class Compose:
         except subprocess.TimeoutExpired as error:
             raise StackError("docker compose config did not answer in time", kind="timeout") from error
         if done.returncode != 0:
-            raise StackError("docker compose config: %s" % done.stderr.decode("utf-8", "replace").strip()[-300:], kind="compose_invalid")
+            said = done.stderr.decode("utf-8", "replace").strip()[-300:]
+            # Whoever deploys may have such a variable in the shell.
+            raise StackError("docker compose config: %s" % said, kind="variable_missing" if "required variable" in said else "compose_invalid")
         found = json.loads(done.stdout)
         names = {key: (network or {}).get("name") or "%s_%s" % (self.project, key) for key, network in (found.get("networks") or {}).items()}
         return {name: read_wanted(service, names) for name, service in (found.get("services") or {}).items()}
