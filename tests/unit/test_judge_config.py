@@ -8,7 +8,7 @@ from samples import NOW, component, found, instance, stack
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import config, network
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import JUDGES, judge_domain
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen
 
 DOOR = {"inside": 8000, "host": "0.0.0.0", "outside": 8000}
 
@@ -314,7 +314,9 @@ def test_way_in(what, parts, facts, outsiders, expected):
 
 def test_a_port_that_the_files_want_and_the_container_has_not():
     drift = {"api": {"ports_missing": [{"inside": 8000, "outside": 8000}], "networks_missing": [], "accepted_after_restart": []}}
-    assert found(judged(component("api", "api", instance(listening=[8000])), drift=drift)) == [("network.port_not_published", "api")]
+    for part, severity in ((component("api", "api", instance(listening=[8000])), "critical"), (api(), "warning")):
+        answers = [answer for answer in judged(part, drift=drift) if isinstance(answer, Finding)]
+        assert [(answer.id, answer.severity) for answer in answers] == [("network.port_not_published", severity)]
 
 
 def test_files_that_compose_cannot_read():

@@ -195,3 +195,10 @@ def test_who_is_known_by_an_open_connection(what, address, port, kinds, expected
     scene.targets["api"] = [Target("api", "X", "process", kind, host="pg.example", port=5432) for kind in kinds]
     scene.sockets["id-api"] = {"listening": [], "peers": [{"local_port": 40000, "address": address, "port": port}]}
     assert [edge["to"] for edge in Document(scene)._edges() if edge["source"] == "peers"] == expected
+
+
+@pytest.mark.parametrize(("edited", "expected"), [(False, ["shop_lan2"]), (True, [])], ids=["disconnected", "an edit that is not deployed yet"])
+def test_a_network_that_the_files_ask_for(edited, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: SHOP[:1]), Mask(), Options())
+    wanted = {"environment": {"A": "1"}, "networks": ["shop_lan", "shop_lan2"], "ports": [], "edited": edited}
+    assert Document(scene).drift({"api": wanted})["api"]["networks_missing"] == expected

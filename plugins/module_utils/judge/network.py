@@ -11,7 +11,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_ways import doors_hidden
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 BAD_GATEWAY = (502, 503, 504)
 # Programs that take users in from a provider's side.
@@ -22,10 +22,12 @@ TUNNEL = re.compile(r"(^|/|\s)(cloudflared|tailscaled|ngrok|frpc|newt|inlets|zro
 def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """An api that nobody outside can reach: no port of it or of a proxy is published, and no other stack shares its network.
 
-    What stands on the host's own network needs none; and where a part that was not recognised is published, it may stand before the api.
+    A further port that the files ask for, and that is not there yet, is a warning while others are. What stands on the host's own network needs
+    none; and where a part that was not recognised is published, it may stand before the api.
     """
     doors = [component for component in view.components(seen) if component["role"] in ("proxy", "api") and view.running(component)]
     drift = seen.get("drift")
+    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in _published(seen, one)]
     if not why_unseen(drift):
         for component in doors:
             lost = (drift or {}).get(component["component"], {}).get("ports_missing", [])
@@ -33,13 +35,12 @@ def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Finding(
                     "network.port_not_published",
                     component["component"],
-                    CRITICAL,
+                    WARNING if mapped else CRITICAL,
                     {"ports": [port["inside"] for port in lost], "wanted_by": "the manifest applied last" if seen.get("kubernetes") else "the project's files"},
                 )
                 return
     if not any(component["role"] == "api" for component in doors):
         return
-    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in _published(seen, one)]
     for component, mapping in mapped:
         yield Clear("network.port_not_published", component["component"], {"inside": mapping["inside"], "outside": mapping["outside"], "host": mapping["host"]})
     outsiders = seen.get("outsiders")

@@ -249,7 +249,8 @@ class Document:
             found = {
                 "settings": changed,
                 "accepted_after_restart": self._new_passwords(component.id, want["environment"], changed),
-                "networks_missing": sorted(set(want["networks"]) - set(instance.networks)) if instance.running else [],
+                # A network that an edit asks for, which is not deployed yet, was not taken from anybody.
+                "networks_missing": sorted(set(want["networks"]) - set(instance.networks)) if instance.running and not want.get("edited") else [],
                 "ports_missing": [port for port in want["ports"] if port["inside"] not in [mapping["inside"] for mapping in instance.published]],
             }
             if any(found.values()):

@@ -327,14 +327,19 @@ class Compose:
         return sorted(shared - {"bridge", "host", "none"})
 
     def wanted(self, timeout: float) -> dict[str, Any]:
-        """What the project's files ask for now: {service: {"environment", "networks", "ports", "profiles", "replicas"}}, secrets raw.
+        """What the project's files ask for now: {service: {"environment", "networks", "ports", "profiles", "replicas", "edited"}}, secrets raw.
+
+        edited: the files were changed after the service's containers were made, so what is missing there may not have been asked for then.
 
         Each container remembers the files that it was made from, and they need not be the same ones.
         """
         found: dict[str, Any] = {}
         for services, files, folder, env_files in self._made_from():
             asked = self._config(files, folder, env_files, timeout)
-            found.update({name: asked[name] for name in services if name in asked})
+            for name in services:
+                made_at = min((one.created_at for one in self.components_by_id[name].instances if not one.one_off), default=0.0)
+                if name in asked:
+                    found[name] = {**asked[name], "edited": compose_files.edited(files, made_at)}
         return found
 
     def may_differ(self) -> bool:
