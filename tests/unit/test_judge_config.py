@@ -247,6 +247,20 @@ def test_a_secret_that_one_client_is_refused_with_is_stale_for_all_who_started_b
     assert causes == ["api", "worker"]
 
 
+LISTS = [
+    ("not read", {"unseen": {"reason": "no superuser", "kind": "denied", "fix": ""}}, True),
+    ("tells of it", [{"component": "api"}], False),
+    ("does not tell of it", [{"component": "worker"}], True),
+]
+
+
+@pytest.mark.parametrize(("what", "credentials", "expected"), LISTS, ids=[case[0] for case in LISTS])
+def test_an_account_that_was_not_tried(what, credentials, expected):
+    facts = {"component": "db", "answers": True, "accounts": [account(accepted=None)], "credentials": credentials}
+    answers = list(config.accounts(stack(api(), db(), postgres={"db": facts}), Limits()))
+    assert any(isinstance(answer, Unseen) for answer in answers) is expected
+
+
 def outside(**changes):
     fact = {"to": "api", "inside": 8000, "outside": 8000, "host": "0.0.0.0", "listening": True, "connects": True, "error": None, "status": 200, "seconds": 0.01}
     return {**fact, **changes}

@@ -64,6 +64,21 @@ def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
     assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], Clear))
 
 
+COMPARED = [
+    ("the same", {"user": "a", "password": "pw"}, {"user": "a", "password": "pw"}, True),
+    ("another password of the same user", {"user": "a", "password": "pw"}, {"user": "a", "password": "old"}, False),
+    ("another user", {"user": "a", "password": "pw"}, {"user": "b", "password": "pw"}, None),
+    ("the default user, by name and without", {"user": "default", "password": "pw"}, {"password": "pw"}, True),
+    ("another password of the default user", {"user": "default", "password": "pw"}, {"password": "old"}, False),
+]
+
+
+@pytest.mark.parametrize(("what", "good", "other", "expected"), COMPARED, ids=[case[0] for case in COMPARED])
+def test_what_one_login_tells_of_others(what, good, other, expected):
+    found = servers(API, part("redis", "redis"), targets=[to("redis", **other)])
+    assert [one["accepted"] for one in found._compare_accounts(found.found[0], to("redis", **good), [], "redis")] == [expected]
+
+
 OWN = [
     ("the official image's", {"POSTGRES_PASSWORD": "pw", "POSTGRES_USER": "shop"}, ("shop", "pw", "shop", "POSTGRES_PASSWORD")),
     ("in a file", {"POSTGRES_PASSWORD_FILE": "/secrets/redis-password", "POSTGRES_DB": "d"}, ("postgres", "pw", "d", "POSTGRES_PASSWORD")),

@@ -334,8 +334,14 @@ def _judge_account(
         yield Finding(kind + ".password_rejected", client, CRITICAL, {**evidence, "seen_in_log": bool(complaint)}, HIGH if refused else MEDIUM, about=server)
     elif account["accepted"]:
         yield Clear(kind + ".password_rejected", client, evidence, about=server)
-    else:
+    elif not _listed(facts, client):
         yield Unseen(kind + ".password_rejected", client, "whether %s lets %s in as %s was not tried" % (server, client, account["user"] or "its user"))
+
+
+def _listed(facts: dict[str, Any], client: str) -> bool:
+    """Whether the server's own list of roles was read, and tells of this client's: then that is judged, and no login need be tried."""
+    credentials = facts.get("credentials")
+    return not why_unseen(credentials) and any(entry["component"] == client for entry in credentials or [])
 
 
 def _complaint(seen: dict[str, Any], client: str, kind: str, limits: Limits) -> dict[str, Any] | None:

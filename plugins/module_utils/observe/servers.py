@@ -61,6 +61,11 @@ class Server:
         )
 
 
+def account_name(target: Target) -> str:
+    """Whose account a target names: Redis has one for who names none."""
+    return target.user or ("default" if target.server_kind == "redis" else "")
+
+
 def _seeks_the_primary(target: Target) -> bool:
     """Whether the client itself looks for the one that takes writes, among several hosts."""
     told = target.options if isinstance(target.options, connect_postgres.PostgresTarget) else connect_postgres.PostgresTarget()
@@ -372,7 +377,7 @@ class Servers:
 
     @staticmethod
     def _same_account(one: Target, other: Target) -> bool:
-        return (one.user, one.password) == (other.user, other.password)
+        return (account_name(one), one.password) == (account_name(other), other.password)
 
     def _ask_by_any_way(self, server: Server, target: Target, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
         """From where the client stands; and where its own setting does not lead to the server, from beside the server."""
@@ -399,7 +404,7 @@ class Servers:
             accepted: bool | None = None
             if self._same_account(target, good):
                 accepted = True
-            elif target.user == good.user or any(self._same_account(target, other) for other in refused):
+            elif account_name(target) == account_name(good) or any(self._same_account(target, other) for other in refused):
                 accepted = False
             found.append(
                 {
