@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
     facts = found._look_with_accounts(found.found[0], "redis", ask)
     assert (facts["answers"] if facts["answers"] is True else facts["answers"]["unseen"]["kind"], list(dict.fromkeys(tried))) == expected
     assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], Clear))
+
+
+def test_the_applications_own_account_comes_first():
+    targets = [replace(to("db", "postgres", user=name), component=name) for name in ("airflow", "jobs", "shop")]
+    parts = [part("airflow", "unknown"), part("jobs", "worker"), part("shop", "api"), part("db", "postgres")]
+    found = servers(*parts, targets=targets)
+    assert [one.user for one in found._candidates(found.found[0])] == ["jobs", "shop", "airflow"]
 
 
 COMPARED = [

@@ -25,6 +25,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 
 # Have the settings of the whole application, and connect to its database only where a database schedules them.
 SELDOM_CLIENTS = ("beat", "flower")
+APPLICATION = ("api", "worker", "pgbouncer")
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 # Why another way to the same server may do, and why another account may.
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
@@ -124,7 +125,9 @@ class Servers:
     def _candidates(self, server: Server) -> list[Target]:
         """The accounts to try, best first: given ones, then those whose owners do not complain of a refusal, the server's own, the rest; each once."""
         doubtful = self.doubtful(server.kind)
-        ordered = sorted(server.clients, key=lambda target: (target.component in doubtful, target.component))
+        # The application's own come before those of a tool beside it, which may have a database of its own there.
+        roles = {target.component: self.scene.role_of(target.component) for target in server.clients}
+        ordered = sorted(server.clients, key=lambda one: (one.component in doubtful, roles[one.component] not in APPLICATION, one.component))
         given = self.scene.options.accounts.get(server.kind)
         if given:
             base = ordered[0] if ordered else Target("", "given", "given", server.kind, host="127.0.0.1", port=SERVER_PORTS[server.kind])
