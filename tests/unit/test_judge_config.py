@@ -87,6 +87,7 @@ CASES = [
         reach(resolves=False, connects=None),
         [("network.partitioned", "api")],
     ),
+    ("Podman's own network", [api(one={"home_network": "slirp4netns:mtu=1500", "networks": {}}), db()], reach(), []),
     ("the database is just starting", [api(), db(one={"started_at": NOW - 3})], reach(connects=False, error="refused"), []),
 ]
 
@@ -317,6 +318,14 @@ WAY_IN = [
     ),
     ("an api hangs up", [api()], [outside(**hangs_up("reset"))], [], [("network.outside_unreachable", "api")]),
     ("bad gateway", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web", status=502)], [], [("http.bad_gateway", "web")]),
+    (
+        "a proxy that serves by names",
+        [component("api", "api", settings=[{"name": "VIRTUAL_HOST", "set": True}]), PROXY],
+        [outside(to="web", status=503)],
+        [],
+        [],
+    ),
+    ("a proxy without anybody behind it", [component("api", "api"), PROXY], [outside(to="web", status=503)], [], [("http.bad_gateway", "web")]),
     ("the api itself says 503", [api()], [outside(status=503)], [], []),
 ]
 

@@ -26,6 +26,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import (
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
 # How a server that was asked gives no answer at all.
 SILENT = ("refused", "timeout", "unreachable")
+# How a container may be made for no network that has a name; the last three are Podman's.
+NO_NETWORK = ("container:", "slirp4netns", "pasta", "ns:")
+UNNAMED = ("default", "bridge", "host", "none")
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 
@@ -270,7 +273,7 @@ def _lost_network(seen: dict[str, Any], name: str) -> list[str]:
     lost: set[str] = set()
     for one in view.running(component) if component else []:
         home = one["home_network"]
-        if home and home not in ("default", "bridge", "host", "none") and not home.startswith("container:") and home not in one["networks"]:
+        if home and home not in UNNAMED and not home.startswith(NO_NETWORK) and home not in one["networks"]:
             lost.add(home)
     drift = seen.get("drift")
     if not why_unseen(drift) and drift and name in drift:

@@ -14,6 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 BAD_GATEWAY = (502, 503, 504)
+VIRTUAL_HOST = "VIRTUAL_HOST"
 # Programs that take users in from a provider's side.
 TUNNEL = re.compile(r"(^|/|\s)(cloudflared|tailscaled|ngrok|frpc|newt|inlets|zrok)(\s|$)")
 
@@ -102,6 +103,9 @@ def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Unseen("network.outside_unreachable", name, reason, "name where users reach it by http_url")
             else:
                 yield Finding("network.outside_unreachable", name, CRITICAL, {**where, "error": kind})
+        elif fact.get("status") == 503 and fact.get("to") and _serves_names(seen):
+            reason = "it answers 503 to who comes by its address, and serves by host names (%s)" % VIRTUAL_HOST
+            yield Unseen("http.bad_gateway", name, reason, "name where users reach it by http_url")
         elif fact.get("status") in BAD_GATEWAY and view.role(seen, name) == "proxy":
             yield Finding("http.bad_gateway", name, CRITICAL, {**where, "status": fact["status"]})
         else:
@@ -112,6 +116,11 @@ def _wants_a_name(seen: dict[str, Any], name: str, fact: dict[str, Any], kind: s
     """Whether a proxy may have hung up on us because we came by its address: it has a certificate, or a site, for its own names only."""
     hung_up = kind == "tls" or (kind in ("reset", "protocol") and bool(fact.get("listening")))
     return hung_up and bool(fact.get("to")) and view.role(seen, name) == "proxy"
+
+
+def _serves_names(seen: dict[str, Any]) -> bool:
+    """Whether parts of this stack tell a proxy by their settings under which names it serves them (nginx-proxy), and it none but these."""
+    return any(setting["name"] == VIRTUAL_HOST for component in view.components(seen) for setting in component["settings"])
 
 
 def _front(seen: dict[str, Any]) -> str:
