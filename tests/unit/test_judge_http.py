@@ -116,6 +116,19 @@ def test_a_bad_request(what, routes, kind):
     assert isinstance(judged(facts(*routes))["http.unhealthy"], kind)
 
 
+PAGE = {"content_type": "text/html"}
+PAGES = [
+    ("a page for everything", [route(path, **PAGE) for path in ("/health", "/ready", "/metrics", "/docs")], Unseen),
+    ("a word as a page", [route("/health", **PAGE), route("/ready", 404), route("/metrics", 404, **PAGE), route("/docs", **PAGE)], Clear),
+    ("nothing else was asked", [route("/health", **PAGE)], Clear),
+]
+
+
+@pytest.mark.parametrize(("what", "routes", "kind"), PAGES, ids=[case[0] for case in PAGES])
+def test_a_page_is_no_health(what, routes, kind):
+    assert isinstance(judged(facts(*routes))["http.unhealthy"], kind)
+
+
 SLASHES = [
     ("its own, with a slash", "/health", "http://127.0.0.1:8000/health/", ["/health", "/health/"], 200),
     ("behind a prefix", "/health", "/v1/health/", ["/health", "/health/"], 200),

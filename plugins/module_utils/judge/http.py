@@ -210,6 +210,11 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
             # TrustedHostMiddleware, ALLOWED_HOSTS: it serves the names that it knows, and we come by its address.
             reason = "every route answers 400: it may serve none but its own host names"
             unknown = unknown or Unseen(finding_id, component, reason, "give the header with the option headers")
+        elif _pages_only(seen):
+            # A web application with a route for everything else gives its first page to whoever asks for its health.
+            unknown = unknown or Unseen(
+                finding_id, component, "every route answers with a web page, which tells nothing", "name the route with the option routes"
+            )
         elif status == 404 or status in _LOGIN or 300 <= status < 400:
             unknown = unknown or Unseen(finding_id, component, *_elsewhere(path, answer))
         elif not 200 <= status < 300 or failing or answer.get("state") == "fail":
@@ -228,6 +233,12 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
     if not fine and asked and all(answer["status"] == 404 for _path, answer in asked) and any(status and 200 <= status < 300 for status in other):
         return  # the application speaks of itself on the other route, and has none of this kind
     yield fine or unknown or Unseen(finding_id, component, "no %s route was asked" % kind)
+
+
+def _pages_only(seen: dict[str, Any]) -> bool:
+    """Whether several routes were asked, for different things, and each answered with a page for people."""
+    answered = [answer for _path, answer in _routes(seen) if answer["status"]]
+    return len({answer["kind"] for answer in answered}) > 2 and all(one["status"] == 200 and one.get("content_type") == "text/html" for one in answered)
 
 
 def _elsewhere(path: str, answer: dict[str, Any]) -> tuple[str, str]:
