@@ -37,6 +37,8 @@ TARGETS = [
     ("nested names", {"DB__HOST": "db", "DB__PORT": "6543"}, [("postgres", "db", 6543)]),
     ("host and port in one", {"REDIS_ADDR": "kv:6390"}, [("redis", "kv", 6390)]),
     ("a socket of PostgreSQL", {"DATABASE_URL": "postgresql+psycopg://u:p@/shop?host=/cloudsql/a:b:c"}, [("unsupported", "", 0)]),
+    ("a socket in parts", {"DB_HOST": "/cloudsql/a:b:c", "DB_NAME": "shop"}, [("unsupported", "", 0)]),
+    ("a pooler in parts", {"PGBOUNCER_HOST": "pool"}, [("postgres", "pool", 6432)]),
     ("no host", {"DATABASE_URL": "postgresql:///shop"}, [("unsupported", "", 0)]),
     ("a socket of Redis", {"REDIS_URL": "unix:///run/redis.sock"}, [("unsupported", "", 0)]),
     ("sockets of others", {"DOCKER_HOST": "unix:///var/run/docker.sock", "BIND": "unix:/tmp/app.sock"}, []),

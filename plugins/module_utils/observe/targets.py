@@ -19,6 +19,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, 
 # What begins so is meant as a URL, whether or not it is well-formed ("postgres/backups" is none).
 POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?(:|//)", re.IGNORECASE)
 REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?(\+\w+)?|valkeys?|keydbs?|sentinel)(:|//)", re.IGNORECASE)
+POSTGRES_SOCKET = "postgresql+socket"
 SOCKET_SCHEME = re.compile(r"^\s*[\"']?unix:", re.IGNORECASE)
 HTTP_SCHEME = re.compile(r"^https?://[^\s,;]+$", re.IGNORECASE)
 OTHER_BROKER = re.compile(r"^(amqps?|sqs|pyamqp|kafka)://", re.IGNORECASE)
@@ -43,8 +44,8 @@ BROWSER_NAME = re.compile(
 LLM_NAME = re.compile(r"openai|anthropic|llm|azure|ollama|litellm|vllm|mistral|gemini|bedrock|model", re.IGNORECASE)
 MODEL_VALUE = re.compile(r"^(gpt-|chatgpt|o\d(-|$)|claude-|gemini-|llama|mistral|mixtral|qwen|deepseek|command-r)", re.IGNORECASE)
 HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR)$")
-POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL".split())
-REDIS_WORDS = frozenset("REDIS VALKEY CACHE QUEUE BROKER CELERY KV".split())
+POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL PGBOUNCER".split())
+REDIS_WORDS = frozenset("REDIS VALKEY KEYDB DRAGONFLY CACHE QUEUE BROKER CELERY KV".split())
 AMQP_WORDS = frozenset("RABBITMQ RABBIT AMQP".split())
 # A server of another kind, by a word of its setting, by its port, or by what stands beside it (DB_ENGINE).
 OTHER_WORDS = frozenset(
@@ -202,7 +203,7 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         target.options, target.scheme = seen, value.split(":", 1)[0]
         if seen.is_socket or not seen.host:
             # A file inside the container, to which no way leads from outside of it; so is what a driver takes where no host is named.
-            target.kind, target.scheme, target.host, target.port = "unsupported", "postgresql+socket", "", 0
+            target.kind, target.scheme, target.host, target.port = "unsupported", POSTGRES_SOCKET, "", 0
         return target
     if REDIS_SCHEME.match(value) and "/" in value or (REDIS_URL_NAME.search(name) and _is_redis_url(name, value)):
         target = Target(component, name, source, redis_use(name), url=value, password_setting=name)
@@ -301,10 +302,14 @@ def _from_parts(component: str, environment: dict[str, str], source: str, read_f
     found = []
     for name, value in sorted(environment.items()):
         match = HOST_NAME.match(name)
-        if not match or not value or "://" in value or "/" in value or TEST_NAME.search(name):
+        if not match or not value or TEST_NAME.search(name):
             continue
         prefix = match.group("prefix") + match.group("joint")
         words = set(match.group("prefix").upper().split("_"))
+        if value.startswith("/") and words & POSTGRES_WORDS:
+            found.append(Target(component, name, source, "unsupported", scheme=POSTGRES_SOCKET))
+        if "/" in value:
+            continue
         host, _colon, port_text = value.strip().partition(":") if re.fullmatch(r"\s*[\w.-]+:\d+\s*", value) else (value.strip(), "", "")
         port_text = port_text or _first(environment, prefix, ("PORT",))[1]
         if words & OTHER_WORDS or port_text in OTHER_SERVERS_PORTS:
@@ -314,7 +319,7 @@ def _from_parts(component: str, environment: dict[str, str], source: str, read_f
         if words & AMQP_WORDS or port_text in ("5672", "5671"):
             kind, default_port = "unsupported", OTHER_PORTS["amqp"]
         elif words & POSTGRES_WORDS or (port_text == "5432" and not words & REDIS_WORDS):
-            kind, default_port = "postgres", 5432
+            kind, default_port = "postgres", 6432 if "PGBOUNCER" in words else 5432
         elif words & REDIS_WORDS or port_text == "6379":
             kind, default_port = redis_use(name), 6379
         else:
