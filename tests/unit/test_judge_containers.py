@@ -102,6 +102,13 @@ def test_what_does_its_work_once(what, source, one, expected):
     assert found(alone) == [("container.not_running", "api-seed")]
 
 
+@pytest.mark.parametrize(("source", "severity"), [("name", "warning"), ("command", "critical")])
+def test_what_fails_to_do_its_work_once_is_no_outage(source, severity):
+    seed = component("api-tests", "api", instance("s", **{**ONCE, "exit_code": 1}), role_source=source)
+    answers = judge_domain(containers.DOMAIN, stack(component("api", "api"), seed), Limits())
+    assert [(answer.id, answer.severity) for answer in answers if isinstance(answer, Finding)] == [("container.crashed", severity)]
+
+
 def test_a_stopped_optional_component_is_missed_when_somebody_uses_it():
     seen = stack(component("llm", "llm", instance(exit_code=0, **ENDED)), component("api", "api"), edges=[edge("api", "llm", "llm")])
     assert found(judge_domain(containers.DOMAIN, seen, Limits())) == [("container.not_running", "llm")]

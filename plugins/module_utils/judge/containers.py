@@ -124,7 +124,8 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
         return None if not stop and _did_its_work(seen, component, one) else _stopped(seen, name, component, evidence, stop)
     if code == KILLED:
         return Finding("container.killed", name, CRITICAL, evidence)
-    return Finding("container.crashed", name, CRITICAL, {"last_words": "", **evidence})
+    severity = WARNING if state == "exited" and _runs_once(seen, component, one) else CRITICAL
+    return Finding("container.crashed", name, severity, {"last_words": "", **evidence})
 
 
 def _last_words(words: dict[str, Any]) -> dict[str, Any]:
@@ -142,9 +143,14 @@ def _stopped(seen: dict[str, Any], name: str, component: dict[str, Any], evidenc
 
 
 def _did_its_work(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> bool:
-    """Whether what ended well was meant to: nothing starts it again, only its name makes it an api or a worker, and another with that role runs."""
-    once = one["exit_code"] == 0 and one["restart_policy"] in ("", "no") and component["role_source"] == "name"
-    return once and any(other is not component and other["role"] == component["role"] and view.running(other) for other in view.components(seen))
+    """Whether what ended well was meant to."""
+    return one["exit_code"] == 0 and _runs_once(seen, component, one)
+
+
+def _runs_once(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> bool:
+    """Whether nothing starts it again, only its name makes it an api or a worker, and another with that role runs."""
+    alone = not any(other is not component and other["role"] == component["role"] and view.running(other) for other in view.components(seen))
+    return one["restart_policy"] in ("", "no") and component["role_source"] == "name" and not alone
 
 
 def _oom_event(seen: dict[str, Any], one: dict[str, Any], since: float) -> bool:
