@@ -202,10 +202,12 @@ class Compose:
         if any(found):
             return [address for address in found if address]
         # Docker's resolver passes on what it does not know: the engine host's resolver is asked instead.
-        try:
-            return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
-        except OSError:
-            return []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, family)})
+            except OSError:
+                continue
+        return []
 
     def reach(self, instance: Instance, places: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], dict[str, Any]] | None:
         return None  # by enter(), or from the host
