@@ -137,3 +137,30 @@ def test_a_name_on_a_network_that_projects_share(monkeypatch, what, other, addre
     one = read_instance(inspected(company={"IPAddress": "10.0.0.2"}))
     assert compose.resolve(one, "pg", 1.0, inside=False) == addresses
     assert (compose.elsewhere(one, "pg") or {}).get("instance") == stopped
+
+
+LOGS = [
+    ("the usual driver", "json-file", None, ["one", "two"]),
+    ("one of which the engine keeps a copy", "awslogs", None, ["one", "two"]),
+    ("one that cannot be read", "none", "refused", "log_driver"),
+    ("the usual one, and the engine refuses", "local", "refused", "refused"),
+    ("no answer", "awslogs", "timeout", "timeout"),
+]
+
+
+@pytest.mark.parametrize(("what", "driver", "failure", "expected"), LOGS, ids=[case[0] for case in LOGS])
+def test_logs(what, driver, failure, expected):
+    def ask(question):
+        if failure:
+            raise StackError("configured logging driver does not support reading", kind=failure)
+        return question()
+
+    compose = Compose(types.SimpleNamespace(ask=ask, api=types.SimpleNamespace(logs=lambda _id, **_how: b"one\ntwo\n")), "shop")
+    one = read_instance(inspected())
+    one.log_driver = driver
+    if failure:
+        with pytest.raises(StackError) as error:
+            compose.logs(one, 0.0, 10)
+        assert error.value.kind == expected
+    else:
+        assert compose.logs(one, 0.0, 10) == expected

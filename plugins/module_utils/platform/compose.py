@@ -109,11 +109,17 @@ class Compose:
         return [Process(int(row[0]), int(row[1]), row[2][:1], row[3]) for row in table["Processes"] or [] if row[0].isdigit()]
 
     def logs(self, instance: Instance, since: float, tail: int) -> list[str]:
-        if instance.log_driver not in ("json-file", "local", "journald", "k8s-file"):  # the last is Podman's
-            raise StackError("the log driver %s cannot be read back" % instance.log_driver, kind="log_driver", fix="use the driver json-file or local")
-        raw = self.engine.ask(
-            lambda: self.engine.api.logs(instance.id, stdout=True, stderr=True, timestamps=True, tail=tail, since=int(since) if since else None)
-        )
+        try:
+            raw = self.engine.ask(
+                lambda: self.engine.api.logs(instance.id, stdout=True, stderr=True, timestamps=True, tail=tail, since=int(since) if since else None)
+            )
+        except StackError as error:
+            # Since 20.10 the engine keeps a copy of what a driver sends away, where that was not switched off.
+            if error.kind != "refused" or instance.log_driver in ("json-file", "local", "journald"):
+                raise
+            raise StackError(
+                "the log driver %s cannot be read back" % instance.log_driver, kind="log_driver", fix="use the driver json-file or local"
+            ) from error
         return raw.decode("utf-8", "replace").splitlines()
 
     def file(self, instance: Instance, path: str, limit: int = 65536) -> File | None:
