@@ -25,12 +25,16 @@ SHOP = [
     part("kv", "redis", home="container:id-api"),
     part("one", "worker", home="host"),
     part("two", "redis", home="host"),
+    Component(
+        id="gone", role="unknown", instances=[Instance(id="id-gone", name="gone", state="exited", networks={"shop_lan": {"address": "", "aliases": []}})]
+    ),
 ]
 CASES = [
     ("by its name", "api", "db", "postgres", "db"),
     ("by an alias", "api", "ledger", "postgres", "db"),
     ("by its address", "api", "10.0.0.3", "postgres", "db"),
     ("nobody of this stack", "api", "warehouse", "postgres", None),
+    ("no name, though one has no address", "api", "", "redis", None),
     ("itself", "api", "localhost", "postgres", "api"),
     ("who shares its network", "api", "127.0.0.1", "redis", "kv"),
     ("whose network it shares", "kv", "localhost", "api", "api"),

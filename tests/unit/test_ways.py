@@ -41,6 +41,16 @@ def test_http_ports(what, one, listening, expected):
     assert found._http_ports(component, one) == expected
 
 
+NOWHERE = [("uvicorn app:app --uds /run/app.sock", "hidden"), ("gunicorn -b unix:/run/app.sock app:app", "hidden"), ("uvicorn app:app", "refused")]
+
+
+@pytest.mark.parametrize(("command", "expected"), NOWHERE, ids=[case[0] for case in NOWHERE])
+def test_what_listens_on_no_port(command, expected):
+    found, component = ways(copy(command), [])
+    found.scene.platform.enter = lambda _one: None
+    assert found._look_at_http(component, component.instances[0])["answers"]["unseen"]["kind"] == expected
+
+
 ROUTES = [
     (["CMD", "curl", "-f", "http://localhost:8000/healthz"], ["/healthz"]),
     (["CMD-SHELL", "curl -f http://localhost/api/v1/utils/health-check/ || exit 1"], ["/api/v1/utils/health-check/"]),

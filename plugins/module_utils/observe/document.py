@@ -172,7 +172,7 @@ class Document:
         addresses = self.scene.addresses()
         for component in self.scene.components:
             for target in self.scene.targets.get(component.id, []):
-                if target.malformed:
+                if target.malformed or not target.host:
                     continue
                 name = self.scene.server_at(target)[1]
                 if name != component.id:

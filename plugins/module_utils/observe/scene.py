@@ -226,6 +226,8 @@ class Scene:
         return [other for other in self.components if other is not component and places(other) & places(component)]
 
     def _named(self, client: str, host: str) -> Component | None:
+        if not host:
+            return None
         if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
         search = self._search(next((component for component in self.components if component.id == client), None))

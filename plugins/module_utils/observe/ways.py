@@ -21,8 +21,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 SAMPLE_SECONDS = 0.4
 # Copies of an api that are asked, each by itself: one of them may be ill while the others answer.
 COPIES = 4
-# Where a server of Python listens that is told of no port, and the words by which it is told to speak TLS.
+# Where a server of Python listens that is told of no port, and the words by which it is told of a socket file, and to speak TLS.
 USUAL_PORT = re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b"), 8000
+SOCKET_FILE = re.compile(r"--uds[ =]|(-b|--bind)[ =]unix:")
 TLS_WORDS = re.compile(r"--(ssl-?)?(keyfile|certfile|certificate|cert)\b")
 
 
@@ -142,6 +143,8 @@ class Ways:
         if ports is None:
             reason = "which of the host's ports is its own is not known"
             return {"component": component.id, "answers": unseen(reason, kind="hidden", fix="name where users reach it by http_url"), "port": 0}
+        if not ports and any(SOCKET_FILE.search(text) for text in _commands(one)):
+            return {"component": component.id, "answers": unseen("it listens at a socket file, which is not asked", kind="hidden"), "port": 0}
         if not ports:
             return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0}
         enter = self.scene.platform.enter(one)
@@ -234,4 +237,9 @@ class Ways:
 
 def _speaks_tls(one: Instance) -> bool:
     """Whether the program itself was given a certificate, on its command line."""
-    return any(TLS_WORDS.search(text) for text in [" ".join(one.command), *(process.command for process in one.processes)])
+    return any(TLS_WORDS.search(text) for text in _commands(one))
+
+
+def _commands(one: Instance) -> list[str]:
+    """What an instance was started with, and what runs in it."""
+    return [" ".join(one.command), *(process.command for process in one.processes)]
