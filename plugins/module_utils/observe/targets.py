@@ -43,7 +43,7 @@ BROWSER_NAME = re.compile(
 )
 LLM_NAME = re.compile(r"openai|anthropic|llm|azure|ollama|litellm|vllm|mistral|gemini|bedrock|model", re.IGNORECASE)
 MODEL_VALUE = re.compile(r"^(gpt-|chatgpt|o\d(-|$)|claude-|gemini-|llama|mistral|mixtral|qwen|deepseek|command-r)", re.IGNORECASE)
-HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR)$")
+HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR|ENDPOINT)$")
 POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL PGBOUNCER".split())
 REDIS_WORDS = frozenset("REDIS VALKEY KEYDB DRAGONFLY CACHE QUEUE BROKER CELERY KV".split())
 AMQP_WORDS = frozenset("RABBITMQ RABBIT AMQP".split())
@@ -301,10 +301,11 @@ def redis_use(name: str) -> str:
 def _from_parts(component: str, environment: dict[str, str], source: str, read_file: ReadFile, secret_files: list[str]) -> list[Target]:
     found = []
     for name, value in sorted(environment.items()):
-        match = HOST_NAME.match(name)
-        if not match or not value or TEST_NAME.search(name):
+        match = HOST_NAME.match(name.upper())
+        # Where a program listens itself is nobody to connect to.
+        if not match or not value or TEST_NAME.search(name) or value.strip() == "0.0.0.0":
             continue
-        prefix = match.group("prefix") + match.group("joint")
+        prefix = name[: match.start(3)]
         words = set(match.group("prefix").upper().split("_"))
         if value.startswith("/") and words & POSTGRES_WORDS:
             found.append(Target(component, name, source, "unsupported", scheme=POSTGRES_SOCKET))
@@ -366,9 +367,9 @@ def _secret_for(words: set[str], secret_files: list[str]) -> list[str]:
 
 
 def _first(environment: dict[str, str], prefix: str, endings: Iterable[str]) -> tuple[str, str]:
-    for ending in endings:
-        if environment.get(prefix + ending):
-            return prefix + ending, environment[prefix + ending]
+    for name in [prefix + written for ending in endings for written in (ending, ending.lower())]:
+        if environment.get(name):
+            return name, environment[name]
     return "", ""
 
 
