@@ -37,6 +37,24 @@ def inspected(mode="", **seats):
     }
 
 
+PORTS = [
+    ("where it runs", "8080", {"80/tcp": [{"HostPort": "8080"}]}, 8080),
+    ("a range, of which it was given one", "8080-8089", {"80/tcp": [{"HostPort": "8083"}]}, 8083),
+    ("a range, where it does not run", "8080-8089", {}, 8080),
+    ("any port, where it does not run", "", {}, 0),
+]
+
+
+@pytest.mark.parametrize(("what", "asked", "given", "expected"), PORTS, ids=[case[0] for case in PORTS])
+def test_published(what, asked, given, expected):
+    found = inspected()
+    found["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "", "HostPort": asked}]}
+    found["Config"]["ExposedPorts"] = {"9000-9005": {}, "80/tcp": {}}
+    found["NetworkSettings"]["Ports"] = given
+    one = read_instance(found)
+    assert (one.published, one.exposed) == ([{"inside": 80, "host": "0.0.0.0", "outside": expected}], [80, 9000])
+
+
 HOMES = [
     ("by name", "shop_lan", {"NetworkID": "f00"}, "shop_lan"),
     ("a network from elsewhere is noted by its id", "f00", {"NetworkID": "f00"}, "shop_lan"),
@@ -93,3 +111,56 @@ def test_where_it_cannot_be_known_the_option_is_named(containers, kind, said):
 
 def test_one_that_is_named_is_not_looked_for():
     assert Compose(engine("shop running", "blog running"), "blog").project == "blog"
+
+
+def stands(name, project, state, network, address, *aliases):
+    """A container of another project on a network: what the engine's list and its inspection say of it."""
+    seat = {"IPAddress": address, "Aliases": list(aliases)}
+    listed = {"Id": name, "Labels": {"com.docker.compose.project": project}, "State": state, "NetworkSettings": {"Networks": {network: {}}}}
+    return listed, {**inspected(**{network: seat}), "Id": name, "Name": "/" + name, "State": {"Status": state}}
+
+
+NEIGHBOURS = [
+    ("one that runs", stands("data-pg-1", "data", "running", "company", "10.0.0.9", "pg"), ["10.0.0.9"], None),
+    ("one that was stopped", stands("data-pg-1", "data", "exited", "company", "", "pg"), [], "data-pg-1"),
+    ("on another network", stands("data-pg-1", "data", "running", "lan", "10.0.0.9", "pg"), [], None),
+    ("another name", stands("data-kv-1", "data", "running", "company", "10.0.0.9", "kv"), [], None),
+]
+
+
+@pytest.mark.parametrize(("what", "other", "addresses", "stopped"), NEIGHBOURS, ids=[case[0] for case in NEIGHBOURS])
+def test_a_name_on_a_network_that_projects_share(monkeypatch, what, other, addresses, stopped):
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_asked, **_how: [])
+    rows, details = [other[0]], {other[0]["Id"]: other[1]}
+    api = types.SimpleNamespace(containers=lambda **_asked: rows, inspect_container=details.get)
+    compose = Compose(types.SimpleNamespace(ask=lambda question: question(), api=api), "shop")
+    one = read_instance(inspected(company={"IPAddress": "10.0.0.2"}))
+    assert compose.resolve(one, "pg", 1.0, inside=False) == addresses
+    assert (compose.elsewhere(one, "pg") or {}).get("instance") == stopped
+
+
+LOGS = [
+    ("the usual driver", "json-file", None, ["one", "two"]),
+    ("one of which the engine keeps a copy", "awslogs", None, ["one", "two"]),
+    ("one that cannot be read", "none", "refused", "log_driver"),
+    ("the usual one, and the engine refuses", "local", "refused", "refused"),
+    ("no answer", "awslogs", "timeout", "timeout"),
+]
+
+
+@pytest.mark.parametrize(("what", "driver", "failure", "expected"), LOGS, ids=[case[0] for case in LOGS])
+def test_logs(what, driver, failure, expected):
+    def ask(question):
+        if failure:
+            raise StackError("configured logging driver does not support reading", kind=failure)
+        return question()
+
+    compose = Compose(types.SimpleNamespace(ask=ask, api=types.SimpleNamespace(logs=lambda _id, **_how: b"one\ntwo\n")), "shop")
+    one = read_instance(inspected())
+    one.log_driver = driver
+    if failure:
+        with pytest.raises(StackError) as error:
+            compose.logs(one, 0.0, 10)
+        assert error.value.kind == expected
+    else:
+        assert compose.logs(one, 0.0, 10) == expected

@@ -12,7 +12,7 @@ from samples import component, stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.stack import may_matter, not_well
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose_files import may_differ, networks_asked
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose_files import edited, may_differ, networks_asked
 
 PLAIN = {"services": {"api": {"image": "shop"}, "db": {"image": "db"}}}
 ONE_NET = [("api", ["shop_default"]), ("db", ["shop_default"])]
@@ -182,3 +182,11 @@ MATTERS = [
 @pytest.mark.parametrize(("what", "about", "expected"), MATTERS, ids=[case[0] for case in MATTERS])
 def test_may_matter(what, about, expected):
     assert may_matter(seen(**about)) is expected
+
+
+def test_files_that_were_edited_after_a_container_was_made(tmp_path):
+    file = tmp_path / "compose.yml"
+    file.write_text("services: {}")
+    made = file.stat().st_ctime
+    assert edited([str(file)], made - 10) and not edited([str(file)], made + 10)
+    assert edited([str(file), str(tmp_path / "gone.yml")], made + 10)

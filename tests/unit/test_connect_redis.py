@@ -56,6 +56,7 @@ def test_url(text, host, port, username, password, database, tls):
         ("redis://:geheim99@ca che", "malformed", "host"),
         ("redis://:geheim99@[::1", "malformed", "bracket"),
         ("sentinel://:geheim99@a:26379;sentinel://b:26379", "unsupported", "Sentinel"),
+        ("redis+sentinel://:geheim99@a:26379/mymaster/0", "unsupported", "Sentinel"),
         ("unix:///run/redis.sock?db=1", "unsupported", "socket"),
         ("redis+socket:///run/redis.sock", "unsupported", "socket"),
     ],

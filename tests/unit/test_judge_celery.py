@@ -126,6 +126,10 @@ SLOW = samples({"celery": [150, 160]}, {"celery@abc": [(10, 4, 4), (10, 4, 4)]})
         (facts(workers=[], poppers=0, listening=1), {("celery.no_worker", "worker"): CRITICAL, ("celery.worker_not_responding", "worker"): CRITICAL}),
         (facts(workers=[], expected=[instance(age_seconds=3)], poppers=0, listening=0), {}),
         (facts(workers=[], expected=[instance(solo=True)], unacked={"count": 1, "oldest_seconds": 5}, poppers=0), {}),
+        # taken for a worker by its name only: it may work with something else
+        (facts(workers=[], queues=[], expected=[instance(named=True)], poppers=0, listening=0), {}),
+        (facts(workers=[], queues=[queue(length=3)], expected=[instance(named=True)], poppers=0, listening=0), {("celery.no_worker", "worker"): CRITICAL}),
+        (facts(expected=[instance(), instance("crawler", hostname="def", named=True)]), {}),
         # a queue that nobody consumes
         (facts(queues=[queue(), queue("priority", 4, [])]), {("celery.queue_without_consumer", "worker"): CRITICAL}),
         (facts(queues=[queue(), queue("priority", 4, [])], worker_components=["a", "b"], expected=[]), {("celery.queue_without_consumer", "redis"): CRITICAL}),

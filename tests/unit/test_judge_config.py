@@ -8,7 +8,7 @@ from samples import NOW, component, found, instance, stack
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import config, network
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import JUDGES, judge_domain
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen
 
 DOOR = {"inside": 8000, "host": "0.0.0.0", "outside": 8000}
 
@@ -54,6 +54,24 @@ CASES = [
         reach(to="redis", host="redis", connects=False, error="refused"),
         [("config.wrong_host", "api")],
     ),
+    (
+        "what browsers are told",
+        [api(), db()],
+        reach(to="api", kind="http", setting="SHOP_URL", host="localhost", connects=False, error="refused"),
+        [],
+    ),
+    (
+        "an unknown part before the database does not listen",
+        [api(), component("pgpool", "unknown", instance("p", listening=[]))],
+        reach(to="pgpool", host="pgpool", connects=False, error="refused"),
+        [("network.refused", "api")],
+    ),
+    (
+        "an unknown part before the database listens elsewhere",
+        [api(), component("pgpool", "unknown", instance("p", listening=[9999]))],
+        reach(to="pgpool", host="pgpool", connects=False, error="refused"),
+        [("config.wrong_port", "api")],
+    ),
     ("a rule rejects", [api(), db()], reach(connects=False, error="refused"), [("network.refused", "api")]),
     ("packets vanish", [api(), db()], reach(connects=False, error="timeout"), [("network.unreachable", "api")]),
     ("the database was taken off the network", [api(), db(one={"networks": {}})], reach(resolves=False, connects=None), [("network.partitioned", "db")]),
@@ -69,6 +87,7 @@ CASES = [
         reach(resolves=False, connects=None),
         [("network.partitioned", "api")],
     ),
+    ("Podman's own network", [api(one={"home_network": "slirp4netns:mtu=1500", "networks": {}}), db()], reach(), []),
     ("the database is just starting", [api(), db(one={"started_at": NOW - 3})], reach(connects=False, error="refused"), []),
 ]
 
@@ -107,6 +126,36 @@ def target(**changes):
 def test_malformed():
     assert found(judged(api(targets=[target(malformed="no host")]))) == [("config.url_malformed", "api")]
     assert not found(judged(api(targets=[target()])))
+
+
+SORTS = [("amqp", "celery.no_worker"), ("redis+sentinel", "redis.not_answering"), ("postgresql+socket", "postgres.not_answering")]
+
+
+@pytest.mark.parametrize(("scheme", "expected"), SORTS, ids=[case[0] for case in SORTS])
+def test_a_server_that_is_not_looked_at_is_named(scheme, expected):
+    answers = judged(api(targets=[target(kind="unsupported", scheme=scheme)]))
+    assert [answer.id for answer in answers if isinstance(answer, Unseen) and scheme in answer.reason] == [expected]
+
+
+def test_a_server_that_only_a_connection_shows_was_not_looked_at():
+    peer = {"from": "api", "to": "10.1.2.3:5432", "kind": "peer", "setting": "", "source": "peers", "host": "", "port": 5432}
+    unseen = [(answer.id, answer.component) for answer in judged(api(), edges=[peer]) if isinstance(answer, Unseen)]
+    assert unseen == [("postgres.not_answering", "10.1.2.3:5432")]
+    assert not [answer for answer in judged(api(), db(), edges=[{**peer, "to": "db"}]) if isinstance(answer, Unseen)]
+
+
+BROKERS = [
+    ("none", [], True),
+    ("a cache", [target(kind="cache")], True),
+    ("its broker", [target(kind="broker")], False),
+    ("one of another kind", [target(kind="unsupported", scheme="amqp")], False),
+]
+
+
+@pytest.mark.parametrize(("what", "targets", "expected"), BROKERS, ids=[case[0] for case in BROKERS])
+def test_a_worker_whose_broker_nobody_knows_was_not_looked_at(what, targets, expected):
+    answers = judged(component("worker", "worker", targets=targets))
+    assert any(isinstance(answer, Unseen) and answer.reason.startswith("no setting of it names") for answer in answers) is expected
 
 
 CRASHED = {"state": "exited", "exit_code": 1}
@@ -199,9 +248,27 @@ def test_a_secret_that_one_client_is_refused_with_is_stale_for_all_who_started_b
     assert causes == ["api", "worker"]
 
 
+LISTS = [
+    ("not read", {"unseen": {"reason": "no superuser", "kind": "denied", "fix": ""}}, True),
+    ("tells of it", [{"component": "api"}], False),
+    ("does not tell of it", [{"component": "worker"}], True),
+]
+
+
+@pytest.mark.parametrize(("what", "credentials", "expected"), LISTS, ids=[case[0] for case in LISTS])
+def test_an_account_that_was_not_tried(what, credentials, expected):
+    facts = {"component": "db", "answers": True, "accounts": [account(accepted=None)], "credentials": credentials}
+    answers = list(config.accounts(stack(api(), db(), postgres={"db": facts}), Limits()))
+    assert any(isinstance(answer, Unseen) for answer in answers) is expected
+
+
 def outside(**changes):
     fact = {"to": "api", "inside": 8000, "outside": 8000, "host": "0.0.0.0", "listening": True, "connects": True, "error": None, "status": 200, "seconds": 0.01}
     return {**fact, **changes}
+
+
+def hangs_up(kind):
+    return {"connects": False, "error": {"kind": kind, "reason": "x", "fix": ""}, "status": None}
 
 
 PROXY = component("web", "proxy", instance("shop-web-1", published=[{**DOOR, "inside": 80}], listening=[80]))
@@ -210,6 +277,18 @@ WAY_IN = [
     ("answers", [api()], [outside()], [], []),
     ("nothing published", [component("api", "api", instance(listening=[8000]))], [], [], [("network.port_not_published", "api")]),
     ("nothing published, a proxy of another stack shares the network", [component("api", "api", instance(listening=[8000]))], [], ["edge"], []),
+    ("on the host's own network", [component("api", "api", instance(listening=[8000], home_network="host"))], [], [], []),
+    (
+        "its network is that of one that publishes",
+        [component("api", "api", instance(home_network="container:vpn0" + "0" * 60)), component("vpn", "unknown", instance("vpn0", published=[DOOR]))],
+        [],
+        [],
+        [],
+    ),
+    ("an unknown part publishes", [component("api", "api"), component("site", "unknown", instance(published=[DOOR]))], [], [], []),
+    ("a tunnel", [component("api", "api"), component("way", "unknown", instance(command="cloudflared tunnel run"))], [], [], []),
+    ("an unknown part publishes nothing", [component("api", "api"), component("site", "unknown")], [], [], [("network.port_not_published", "api")]),
+    ("a server publishes", [component("api", "api"), db(one={"published": [DOOR]})], [], [], [("network.port_not_published", "api")]),
     ("the proxy publishes", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web")], [], []),
     (
         "the proxy's port is gone",
@@ -228,7 +307,25 @@ WAY_IN = [
         [("network.published_port_wrong", "web")],
     ),
     ("refused outside", [api()], [outside(connects=False, error={"kind": "refused", "reason": "x", "fix": ""})], [], [("network.outside_unreachable", "api")]),
+    ("a proxy without a certificate for an address", [api(), PROXY], [outside(to="web", listening=None, **hangs_up("tls"))], [], []),
+    ("a proxy that hangs up on who names no site", [api(), PROXY], [outside(to="web", **hangs_up("reset"))], [], []),
+    (
+        "hung up where it is not known what listens",
+        [api(), PROXY],
+        [outside(to="web", listening=None, **hangs_up("reset"))],
+        [],
+        [("network.outside_unreachable", "web")],
+    ),
+    ("an api hangs up", [api()], [outside(**hangs_up("reset"))], [], [("network.outside_unreachable", "api")]),
     ("bad gateway", [component("api", "api", instance(listening=[8000])), PROXY], [outside(to="web", status=502)], [], [("http.bad_gateway", "web")]),
+    (
+        "a proxy that serves by names",
+        [component("api", "api", settings=[{"name": "VIRTUAL_HOST", "set": True}]), PROXY],
+        [outside(to="web", status=503)],
+        [],
+        [],
+    ),
+    ("a proxy without anybody behind it", [component("api", "api"), PROXY], [outside(to="web", status=503)], [], [("http.bad_gateway", "web")]),
     ("the api itself says 503", [api()], [outside(status=503)], [], []),
 ]
 
@@ -240,9 +337,14 @@ def test_way_in(what, parts, facts, outsiders, expected):
 
 def test_a_port_that_the_files_want_and_the_container_has_not():
     drift = {"api": {"ports_missing": [{"inside": 8000, "outside": 8000}], "networks_missing": [], "accepted_after_restart": []}}
-    assert found(judged(component("api", "api", instance(listening=[8000])), drift=drift)) == [("network.port_not_published", "api")]
+    for part, severity in ((component("api", "api", instance(listening=[8000])), "critical"), (api(), "warning")):
+        answers = [answer for answer in judged(part, drift=drift) if isinstance(answer, Finding)]
+        assert [(answer.id, answer.severity) for answer in answers] == [("network.port_not_published", severity)]
 
 
 def test_files_that_compose_cannot_read():
-    drift = {"unseen": {"reason": "required variable X is missing", "kind": "compose_invalid", "fix": ""}}
+    drift = {"unseen": {"reason": "additional properties 'prots' not allowed", "kind": "compose_invalid", "fix": ""}}
     assert found(judged(api(), drift=drift)) == [("config.files_invalid", "stack")]
+    drift = {"unseen": {"reason": "required variable X is missing a value", "kind": "variable_missing", "fix": ""}}
+    answers = judged(api(), drift=drift)
+    assert not found(answers) and any(isinstance(answer, Unseen) and answer.id == "config.files_invalid" for answer in answers)

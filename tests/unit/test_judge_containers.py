@@ -85,6 +85,30 @@ def test_ended(what, part, events, expected):
     assert found(judge_domain(containers.DOMAIN, stack(part, events=events), Limits())) == expected
 
 
+ONCE = {"exit_code": 0, "restart_policy": "no", **ENDED}
+SEEDS = [
+    ("an api by its name only, beside another", {"role_source": "name"}, ONCE, []),
+    ("one that is to be started again", {"role_source": "name"}, {**ONCE, "restart_policy": "always"}, [("container.not_running", "api-seed")]),
+    ("one that was told to end", {"role_source": "name"}, {**ONCE, "exit_code": 143}, [("container.not_running", "api-seed")]),
+    ("one that is known by its program", {}, ONCE, [("container.not_running", "api-seed")]),
+]
+
+
+@pytest.mark.parametrize(("what", "source", "one", "expected"), SEEDS, ids=[case[0] for case in SEEDS])
+def test_what_does_its_work_once(what, source, one, expected):
+    seed = component("api-seed", "api", instance("s", **one), **source)
+    assert found(judge_domain(containers.DOMAIN, stack(component("api", "api"), seed), Limits())) == expected
+    alone = judge_domain(containers.DOMAIN, stack(seed, component("db", "postgres")), Limits())
+    assert found(alone) == [("container.not_running", "api-seed")]
+
+
+@pytest.mark.parametrize(("source", "severity"), [("name", "warning"), ("command", "critical")])
+def test_what_fails_to_do_its_work_once_is_no_outage(source, severity):
+    seed = component("api-tests", "api", instance("s", **{**ONCE, "exit_code": 1}), role_source=source)
+    answers = judge_domain(containers.DOMAIN, stack(component("api", "api"), seed), Limits())
+    assert [(answer.id, answer.severity) for answer in answers if isinstance(answer, Finding)] == [("container.crashed", severity)]
+
+
 def test_a_stopped_optional_component_is_missed_when_somebody_uses_it():
     seen = stack(component("llm", "llm", instance(exit_code=0, **ENDED)), component("api", "api"), edges=[edge("api", "llm", "llm")])
     assert found(judge_domain(containers.DOMAIN, seen, Limits())) == [("container.not_running", "llm")]

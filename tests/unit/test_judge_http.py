@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpAnswer, HttpTarget
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import http as _judges  # noqa: F401  registers
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.exposition import between, quantile, read_metrics, resets
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import kind_of, read_checks
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.http import kind_of, observe_http, read_checks
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 
@@ -101,6 +102,53 @@ def test_not_ready_names_what_fails():
 )
 def test_health(health, kind):
     assert isinstance(judged(facts(health))["http.unhealthy"], kind)
+
+
+HOSTS = [
+    ("it serves its own host names only", [route(path, 400) for path in ("/health", "/ready", "/docs")], Unseen),
+    ("its health alone", [route("/health", 400), route("/ready"), route("/docs")], Finding),
+    ("nothing else was asked", [route("/health", 400)], Finding),
+]
+
+
+@pytest.mark.parametrize(("what", "routes", "kind"), HOSTS, ids=[case[0] for case in HOSTS])
+def test_a_bad_request(what, routes, kind):
+    assert isinstance(judged(facts(*routes))["http.unhealthy"], kind)
+
+
+PAGE = {"content_type": "text/html"}
+PAGES = [
+    ("a page for everything", [route(path, **PAGE) for path in ("/health", "/ready", "/metrics", "/docs")], Unseen),
+    ("a word as a page", [route("/health", **PAGE), route("/ready", 404), route("/metrics", 404, **PAGE), route("/docs", **PAGE)], Clear),
+    ("nothing else was asked", [route("/health", **PAGE)], Clear),
+]
+
+
+@pytest.mark.parametrize(("what", "routes", "kind"), PAGES, ids=[case[0] for case in PAGES])
+def test_a_page_is_no_health(what, routes, kind):
+    assert isinstance(judged(facts(*routes))["http.unhealthy"], kind)
+
+
+SLASHES = [
+    ("its own, with a slash", "/health", "http://127.0.0.1:8000/health/", ["/health", "/health/"], 200),
+    ("behind a prefix", "/health", "/v1/health/", ["/health", "/health/"], 200),
+    ("another route", "/health", "/login/", ["/health"], 307),
+    ("by another way", "/health", "https://shop.example/health", ["/health"], 307),
+]
+
+
+@pytest.mark.parametrize(("what", "path", "location", "expected", "status"), SLASHES, ids=[case[0] for case in SLASHES])
+def test_a_redirect_to_the_same_route(monkeypatch, what, path, location, expected, status):
+    asked = []
+
+    def get(_target, path, _timeout, _limit):
+        asked.append(path)
+        found = path.endswith("/")
+        return HttpAnswer(200 if found else 307, {} if found else {"location": location}, b"{}", {"total": 0.01})
+
+    monkeypatch.setattr("ansible_collections.aiops.runbook.plugins.module_utils.observe.http.get", get)
+    seen = observe_http("api", HttpTarget("http://127.0.0.1:8000"), Mask(), 2.0, routes=(path,))
+    assert (asked, seen["routes"][path]["status"]) == (expected, status)
 
 
 def test_what_is_not_offered_is_no_illness():

@@ -127,6 +127,10 @@ CAPTURED = [
     ("start-up", "pydantic missing", "setting_missing", None, {"names": ["database_url", "jwt_secret_key"]}),
     ("start-up", "pydantic invalid", "setting_invalid", None, {"name": "port"}),
     ("start-up", "syntax", "syntax_error", None, {}),
+    ("loguru", "an exception, as it prints it", "redis_refused", "redis", {"host": "redis", "port": 6379}),
+    ("loguru", "one that it caught itself", "exception", None, {"type": "KeyError", "where": "shop.lg:main"}),
+    ("rich", "a line", "redis_refused", "redis", {"host": "redis", "port": 6379}),
+    ("rich", "fastapi run, no such module", "import_error", None, {"module": "nothing_here"}),
     ("start-up", "import", "import_error", None, {"module": "nothere"}),
     ("start-up", "import name", "import_error", None, {"module": "os", "name": "nope"}),
     ("start-up", "python -m", "import_error", None, {"module": "nomod"}),
@@ -279,6 +283,9 @@ FORMATS = {
     "basic": lambda level, text: "%s:app.main:%s" % (level, text),
     "uvicorn": lambda level, text: "%s:    %s" % (level, text),
     "gunicorn": lambda level, text: "[2026-11-22 20:00:00 +0000] [7] [%s] %s" % (level, text),
+    "rich": lambda level, text: "[11/22/26 20:00:00] %-8s %s" % (level, text),
+    "rich, the same second": lambda level, text: " " * 20 + "%-8s %s" % (level, text),
+    "zerolog": lambda level, text: "2026-11-22T20:00:00Z %s %s" % (level.replace("ERROR", "ERR").replace("WARNING", "WRN"), text),
     "celery": lambda level, text: "[2026-11-22 20:00:00,123: %s/MainProcess] %s" % (level, text),
 }
 

@@ -9,6 +9,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 
 SCRIPTS = {
     "/srv/start.sh": "#!/bin/sh\nalembic upgrade head\nexec gunicorn -c conf.py app:app\n",
+    "/srv/queue.sh": "#!/bin/sh\nexec redis-server /etc/redis/queue.conf\n",
+    "/srv/db.sh": "#!/bin/sh\n  exec gosu postgres postgres -c fsync=on\n",
     "/srv/jobs.sh": "#!/bin/sh\n# not uvicorn\nexec celery -A app worker -Q mails\n",
 }
 
@@ -36,12 +38,33 @@ CASES = [
     (part(processes=["alembic upgrade head"], command=["alembic", "upgrade", "head"]), ("migration", "process")),
     (part(command=["alembic", "upgrade", "head"]), ("migration", "command")),
     (part(command=["/srv/jobs.sh"]), ("worker", "file")),
+    (part(command=["/srv/queue.sh"]), ("redis", "file")),
+    (part(command=["/srv/db.sh"]), ("postgres", "file")),
     (part(image="registry.example/library/postgres:16"), ("postgres", "image")),
     (part(image="valkey/valkey:8"), ("redis", "image")),
     (part(environment={"PGDATA": "/x"}), ("postgres", "environment")),
     (part(exposed=[6379]), ("redis", "port")),
     (part("backend"), ("api", "name")),
     (part("mystery", processes=["python3 main.py"]), ("unknown", "")),
+    # A module, a host or a user that is called like a program.
+    (part(processes=["python celery --app=worker.celery flower --port=5555"]), ("flower", "process")),
+    (part(processes=["celery -A app.worker beat -l info"]), ("beat", "process")),
+    (part(processes=["celery -A worker beat"]), ("beat", "process")),
+    (part(processes=["celery -A worker worker -n beat@%h"]), ("worker", "process")),
+    (part(processes=["python watchfiles celery.__main__.main --args -A config.celery_app worker -l INFO"]), ("worker", "process")),
+    (part(processes=["sh -c wait-for-it postgres:5432 && uvicorn app:app", "uvicorn app:app"]), ("api", "process")),
+    (part(command=["dockerize", "-wait", "tcp://postgres:5432", "uvicorn", "app:app"]), ("api", "command")),
+    (part(command=["sh", "-c", "until nc -z pgbouncer 6432; do sleep 1; done; uvicorn app:app"]), ("api", "command")),
+    (part(processes=["sh -c until redis-cli -h redis-server ping; do sleep 1; done; uvicorn app:app"]), ("api", "process")),
+    (part("dump", processes=["sh -c while sleep 60; do pg_dump -h db -U postgres shop; done"]), ("unknown", "")),
+    (part(command=["docker-entrypoint.sh", "postgres", "-c", "fsync=on"]), ("postgres", "command")),
+    (part(processes=["/opt/bitnami/pgbouncer/bin/pgbouncer /conf/pgbouncer.ini"]), ("pgbouncer", "process")),
+    (part(processes=["/opt/redis-stack/bin/redis-server *:6379"]), ("redis", "process")),
+    (part("pg", image="prometheuscommunity/postgres-exporter:v0.15"), ("other", "image")),
+    (part("litellm-proxy", processes=["python litellm --port 4000"]), ("llm", "name")),
+    (part("tables", processes=["php -S [::]:8080 -t /var/www/html"], image="adminer:latest"), ("other", "image")),
+    (part("tables", processes=["/venv/bin/python3 /venv/bin/gunicorn --bind [::]:80 run_pgadmin:app"], image="dpage/pgadmin4"), ("other", "process")),
+    (part("shop", processes=["python manage.py runserver 0.0.0.0:8000"]), ("api", "process")),
     # A server's image, settings, port or name without the server's program: a backup, a probe, an application.
     (part("dump", processes=["sh -c while sleep 60; do pg_dump shop; done"], image="postgres:16", exposed=[5432]), ("unknown", "")),
     (part("redis-metrics", processes=["/redis_exporter"]), ("unknown", "")),

@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.document import Document
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, File, Instance, Process
@@ -24,12 +25,16 @@ SHOP = [
     part("kv", "redis", home="container:id-api"),
     part("one", "worker", home="host"),
     part("two", "redis", home="host"),
+    Component(
+        id="gone", role="unknown", instances=[Instance(id="id-gone", name="gone", state="exited", networks={"shop_lan": {"address": "", "aliases": []}})]
+    ),
 ]
 CASES = [
     ("by its name", "api", "db", "postgres", "db"),
     ("by an alias", "api", "ledger", "postgres", "db"),
     ("by its address", "api", "10.0.0.3", "postgres", "db"),
     ("nobody of this stack", "api", "warehouse", "postgres", None),
+    ("no name, though one has no address", "api", "", "redis", None),
     ("itself", "api", "localhost", "postgres", "api"),
     ("who shares its network", "api", "127.0.0.1", "redis", "kv"),
     ("whose network it shares", "kv", "localhost", "api", "api"),
@@ -163,3 +168,80 @@ def test_secrets_are_known_before_anything_is_written_and_names_stay(what, envir
     scene = Scene(shop(environment, kept_secret, mounts, files), Mask(), Options())
     scene._find_targets()
     assert scene.mask.text(TEXT) == TEXT.replace("Zx9-planted", "***")
+
+
+def runs(name, *commands, role="unknown", image=""):
+    one = part(name, role, address="10.0.0.9")
+    one.instances[0].processes = [Process(number, 0, "S", command) for number, command in enumerate(commands)]
+    one.instances[0].image = image
+    return one
+
+
+STRANGERS = [
+    ("a PostgreSQL", runs("db", role="postgres"), "postgres", 5432, ("postgres", 5432)),
+    ("what may stand before one", runs("db", "pgpool -n"), "postgres", 5432, ("postgres", 5432)),
+    ("a MySQL", runs("db", "mysqld --user=mysql"), "postgres", 5432, None),
+    ("a MariaDB that does not run", runs("db", image="mariadb:11"), "postgres", 5432, None),
+    ("a memcached", runs("db", "memcached -m 64"), "cache", 6379, None),
+    ("a RabbitMQ", runs("db", "/usr/lib/erlang/erts-14/bin/beam.smp -W w"), "broker", 6379, ("unsupported", 5672)),
+]
+
+
+@pytest.mark.parametrize(("what", "other", "kind", "port", "expected"), STRANGERS, ids=[case[0] for case in STRANGERS])
+def test_parts_of_settings_mean_what_stands_there(what, other, kind, port, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: [part("api", "api", address="10.0.0.2"), other]), Mask(), Options())
+    found = scene._recognised(Target("api", "DB_HOST", "process", kind, host="db", port=port, scheme="settings"))
+    assert ((found.kind, found.port) if found else None) == expected
+
+
+def behind(name, outside, home="shop_lan", state="running"):
+    one = part(name, "postgres", home=home, address="10.0.0.3")
+    one.instances[0].state, one.instances[0].published = state, [{"inside": 5432, "host": "0.0.0.0", "outside": outside}]
+    return one
+
+
+PUBLISHED = [
+    ("from the host's network", "host", "localhost", 15432, "db"),
+    ("by the host's name", "shop_lan", "host.docker.internal", 15432, "db"),
+    ("another port of the host", "host", "localhost", 5432, None),
+    ("localhost is the container itself", "shop_lan", "localhost", 15432, None),
+    ("by its own name", "host", "db", 5432, None),
+]
+
+
+@pytest.mark.parametrize(("what", "home", "host", "port", "expected"), PUBLISHED, ids=[case[0] for case in PUBLISHED])
+def test_a_server_behind_a_port_of_the_host(what, home, host, port, expected):
+    for state in ("running", "exited"):
+        scene = Scene(
+            types.SimpleNamespace(components=lambda state=state: [part("api", "api", home=home), behind("db", 15432, state=state)]), Mask(), Options()
+        )
+        target = Target("api", "DATABASE_URL", "process", "postgres", host=host, port=port)
+        found = scene.published_at(target)
+        assert (found.id if found else None) == expected
+        if expected:
+            assert scene.server_at(target)[1] == expected
+
+
+PEERS = [
+    ("a PostgreSQL elsewhere", "10.1.2.3", 5432, [], ["10.1.2.3:5432"]),
+    ("one that its settings may mean", "10.1.2.3", 5432, ["postgres"], []),
+    ("a setting for another kind of server", "10.1.2.3", 6379, ["postgres"], ["10.1.2.3:6379"]),
+    ("a component", "10.0.0.3", 5432, [], ["db"]),
+    ("its own machine", "127.0.0.1", 5432, [], []),
+    ("anybody", "10.1.2.3", 443, [], []),
+]
+
+
+@pytest.mark.parametrize(("what", "address", "port", "kinds", "expected"), PEERS, ids=[case[0] for case in PEERS])
+def test_who_is_known_by_an_open_connection(what, address, port, kinds, expected):
+    scene = Scene(types.SimpleNamespace(name="compose", components=lambda: SHOP[:2]), Mask(), Options())
+    scene.targets["api"] = [Target("api", "X", "process", kind, host="pg.example", port=5432) for kind in kinds]
+    scene.sockets["id-api"] = {"listening": [], "peers": [{"local_port": 40000, "address": address, "port": port}]}
+    assert [edge["to"] for edge in Document(scene)._edges() if edge["source"] == "peers"] == expected
+
+
+@pytest.mark.parametrize(("edited", "expected"), [(False, ["shop_lan2"]), (True, [])], ids=["disconnected", "an edit that is not deployed yet"])
+def test_a_network_that_the_files_ask_for(edited, expected):
+    scene = Scene(types.SimpleNamespace(components=lambda: SHOP[:1]), Mask(), Options())
+    wanted = {"environment": {"A": "1"}, "networks": ["shop_lan", "shop_lan2"], "ports": [], "edited": edited}
+    assert Document(scene).drift({"api": wanted})["api"]["networks_missing"] == expected

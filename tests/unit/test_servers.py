@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import types
+from dataclasses import replace
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.postgres import parse_url
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.redis import auth_mismatch
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, StackError, Unseen, unseen
@@ -63,6 +65,43 @@ def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
     assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], Clear))
 
 
+def test_the_applications_own_account_comes_first():
+    targets = [replace(to("db", "postgres", user=name), component=name) for name in ("airflow", "jobs", "shop")]
+    parts = [part("airflow", "unknown"), part("jobs", "worker"), part("shop", "api"), part("db", "postgres")]
+    found = servers(*parts, targets=targets)
+    assert [one.user for one in found._candidates(found.found[0])] == ["jobs", "shop", "airflow"]
+
+
+COMPARED = [
+    ("the same", {"user": "a", "password": "pw"}, {"user": "a", "password": "pw"}, True),
+    ("another password of the same user", {"user": "a", "password": "pw"}, {"user": "a", "password": "old"}, False),
+    ("another user", {"user": "a", "password": "pw"}, {"user": "b", "password": "pw"}, None),
+    ("the default user, by name and without", {"user": "default", "password": "pw"}, {"password": "pw"}, True),
+    ("another password of the default user", {"user": "default", "password": "pw"}, {"password": "old"}, False),
+]
+
+
+@pytest.mark.parametrize(("what", "good", "other", "expected"), COMPARED, ids=[case[0] for case in COMPARED])
+def test_what_one_login_tells_of_others(what, good, other, expected):
+    found = servers(API, part("redis", "redis"), targets=[to("redis", **other)])
+    assert [one["accepted"] for one in found._compare_accounts(found.found[0], to("redis", **good), [], "redis")] == [expected]
+
+
+OWN = [
+    ("the official image's", {"POSTGRES_PASSWORD": "pw", "POSTGRES_USER": "shop"}, ("shop", "pw", "shop", "POSTGRES_PASSWORD")),
+    ("in a file", {"POSTGRES_PASSWORD_FILE": "/secrets/redis-password", "POSTGRES_DB": "d"}, ("postgres", "pw", "d", "POSTGRES_PASSWORD")),
+    ("Bitnami's", {"POSTGRESQL_PASSWORD": "pw", "POSTGRESQL_USERNAME": "u", "POSTGRESQL_DATABASE": "d"}, ("u", "pw", "d", "POSTGRESQL_PASSWORD")),
+    ("none", {"POSTGRES_HOST_AUTH_METHOD": "trust"}, None),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "expected"), OWN, ids=[case[0] for case in OWN])
+def test_the_account_that_a_postgresql_was_made_with(what, environment, expected):
+    found = servers(part("db", "postgres", environment=environment))
+    own = found._own_account(found.found[0])
+    assert ((own.user, own.password, own.database, own.setting) if own else None) == expected
+
+
 PROXIED = {"proxies": ["cloud-sql-proxy"]}
 HERE = {"listening": [{"address": "127.0.0.1", "port": 6379}], "peers": []}
 NOT_HERE = {"listening": [{"address": "0.0.0.0", "port": 8000}], "peers": []}
@@ -96,6 +135,25 @@ def test_a_pooler_beside_it_is_no_server_elsewhere():
     assert found.scene.server_at(to("localhost", "postgres"))[1] == "api.pool"
 
 
+BROKERS = [
+    ("a worker's only server", [("redis", "redis")], "redis"),
+    ("told as such", [("redis", "redis"), ("broker", "redis")], "broker"),
+    ("results only, beside RabbitMQ", [("results", "redis"), ("unsupported", "amqp")], None),
+    ("a cache, beside RabbitMQ", [("redis", "redis"), ("unsupported", "amqp")], None),
+    ("beside a socket of PostgreSQL", [("redis", "redis"), ("unsupported", "postgresql+socket")], "redis"),
+]
+
+
+@pytest.mark.parametrize(("what", "kinds", "expected"), BROKERS, ids=[case[0] for case in BROKERS])
+def test_which_redis_is_the_broker(what, kinds, expected):
+    targets = [
+        Target("jobs", "S%d" % place, "process", kind, host="kv" if kind != "unsupported" else "x", scheme=scheme) for place, (kind, scheme) in enumerate(kinds)
+    ]
+    found = servers(part("jobs", "worker"), part("kv", "redis"), targets=targets)
+    broker = found.broker_target(found.found[0])
+    assert (broker.kind if broker else None) == expected
+
+
 WRITES = [
     ("nobody is told to go there", [], False),
     ("a client", [to("db")], True),
@@ -105,6 +163,8 @@ WRITES = [
     ("for reads, at a provider", [to("shop.cluster-ro-abc.eu-west-1.rds.amazonaws.com")], False),
     ("for reads, by the setting", [to("10.0.0.3", setting="DATABASE_REPLICA_URL")], False),
     ("for both", [to("db-ro"), to("db-rw")], True),
+    ("for whichever of several takes writes", [to("a", options=parse_url("postgresql://u@a,b/d?target_session_attrs=read-write"))], False),
+    ("for any of several", [to("a", options=parse_url("postgresql://u@a,b/d"))], True),
     ("a name that only looks like it", [to("bread"), to("spread.shop")], True),
 ]
 

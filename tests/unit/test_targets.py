@@ -28,12 +28,78 @@ TARGETS = [
     ("another broker", {"CELERY_BROKER_URL": "amqp://guest:guest@rabbit:5672//"}, [("unsupported", "rabbit", 5672)]),
     ("what the tests use", {"TEST_DATABASE_URL": "postgresql://u:p@localhost/t", "DB_TEST_HOST": "localhost"}, []),
     ("another kind of database", {"DATABASE_URL": "mysql://u:p@db/shop"}, []),
+    ("one of Java", {"KC_DB_URL": "jdbc:postgresql://db/keycloak"}, []),
+    ("a database of vectors", {"VECTOR_DB_URL": "http://qdrant:6333"}, [("http", "qdrant", 6333)]),
+    ("a file", {"DATABASE_URL": "file:./dev.db"}, []),
+    ("parts of another kind, by the port", {"DB_HOST": "db", "DB_PORT": "3306"}, []),
+    ("parts of another kind, by what stands beside", {"DB_HOST": "db", "DB_CONNECTION": "mysql"}, []),
+    ("parts of another kind, by the name", {"WORDPRESS_DB_HOST": "db"}, []),
+    ("parts of RabbitMQ", {"RABBITMQ_HOST": "rabbit"}, [("unsupported", "rabbit", 5672)]),
+    ("nested names", {"DB__HOST": "db", "DB__PORT": "6543"}, [("postgres", "db", 6543)]),
+    ("small letters", {"postgres_server": "db", "postgres_port": "6543"}, [("postgres", "db", 6543)]),
+    ("a provider's word", {"REDIS_ENDPOINT": "shop.cache.example:6390"}, [("redis", "shop.cache.example", 6390)]),
+    ("where it listens itself", {"DB_HOST": "0.0.0.0"}, []),
+    ("host and port in one", {"REDIS_ADDR": "kv:6390"}, [("redis", "kv", 6390)]),
+    ("a socket of PostgreSQL", {"DATABASE_URL": "postgresql+psycopg://u:p@/shop?host=/cloudsql/a:b:c"}, [("unsupported", "", 0)]),
+    ("a socket in parts", {"DB_HOST": "/cloudsql/a:b:c", "DB_NAME": "shop"}, [("unsupported", "", 0)]),
+    ("a pooler in parts", {"PGBOUNCER_HOST": "pool"}, [("postgres", "pool", 6432)]),
+    ("no host", {"DATABASE_URL": "postgresql:///shop"}, [("unsupported", "", 0)]),
+    ("a socket of Redis", {"REDIS_URL": "unix:///run/redis.sock"}, [("unsupported", "", 0)]),
+    ("sockets of others", {"DOCKER_HOST": "unix:///var/run/docker.sock", "BIND": "unix:/tmp/app.sock"}, []),
+    ("a Sentinel", {"REDIS_URL": "redis+sentinel://s:26379/main/0"}, [("unsupported", "", 0)]),
+    ("an image and a folder", {"REDIS_IMAGE": "redis/redis-stack:7", "PREFIX": "postgres/dumps"}, []),
+    ("a cache by its word", {"CACHE_BACKEND": "redis", "CELERY_RESULT_BACKEND": "django-cache"}, []),
+    ("a cache elsewhere", {"CACHE_URL": "locmem://"}, []),
+    ("a broker elsewhere", {"CELERY_BROKER_URL": "memory://"}, [("unsupported", "", 0)]),
+    ("what browsers are told", {"FRONTEND_HOST": "http://localhost:5173", "NEXT_PUBLIC_API_URL": "https://api.example"}, []),
+    ("a list", {"SERVICES": "http://one,http://two"}, []),
 ]
 
 
 @pytest.mark.parametrize(("what", "environment", "expected"), TARGETS, ids=[case[0] for case in TARGETS])
 def test_find_targets(what, environment, expected):
     assert found(environment) == expected
+
+
+MALFORMED = [
+    ("a scheme with a slip", {"DATABASE_URL": "postgress://u:p@db/shop"}),
+    ("no colon", {"LEDGER": "postgresql//u:p@db/shop"}),
+    ("one slash", {"LEDGER": "postgresql:/u:p@db/shop"}),
+    ("no scheme", {"DATABASE_URL": "db:5432/shop"}),
+    ("one slash before a Redis", {"JOBS": "redis:/kv:6379/0"}),
+    ("no scheme before a Redis", {"REDIS_URL": "kv:6379/0"}),
+    ("a backend with a slip", {"RESULT_BACKEND": "redi://kv:6379/0"}),
+]
+
+
+@pytest.mark.parametrize(("what", "environment"), MALFORMED, ids=[case[0] for case in MALFORMED])
+def test_a_url_that_nobody_can_read(what, environment):
+    assert [bool(one.malformed) for one in find_targets("api", environment, "process", files(), [])] == [True]
+
+
+TLS = [({}, False), ({"REDIS_SSL": "true"}, True), ({"REDIS_USE_TLS": "1"}, True), ({"REDIS_TLS": "false"}, False)]
+
+
+@pytest.mark.parametrize(("more", "expected"), TLS, ids=[str(case[0]) for case in TLS])
+def test_a_redis_in_parts_that_speaks_tls(more, expected):
+    assert find_targets("api", {"REDIS_HOST": "kv", **more}, "process", files(), [])[0].tls is expected
+
+
+OPENAI = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
+PROXIED = [
+    ("no proxy", OPENAI, ""),
+    ("through a proxy", {**OPENAI, "HTTPS_PROXY": "http://proxy:3128"}, "HTTPS_PROXY"),
+    ("through one for all", {**OPENAI, "all_proxy": "http://proxy:3128"}, "all_proxy"),
+    ("one for the other scheme", {**OPENAI, "HTTP_PROXY": "http://proxy:3128"}, ""),
+    ("spared", {**OPENAI, "HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost, .openai.com"}, ""),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "expected"), PROXIED, ids=[case[0] for case in PROXIED])
+def test_what_goes_through_a_proxy(what, environment, expected):
+    found = {one.setting: one.proxy_setting for one in find_targets("api", environment, "process", files(), [])}
+    assert found.pop("OPENAI_BASE_URL") == expected
+    assert not any(found.values()), "the way to the proxy itself"
 
 
 LINES = [

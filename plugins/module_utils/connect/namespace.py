@@ -9,11 +9,14 @@ import os
 import random
 import socket
 import struct
+import time
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
 CLONE_NEWNET = 0x40000000
 LISTEN, ESTABLISHED = "0A", "01"
+# The kinds of records that hold an address of IPv4 and of IPv6.
+A, AAAA = 1, 28
 
 
 def can_enter(pid: int, container_id: str) -> bool:
@@ -76,19 +79,34 @@ def resolve_inside(pid: int, host: str, timeout: float) -> list[str]:
 
 
 def ask_dns(server: str, name: str, timeout: float) -> list[str]:
-    """The IPv4 addresses of a name at one name server; [] when it says that there are none. Raises OSError, ValueError."""
+    """The addresses of a name at one name server, those of IPv6 where there are no others; [] when it says that there are none.
+
+    Raises OSError, ValueError.
+    """
+    until = time.monotonic() + timeout
+    found, answer = _ask_once(server, name, A, timeout)
+    if found or answer[3] & 0xF:  # where there is no such name, there is none of the other kind
+        return found
+    try:
+        return _ask_once(server, name, AAAA, max(0.1, until - time.monotonic()))[0]
+    except OSError:
+        return []
+
+
+def _ask_once(server: str, name: str, kind: int, timeout: float) -> tuple[list[str], bytes]:
     number = random.randrange(1, 65536)
     with socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(timeout)
         link.connect((server, 53))
-        link.send(dns_question(number, name))
-        return dns_addresses(number, link.recv(4096))
+        link.send(dns_question(number, name, kind))
+        answer = link.recv(4096)
+    return dns_addresses(number, answer), answer
 
 
-def dns_question(number: int, name: str) -> bytes:
-    """A query for the A records of a name (RFC 1035)."""
+def dns_question(number: int, name: str, kind: int = A) -> bytes:
+    """A query for the records of a name (RFC 1035, 3596)."""
     labels = b"".join(bytes([len(label)]) + label for label in name.rstrip(".").encode("idna").split(b"."))
-    return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
+    return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1)
 
 
 def dns_addresses(number: int, answer: bytes) -> list[str]:
@@ -108,8 +126,9 @@ def dns_addresses(number: int, answer: bytes) -> list[str]:
             place = _skip_name(answer, place)
             kind, _class, _ttl, length = struct.unpack_from("!HHIH", answer, place)
             place += 10
-            if kind == 1 and length == 4:
-                found.append(socket.inet_ntoa(answer[place : place + 4]))
+            family = {(A, 4): socket.AF_INET, (AAAA, 16): socket.AF_INET6}.get((kind, length))
+            if family is not None:
+                found.append(socket.inet_ntop(family, answer[place : place + length]))
             place += length
         return found
     except (struct.error, IndexError) as error:

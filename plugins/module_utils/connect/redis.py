@@ -29,6 +29,8 @@ DEFAULT_PORT = 6379
 SCHEMES = {"redis": False, "rediss": True, "valkey": False, "valkeys": True, "keydb": False, "keydbs": True}
 UNSUPPORTED = {
     "sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
+    "redis+sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
+    "rediss+sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
     "unix": "a socket file cannot be reached from outside of its container: name host and port by redis://",
     "redis+socket": "a socket file cannot be reached from outside of its container: name host and port by redis://",
 }

@@ -3,7 +3,8 @@
 """Judgements on Celery: its queues and its workers, from what observe/celery.py saw. Pure.
 
 Besides what the broker tells, the caller may add:
-expected: [{"component", "instance", "hostname", "processes", "stopped_processes", "age_seconds", "solo"}], the workers that run;
+expected: [{"component", "instance", "hostname", "processes", "stopped_processes", "age_seconds", "solo"}], the workers that run ("named": true
+of one that is taken for a worker by its name only, and runs other programs);
 expected_count: how many workers there should be, where no more is known; worker_components: the components that have that role.
 """
 
@@ -32,6 +33,10 @@ def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     wanted = _expected_count(seen) or len(seen.get("worker_components") or [])
     if seen["workers"] or not (waiting or wanted):
         yield Clear("celery.no_worker", component, evidence)
+        return
+    if _no_trace(seen):
+        for name in sorted({one["component"] for one in _expected(seen)}):
+            yield Unseen("celery.no_worker", name, *_not_celery(name))
         return
     if any(one["solo"] and one["processes"] and not one["stopped_processes"] for one in _expected(seen)) and _unacked(seen):
         reason = "the worker's solo pool does not answer while it runs a task, and a task is in its hands"
@@ -102,7 +107,9 @@ def worker_not_responding(seen: dict[str, Any], limits: Limits) -> Iterator[Answ
         if one["stopped_processes"]:
             continue
         told.add(component)
-        if one["age_seconds"] < (limits.get("startup_grace_seconds", component=component) or 0):
+        if one.get("named"):
+            yield Unseen("celery.worker_not_responding", component, *_not_celery(component))
+        elif one["age_seconds"] < (limits.get("startup_grace_seconds", component=component) or 0):
             reason = "%s was started %d s ago" % (one["instance"], one["age_seconds"])
             yield Unseen("celery.worker_not_responding", component, reason, "run it again in a moment")
         elif one["solo"] and one["processes"]:
@@ -262,6 +269,16 @@ def drain(seen: dict[str, Any], queue: dict[str, Any]) -> dict[str, Any]:
 
 def _expected(seen: dict[str, Any]) -> list[dict[str, Any]]:
     return seen.get("expected") or []
+
+
+def _no_trace(seen: dict[str, Any]) -> bool:
+    """Whether nothing speaks of Celery here but the names of components: they may work with something else (RQ, Arq, Dramatiq)."""
+    expected = _expected(seen)
+    return bool(expected) and all(one.get("named") for one in expected) and not seen["workers"] and not seen.get("queues")
+
+
+def _not_celery(component: str) -> tuple[str, str]:
+    return "nothing shows that %s works with Celery: its work was not looked at" % component, "name it: roles: {%s: …}" % component
 
 
 def _expected_count(seen: dict[str, Any]) -> int:

@@ -26,6 +26,9 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import (
 SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
 # How a server that was asked gives no answer at all.
 SILENT = ("refused", "timeout", "unreachable")
+# How a container may be made for no network that has a name; the last three are Podman's.
+NO_NETWORK = ("container:", "slirp4netns", "pasta", "ns:")
+UNNAMED = ("default", "bridge", "host", "none")
 # Differ between copies by nature.
 OWN_BY_COPY = frozenset(["HOSTNAME", "HOME", "POD_NAME", "POD_IP", "PWD"])
 
@@ -54,16 +57,35 @@ def unread(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Unseen("config.url_malformed", component["component"], "%s could not be read: %s" % (", ".join(names), reason), fix)
 
 
-@judges("celery.no_worker", "redis.not_answering", domain="stack")
+@judges("celery.no_worker", "redis.not_answering", "postgres.not_answering", domain="stack")
 def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A server of a kind that is not looked at (another broker, a Sentinel, a socket file): nobody may think that it was."""
     for component in view.components(seen):
         for target in component["targets"]:
             if target["kind"] == "unsupported":
                 finding_id = "redis.not_answering" if target["scheme"].startswith(("redis", "sentinel", "unix")) else "celery.no_worker"
+                finding_id = "postgres.not_answering" if target["scheme"].startswith("postgres") else finding_id
                 yield Unseen(
                     finding_id, component["component"], "%s names a server of the kind %s, which is not supported" % (target["setting"], target["scheme"])
                 )
+
+
+@judges("postgres.not_answering", "redis.not_answering", domain="stack")
+def unnamed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A server elsewhere that is known by an open connection only: no setting tells with which account it could be asked."""
+    for edge in seen.get("edges", []):
+        if edge["kind"] == "peer" and edge["to"] not in seen["components"]:
+            finding_id = "postgres.not_answering" if edge["port"] == 5432 else "redis.not_answering"
+            yield Unseen(finding_id, edge["to"], "%s is connected to it, and no setting that was found names it" % edge["from"])
+
+
+@judges("celery.no_worker", domain="stack")
+def brokerless(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A worker whose broker is named by no setting (but in its code, or in a file of its own): nobody asked whether it works."""
+    for component in view.components(seen):
+        told = any(target["kind"] in ("broker", "redis", "unsupported") for target in component["targets"])
+        if component["role"] == "worker" and view.running(component) and not told and not component.get("unread"):
+            yield Unseen("celery.no_worker", component["component"], "no setting of it names its broker: whether it works was not looked at")
 
 
 @judges("config.setting_missing", domain="stack")
@@ -179,6 +201,8 @@ def _judge_reach(seen: dict[str, Any], fact: dict[str, Any], limits: Limits) -> 
     why = why_unseen(fact["resolves"])
     if why:
         return Unseen("config.host_unresolved", client, why["reason"], why["fix"])
+    if fact["kind"] == "http" and fact["host"] in LOOPBACK and not fact.get("connects") and not _stands_beside(seen, client):
+        return None  # as often as not it is what browsers are told, who stand elsewhere
     if server and not view.runs(seen, server):
         return None  # the server itself is judged
     if server and view.is_starting(seen, server, limits) and not fact.get("connects"):
@@ -222,13 +246,14 @@ def _blocked_by(fact: dict[str, Any]) -> dict[str, str]:
 def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[str, Any], severity: str, offered: list[int] | None) -> Answer:
     """Somebody is there and nothing listens at that port: whose mistake is it? offered: the ports of the Service between them, where there is one."""
     client, server, wanted = fact["from"], fact["to"], server_kind(fact["kind"])
-    proxies = sorted({name for one in view.running(seen["components"][client]) for name in one.get("proxies") or []}) if server == client else []
+    proxies = _stands_beside(seen, client) if server == client else []
     if proxies and fact["host"] in LOOPBACK:
         return Finding("network.refused", client, severity, {**evidence, "server": "the container %s beside it" % ", ".join(proxies)})
     if server == client:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": "itself", "role": view.role(seen, client)})
     expected = SERVER_ROLES.get(wanted)
-    if server and expected and view.role(seen, server) not in expected:
+    # What was not recognised may be what stands before such a server (pgpool).
+    if server and expected and view.role(seen, server) not in (*expected, "unknown"):
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": server, "role": view.role(seen, server)}, about=server)
     listening = sorted({port for one in view.running(seen["components"][server]) for port in one["listening"] or []}) if server else []
     listening = listening if offered is None else offered
@@ -237,13 +262,18 @@ def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[st
     return Finding("network.refused", client, severity, {**evidence, "server": "its server"}, about=server or None)
 
 
+def _stands_beside(seen: dict[str, Any], name: str) -> list[str]:
+    """What stands beside a component and may lead its connections to localhost on."""
+    return sorted({proxy for one in view.running(seen["components"][name]) for proxy in one.get("proxies") or []})
+
+
 def _lost_network(seen: dict[str, Any], name: str) -> list[str]:
     """The networks that a component was made for and does not stand on now."""
     component = seen["components"].get(name)
     lost: set[str] = set()
     for one in view.running(component) if component else []:
         home = one["home_network"]
-        if home and home not in ("default", "bridge", "host", "none") and not home.startswith("container:") and home not in one["networks"]:
+        if home and home not in UNNAMED and not home.startswith(NO_NETWORK) and home not in one["networks"]:
             lost.add(home)
     drift = seen.get("drift")
     if not why_unseen(drift) and drift and name in drift:
@@ -307,8 +337,14 @@ def _judge_account(
         yield Finding(kind + ".password_rejected", client, CRITICAL, {**evidence, "seen_in_log": bool(complaint)}, HIGH if refused else MEDIUM, about=server)
     elif account["accepted"]:
         yield Clear(kind + ".password_rejected", client, evidence, about=server)
-    else:
+    elif not _listed(facts, client):
         yield Unseen(kind + ".password_rejected", client, "whether %s lets %s in as %s was not tried" % (server, client, account["user"] or "its user"))
+
+
+def _listed(facts: dict[str, Any], client: str) -> bool:
+    """Whether the server's own list of roles was read, and tells of this client's: then that is judged, and no login need be tried."""
+    credentials = facts.get("credentials")
+    return not why_unseen(credentials) and any(entry["component"] == client for entry in credentials or [])
 
 
 def _complaint(seen: dict[str, Any], client: str, kind: str, limits: Limits) -> dict[str, Any] | None:
@@ -338,5 +374,7 @@ def files(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     why = why_unseen(seen.get("drift"))
     if why and why["kind"] == "compose_invalid":
         yield Finding("config.files_invalid", "stack", WARNING, {"reason": why["reason"]})
+    elif why and why["kind"] == "variable_missing":
+        yield Unseen("config.files_invalid", "stack", why["reason"], "look with the variables with which it is deployed")
     elif not why and seen.get("platform") != "kubernetes":
         yield Clear("config.files_invalid", "stack", {})

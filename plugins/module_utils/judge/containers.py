@@ -121,10 +121,11 @@ def _why_ended(seen: dict[str, Any], name: str, component: dict[str, Any], one: 
             return Unseen("container.not_running", name, "%s was made %d s ago and is not started yet" % (one["name"], age))
         return Finding("container.not_running", name, CRITICAL, {**evidence, "stopped_by": "", "error": one["error"]})
     if state == "exited" and (code in TERMINATED or (stop and code == KILLED)):
-        return _stopped(seen, name, component, evidence, stop)
+        return None if not stop and _did_its_work(seen, component, one) else _stopped(seen, name, component, evidence, stop)
     if code == KILLED:
         return Finding("container.killed", name, CRITICAL, evidence)
-    return Finding("container.crashed", name, CRITICAL, {"last_words": "", **evidence})
+    severity = WARNING if state == "exited" and _runs_once(seen, component, one) else CRITICAL
+    return Finding("container.crashed", name, severity, {"last_words": "", **evidence})
 
 
 def _last_words(words: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +140,17 @@ def _stopped(seen: dict[str, Any], name: str, component: dict[str, Any], evidenc
     # What one that was told to stop says last is no failure.
     kept = {key: value for key, value in evidence.items() if key not in ("failure_kind", "failure_about", "last_words")}
     return Finding("container.not_running", name, severity, {**kept, "stopped_by": stop["action"] if stop else ""})
+
+
+def _did_its_work(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> bool:
+    """Whether what ended well was meant to."""
+    return one["exit_code"] == 0 and _runs_once(seen, component, one)
+
+
+def _runs_once(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> bool:
+    """Whether nothing starts it again, only its name makes it an api or a worker, and another with that role runs."""
+    alone = not any(other is not component and other["role"] == component["role"] and view.running(other) for other in view.components(seen))
+    return one["restart_policy"] in ("", "no") and component["role_source"] == "name" and not alone
 
 
 def _oom_event(seen: dict[str, Any], one: dict[str, Any], since: float) -> bool:

@@ -196,6 +196,7 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
     """One answer for the routes of this kind: the first that is ill, else the first that is fine, else why it could not be said."""
     component = seen["component"]
     asked = [(path, answer) for path, answer in _routes(seen) if answer["kind"] == kind]
+    statuses = {answer["status"] for _path, answer in _routes(seen) if answer["status"]}
     fine: Clear | None = None
     unknown: Unseen | None = None
     for path, answer in asked:
@@ -205,6 +206,15 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
         evidence = {"url": seen["url"], "route": path, "status": status, "ms": _ms(answer)}
         if status is None:
             unknown = unknown or Unseen(finding_id, component, (answer["error"] or {}).get("message", "no answer"))
+        elif {status} == statuses == {400} and len(_routes(seen)) > 1:
+            # TrustedHostMiddleware, ALLOWED_HOSTS: it serves the names that it knows, and we come by its address.
+            reason = "every route answers 400: it may serve none but its own host names"
+            unknown = unknown or Unseen(finding_id, component, reason, "give the header with the option headers")
+        elif _pages_only(seen):
+            # A web application with a route for everything else gives its first page to whoever asks for its health.
+            unknown = unknown or Unseen(
+                finding_id, component, "every route answers with a web page, which tells nothing", "name the route with the option routes"
+            )
         elif status == 404 or status in _LOGIN or 300 <= status < 400:
             unknown = unknown or Unseen(finding_id, component, *_elsewhere(path, answer))
         elif not 200 <= status < 300 or failing or answer.get("state") == "fail":
@@ -223,6 +233,12 @@ def _operational(seen: dict[str, Any], kind: str, finding_id: str) -> Iterator[A
     if not fine and asked and all(answer["status"] == 404 for _path, answer in asked) and any(status and 200 <= status < 300 for status in other):
         return  # the application speaks of itself on the other route, and has none of this kind
     yield fine or unknown or Unseen(finding_id, component, "no %s route was asked" % kind)
+
+
+def _pages_only(seen: dict[str, Any]) -> bool:
+    """Whether several routes were asked, for different things, and each answered with a page for people."""
+    answered = [answer for _path, answer in _routes(seen) if answer["status"]]
+    return len({answer["kind"] for answer in answered}) > 2 and all(one["status"] == 200 and one.get("content_type") == "text/html" for one in answered)
 
 
 def _elsewhere(path: str, answer: dict[str, Any]) -> tuple[str, str]:

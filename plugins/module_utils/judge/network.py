@@ -4,22 +4,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_ways import doors_hidden
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, Clear, Finding, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 BAD_GATEWAY = (502, 503, 504)
+VIRTUAL_HOST = "VIRTUAL_HOST"
+# Programs that take users in from a provider's side.
+TUNNEL = re.compile(r"(^|/|\s)(cloudflared|tailscaled|ngrok|frpc|newt|inlets|zrok)(\s|$)")
 
 
 @judges("network.port_not_published", domain="stack")
 def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """An api that nobody outside can reach: no port of it or of a proxy is published, and no other stack shares its network."""
+    """An api that nobody outside can reach: no port of it or of a proxy is published, and no other stack shares its network.
+
+    A further port that the files ask for, and that is not there yet, is a warning while others are. What stands on the host's own network needs
+    none; and where a part that was not recognised is published, it may stand before the api.
+    """
     doors = [component for component in view.components(seen) if component["role"] in ("proxy", "api") and view.running(component)]
     drift = seen.get("drift")
+    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in _published(seen, one)]
     if not why_unseen(drift):
         for component in doors:
             lost = (drift or {}).get(component["component"], {}).get("ports_missing", [])
@@ -27,25 +36,42 @@ def published(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Finding(
                     "network.port_not_published",
                     component["component"],
-                    CRITICAL,
+                    WARNING if mapped else CRITICAL,
                     {"ports": [port["inside"] for port in lost], "wanted_by": "the manifest applied last" if seen.get("kubernetes") else "the project's files"},
                 )
                 return
     if not any(component["role"] == "api" for component in doors):
         return
-    mapped = [(component, mapping) for component in doors for one in view.running(component) for mapping in one["published"]]
     for component, mapping in mapped:
         yield Clear("network.port_not_published", component["component"], {"inside": mapping["inside"], "outside": mapping["outside"], "host": mapping["host"]})
     outsiders = seen.get("outsiders")
-    if mapped or (outsiders and not why_unseen(outsiders)):
+    if mapped or (outsiders and not why_unseen(outsiders)) or any(one["home_network"] == "host" for door in doors for one in view.running(door)):
         return
     door = next((component for component in doors if component["role"] == "proxy"), doors[0])
     why = doors_hidden(seen)
     if why:
         yield Unseen("network.port_not_published", door["component"], why["reason"], why["fix"])
         return
+    before = next((component["component"] for component in view.components(seen) if _may_stand_before(component)), None)
+    if before:
+        reason = "no port of it is published, and %s may stand before it: what that one does was not recognised" % before
+        yield Unseen("network.port_not_published", door["component"], reason, "name where users reach it by http_url")
+        return
     listening = sorted({port for one in view.running(door) for port in one["listening"] or []})
     yield Finding("network.port_not_published", door["component"], CRITICAL, {"ports": listening, "wanted_by": ""}, MEDIUM)
+
+
+def _published(seen: dict[str, Any], one: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ports that are published of an instance, or of the one whose network it shares."""
+    home = one["home_network"].partition("container:")[2]
+    others = [other for component in view.components(seen) for other in view.running(component) if home.startswith(other["id"])] if home else []
+    return list(one["published"]) + [mapping for other in others for mapping in other["published"]]
+
+
+def _may_stand_before(component: dict[str, Any]) -> bool:
+    """Whether this may be where users come in: an unknown part with a port of the host, or a tunnel, to which nobody comes by a port."""
+    alive = view.running(component) if component["role"] == "unknown" else []
+    return any(one["published"] or TUNNEL.search(" ".join([one["command"], *(process["command"] for process in one["processes"])])) for one in alive)
 
 
 @judges("network.outside_unreachable", "network.published_port_wrong", "http.bad_gateway", domain="stack")
@@ -72,12 +98,29 @@ def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             kind = (fact.get("error") or {}).get("kind", "")
             if kind == "timeout" or view.is_starting(seen, name, limits):
                 yield Unseen("network.outside_unreachable", name, "no answer from outside (%s)" % kind)
+            elif _wants_a_name(seen, name, fact, kind):
+                reason = "it takes connections, and answers none that does not ask for a site of its own (%s)" % kind
+                yield Unseen("network.outside_unreachable", name, reason, "name where users reach it by http_url")
             else:
                 yield Finding("network.outside_unreachable", name, CRITICAL, {**where, "error": kind})
+        elif fact.get("status") == 503 and fact.get("to") and _serves_names(seen):
+            reason = "it answers 503 to who comes by its address, and serves by host names (%s)" % VIRTUAL_HOST
+            yield Unseen("http.bad_gateway", name, reason, "name where users reach it by http_url")
         elif fact.get("status") in BAD_GATEWAY and view.role(seen, name) == "proxy":
             yield Finding("http.bad_gateway", name, CRITICAL, {**where, "status": fact["status"]})
         else:
             yield Clear("network.outside_unreachable", name, {**where, "status": fact.get("status"), "seconds": fact.get("seconds")})
+
+
+def _wants_a_name(seen: dict[str, Any], name: str, fact: dict[str, Any], kind: str) -> bool:
+    """Whether a proxy may have hung up on us because we came by its address: it has a certificate, or a site, for its own names only."""
+    hung_up = kind == "tls" or (kind in ("reset", "protocol") and bool(fact.get("listening")))
+    return hung_up and bool(fact.get("to")) and view.role(seen, name) == "proxy"
+
+
+def _serves_names(seen: dict[str, Any]) -> bool:
+    """Whether parts of this stack tell a proxy by their settings under which names it serves them (nginx-proxy), and it none but these."""
+    return any(setting["name"] == VIRTUAL_HOST for component in view.components(seen) for setting in component["settings"])
 
 
 def _front(seen: dict[str, Any]) -> str:

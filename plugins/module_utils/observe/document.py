@@ -11,8 +11,8 @@ from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.logs import last_words, read_logs
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import SERVERS, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import SERVER_PORTS, Server
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import settings_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, is_loopback
 
@@ -172,7 +172,7 @@ class Document:
         addresses = self.scene.addresses()
         for component in self.scene.components:
             for target in self.scene.targets.get(component.id, []):
-                if target.malformed:
+                if target.malformed or not target.host:
                     continue
                 name = self.scene.server_at(target)[1]
                 if name != component.id:
@@ -191,7 +191,7 @@ class Document:
             for one in component.running:
                 listening = {socket["port"] for socket in (self.scene.sockets.get(one.id) or {"listening": []})["listening"]}
                 for peer in (self.scene.sockets.get(one.id) or {"peers": []})["peers"]:
-                    other_id = addresses.get(peer["address"])
+                    other_id = addresses.get(peer["address"]) or self._unnamed(component, peer)
                     if other_id and other_id != component.id and peer["local_port"] not in listening:
                         if not any(edge[0] == component.id and edge[1] == other_id for edge in edges):
                             edges[(component.id, other_id, "peer")] = {
@@ -205,6 +205,16 @@ class Document:
                             }
         self._proxy_edges(edges)
         return list(edges.values())
+
+    def _unnamed(self, component: Component, peer: dict[str, Any]) -> str:
+        """What a server elsewhere is called to which a component is connected, though no setting that was found names one of its kind; else ""."""
+        kind = next((kind for kind, port in SERVER_PORTS.items() if port == peer["port"]), "")
+        targets = self.scene.targets.get(component.id, [])
+        if self.scene.platform.name == "kubernetes":
+            return ""  # there it may be a Service's address, behind which a component stands
+        if not kind or is_loopback(peer["address"]) or component.role in SERVERS or any(one.server_kind in (kind, "unsupported") for one in targets):
+            return ""
+        return "%s:%d" % (peer["address"], peer["port"])
 
     def _proxy_edges(self, edges: dict[tuple[str, str, str], dict[str, Any]]) -> None:
         """A proxy that is connected to nobody just now stands before the api that it was made to wait for, or before the only one."""
@@ -239,7 +249,8 @@ class Document:
             found = {
                 "settings": changed,
                 "accepted_after_restart": self._new_passwords(component.id, want["environment"], changed),
-                "networks_missing": sorted(set(want["networks"]) - set(instance.networks)) if instance.running else [],
+                # A network that an edit asks for, which is not deployed yet, was not taken from anybody.
+                "networks_missing": sorted(set(want["networks"]) - set(instance.networks)) if instance.running and not want.get("edited") else [],
                 "ports_missing": [port for port in want["ports"] if port["inside"] not in [mapping["inside"] for mapping in instance.published]],
             }
             if any(found.values()):

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from typing import Any, Callable, Iterator
+from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpAnswer, HttpTarget, get
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
@@ -144,8 +145,14 @@ def _ask(target: HttpTarget, path: str, mask: Mask, timeout: float, routes: tupl
         "details": {},
     }
     began = time.monotonic()
+    limit = METRICS_LIMIT if kind == "metrics" else 1 << 20
     try:
-        got = _better_of_two(target, path, timeout, METRICS_LIMIT if kind == "metrics" else 1 << 20)
+        got = _better_of_two(target, path, timeout, limit)
+        left = began + timeout - time.monotonic()
+        if 300 <= got.status < 400 and left > 0 and urlsplit(got.headers.get("location", "")).path.endswith(path + "/"):
+            # The same route, as a router writes it: with a slash at its end.
+            path += "/"
+            got = _better_of_two(target, path, left, limit)
     except StackError as error:
         answer["seconds"] = round(time.monotonic() - began, 4)
         answer["phases"] = error.details.get("seconds", {})

@@ -260,7 +260,7 @@ LINES = (
     _says("port_in_use", r"(?:\[Errno 98\] |Connection in use: \(|connection to \([^)]{1,80}\) failed: \[Errno 98\]|bind\(\) to \S{1,80} failed \(98)"),
     _says(
         "import_error",
-        r"Error loading ASGI app\. Could not import module \"(?P<module>[\w.]{1,160})\"|"
+        r"Error loading ASGI app\. Could not import module \"(?P<module>[\w.]{1,160})\"|Import error: No module named '(?P<module3>[\w.]{1,160})'|"
         r"Error loading ASGI app\. Attribute \"(?P<name>[\w.]{1,160})\" not found in module \"(?P<module2>[\w.]{1,160})\"",
     ),
     _says("migration_unknown_revision", r"Can't locate revision identified by '(?P<revision>\w{1,64})'"),

@@ -44,6 +44,12 @@ _LEVELS = {
     "emerg": FATAL,
     "alert": FATAL,
     "emergency": FATAL,
+    # zerolog's (Traefik)
+    "trc": DEBUG,
+    "dbg": DEBUG,
+    "inf": NOTE,
+    "wrn": WARN,
+    "ftl": FATAL,
 }
 
 
@@ -100,17 +106,20 @@ _LEVEL_FIRST = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?\]?\s{0,4}[-|:]?\s{0,4})?(?P<text>.*)"
 )
 _TIME_FIRST = re.compile(
-    r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<rest>.*)"
+    r"\[?(?:\d{4}[-/]\d\d[-/]\d\d|\d\d/\d\d/\d\d)[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<rest>.*)"
 )
 _BOX = r"(?:\[[^\]\[]{0,60}\][ \t]{0,4}(?:[-|:][ \t]{1,4})?)"
 _AFTER_TIME = re.compile(
     _BOX + r"{0,2}?(?:[A-Za-z_][\w./:@-]{0,80}[ \t]{0,20}(?:[-|:][ \t]{1,4}|[ \t]))??" + _BOX + r"{0,2}?(?:\d{1,9} )?"
     r"(?:[\[(<]?[ ]{0,2}(?P<level>"
     + _UPPER
+    + r"|ERR|WRN|INF|DBG|FTL|TRC"
     + r")[ ]{0,9}[\])>]?|\[(?P<boxed>"
     + _LOWER
     + r")[ ]{0,9}\])(?=[ \t:|\]-]|$)[ \t]{0,4}(?:[-|:][ \t]{0,4})?(?P<text>.*)"
 )
+# FastAPI's own command line, and rich where it does not repeat the time: the level stands in a column.
+_COLUMN = re.compile(r" {2,24}(?P<level>" + _UPPER + r")(?: {2,10}|(?<=CRITICAL) )(?P<text>\S.*)")
 # The logger's name, where it stands behind the level.
 _AFTER_LEVEL = re.compile(r"\[[\w.:/-]{1,80}\][ \t]{1,4}(?:[-|:][ \t]{1,4})?|[A-Za-z_]\w{0,40}(?:\.\w{1,40}){0,8} [-|] ")
 _LOGFMT = re.compile(r"(?:ts|time|t|timestamp|level|lvl)=")
@@ -119,6 +128,10 @@ _LOGURU_PLACE = re.compile(r"[\w.<>]{1,120}:[\w.<>]{1,80}:\d{1,6} - ")
 
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r"\s{1,40}File \"([^\"]{1,500})\", line \d{1,9}(?:, in (\S{1,120}))?")
+# rich puts the frames into a box, and the exception below it; loguru marks the frame in which it was caught.
+_BOX_TOP = re.compile(r"\u256d[\u2500 ]{1,200}Traceback \(most recent call last\)")
+_BOX_FRAME = re.compile(r"\u2502 (?P<file>/[^\s:]{1,300}):\d{1,9} in (?P<function>\S{1,120})")
+_CAUGHT = '> File "'
 _LAST_LINE = re.compile(r"([A-Za-z_][\w.]{0,160})(?:: ?(.*))?$")
 _LINKS = {
     "The above exception was the direct cause of the following exception:": "cause",
@@ -181,7 +194,7 @@ class Reader:
                 trace = None
             if not line.strip():
                 continue
-            start = line.startswith((_TRACEBACK, '  File "')) or (line[0] in " +" and _GROUP.match(line) is not None)
+            start = line.startswith((_TRACEBACK, '  File "')) or (line[0] in " +" and _GROUP.match(line) is not None) or _BOX_TOP.match(line) is not None
             if start:
                 if now is None or now.raised or now.level in (DEBUG, NOTE) or now.form in ("access", "postgres", "redis", "nginx"):
                     if now is not None:
@@ -289,7 +302,7 @@ class Traceback:
             if line.startswith(("--", "+-", "+")):
                 self._link = "cause"
                 return True
-        if line.startswith(_TRACEBACK):
+        if line.startswith(_TRACEBACK) or _BOX_TOP.match(line):
             if self._state == "message" and not self._link:
                 return False
             return self._begin()
@@ -304,6 +317,13 @@ class Traceback:
     def _frame(self, line: str) -> bool:
         if not line.strip():
             return True
+        if line[0] in "\u2502\u2570":
+            match = _BOX_FRAME.match(line)
+            if match:
+                self._frames = [*self._frames, (match.group("file"), match.group("function"), "")][-MOST_FRAMES:]
+            return True
+        if line.startswith(_CAUGHT):
+            line = "  " + line[2:]
         if line[0] in " \t":
             match = _FRAME.match(line)
             if match:
@@ -338,7 +358,7 @@ class Traceback:
             elif line.startswith(("connection to server ", "- host: ")):
                 self._append(last, line)
             return True
-        if line[0] in " \t":
+        if line[0] in " \t" and not _COLUMN.match(line):
             self._append(last, line)
             return True
         if last.type.endswith("ValidationError") and _FIELD.match(line):
@@ -410,6 +430,10 @@ def parse_line(line: str, at: float) -> Event | None:
         return _from_fields({key: value.strip('"').replace('\\"', '"') for key, value in pairs.items()}, at)
     if _ACCESS.match(line):
         return Event(at, "access", NOTE, line)
+    match = _COLUMN.match(line) if first == " " else None
+    if match:
+        form = "access" if _ACCESS.match(match.group("text")) else "python"
+        return Event(at, form, _level(match.group("level")), match.group("text"))
     return None
 
 

@@ -10,22 +10,37 @@ from typing import Callable, Iterable
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
+# Where the program of a command line stands: first, or handed to what starts it. Further on its name may be that of a host or a user.
+PROGRAM = r"^\s*(exec\s+)?(\S*entrypoint\S*\s+|(gosu|su-exec)\s+\S+\s+)?(\S*/)?"
+# Celery's own command, and not a module that is called so ("-A worker beat", "-A app.worker flower").
+CELERY = r"\bcelery\b.*(?<!-A)(?<!--app)\s"
 # Order matters: a celery beat inside a worker's command line is a worker that also beats.
 BY_COMMAND = [
-    ("worker", re.compile(r"\bceleryd\b|\bcelery\b.*\bworker\b")),
-    ("beat", re.compile(r"\bcelery\b.*\bbeat\b|\bcelerybeat\b")),
-    ("flower", re.compile(r"\bcelery\b.*\bflower\b")),
-    ("pgbouncer", re.compile(r"(^|/|\s)pgbouncer\b")),
-    ("postgres", re.compile(r"(^|/|\s)(postgres|postmaster)(\s|:|$)")),
+    ("worker", re.compile(r"\bceleryd\b|" + CELERY + r"worker\b")),
+    ("beat", re.compile(CELERY + r"beat\b|\bcelerybeat\b")),
+    ("flower", re.compile(CELERY + r"flower\b")),
+    ("pgbouncer", re.compile(PROGRAM + r"pgbouncer(\s|$)")),
+    ("postgres", re.compile(PROGRAM + r"(postgres|postmaster)(\s|:|$)")),
     # The same program may be a Sentinel, which holds no data.
-    ("redis", re.compile(r"(?s)^(?!.*(\[sentinel\]|--sentinel\b)).*?(^|/|\s)(redis-server|valkey-server|keydb-server|dragonfly)\b")),
+    ("redis", re.compile(r"(?s)(?!.*(\[sentinel\]|--sentinel\b))" + PROGRAM + r"(redis-server|valkey-server|keydb-server|dragonfly)(\s|$)")),
     ("other", re.compile(r"(^|/|\s)(redis|valkey)-s(erver\b.*(\[sentinel\]|--sentinel\b)|entinel\b)")),
     ("proxy", re.compile(r"(^|/|\s)(nginx|haproxy|traefik|caddy|envoy|httpd|apache2)\b")),
-    ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b")),
+    ("other", re.compile(r"\brun_pgadmin\b")),
+    ("api", re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian|uwsgi|waitress-serve)\b|\bfastapi\s+(run|dev)\b|\bmanage\.py\s+runserver")),
     # Last: a start script that migrates first and then serves is caught migrating while it is young or fails.
     ("migration", re.compile(r"\balembic\b.*\b(upgrade|downgrade|stamp)\b")),
 ]
 BY_IMAGE = [
+    # Tools of those who develop or watch, on which nobody depends.
+    (
+        "other",
+        re.compile(
+            r"(^|/)(adminer|pgadmin4?|phpmyadmin|redisinsight|mailcatcher|mailhog|mailpit|maildev|prometheus|alertmanager|grafana|loki|promtail|alloy|cadvisor|"
+            r"node[_-]exporter|jaeger|opentelemetry-collector(-contrib)?|portainer(-ce)?|dozzle|watchtower|autoheal)([:@]|$)"
+        ),
+    ),
+    # What only looks at a server, or copies what is in it.
+    ("other", re.compile(r"(postgres|pg|redis|valkey)[\w-]*[_-](exporter|backup|commander)\b")),
     ("postgres", re.compile(r"(^|[/_-])(postgres|postgresql|postgis|timescaledb|pgvector)([:@_-]|$)")),
     ("other", re.compile(r"(^|[/_-])(redis|valkey)-sentinel([:@_-]|$)")),
     ("redis", re.compile(r"(^|[/_-])(redis|valkey|keydb|dragonfly)([:@_-]|$)")),
@@ -38,8 +53,8 @@ BY_NAME = [
     ("postgres", re.compile(r"postgres|pgsql|^pg|^db\d*$|database")),
     ("redis", re.compile(r"redis|valkey|cache|broker")),
     ("migration", re.compile(r"migrat|alembic")),
-    ("proxy", re.compile(r"nginx|proxy|gateway|ingress|traefik|caddy|edge")),
     ("llm", re.compile(r"llm|openai|anthropic|ollama|vllm|litellm")),
+    ("proxy", re.compile(r"nginx|proxy|gateway|ingress|traefik|caddy|edge")),
     ("api", re.compile(r"api|backend|web|app|server")),
 ]
 # Servers are known by their programs: a copy of a server's image, or the bearer of its settings, may as well do a backup.

@@ -22,6 +22,11 @@ SERVERS = ("postgres", "redis")
 NO_SECRET = re.compile(
     r"(^|[_.-])(host(name|addr)?|server|addr(ess)?|port|user(name)?|name|db|dbname|database|schema|region|env(ironment)?|level|mode)$", re.IGNORECASE
 )
+# What a container calls the host on which it runs.
+HOST_NAMES = ("host.docker.internal", "gateway.docker.internal", "172.17.0.1")
+# Servers of other kinds, by their programs and images, to which the same parts of settings may lead (DB_HOST, BROKER_HOST).
+OTHER_SERVER = re.compile(r"(^|/)(mysqld?|mariadbd?|mongod?|mongodb|memcached|beam\.smp|rabbitmq)([:@\s]|$)")
+RABBITMQ = re.compile(r"(^|/)(beam\.smp|rabbitmq)([:@\s]|$)")
 
 
 @dataclass
@@ -122,12 +127,29 @@ class Scene:
             for path in secret_files_of(instance):
                 files["secret:%s:%s" % (component.id, path)] = partial(self._learn_file, instance, path)
         answers = self.probes.gather({**{"targets:" + key: probe for key, probe in probes.items()}, **files})
-        for name in probes:
-            found = answers["targets:" + name]
-            self.targets[name] = found if isinstance(found, list) else []
+        for component in self.components:
+            if component.id not in probes:
+                continue
+            found = answers["targets:" + component.id]
+            self.targets[component.id] = found if isinstance(found, list) else []
+            why = why_unseen(found)
+            if why:
+                next(iter(component.running or component.instances)).unread["its settings"] = why
+        for name, targets in self.targets.items():
+            self.targets[name] = [known for known in map(self._recognised, targets) if known is not None]
 
     def _learn_file(self, instance: Instance, path: str) -> None:
         self.mask.learn(self._script(instance, path).strip())
+
+    def _recognised(self, target: Target) -> Target | None:
+        """The target as what stands there; None where that is a server of another kind than its setting's name made it."""
+        other = self.component_at(target.component, target.host) if target.scheme == "settings" else None
+        if other is None or other.role != "unknown":
+            return target
+        texts = [text for one in other.instances for text in [one.image, *(process.command for process in one.processes)]]
+        if any(RABBITMQ.search(text) for text in texts):
+            return replace(target, kind="unsupported", scheme="amqp", port=5672 if target.port == 6379 else target.port)
+        return None if any(OTHER_SERVER.search(text) for text in texts) else target
 
     def _targets_of(self, component: Component, instance: Instance) -> list[Target]:
         environment, source = self.environment(instance)
@@ -159,7 +181,8 @@ class Scene:
         for targets in self.targets.values():
             for target in targets:
                 other = self.component_at(target.component, target.host, "llm")
-                if target.kind == "llm" and other is not None and other.id != target.component and other.role in ("api", "unknown", "other"):
+                guessed = other is not None and (other.role in ("api", "unknown", "other") or other.role_source == "name")
+                if target.kind == "llm" and other is not None and other.id != target.component and guessed:
                     if not self.targets.get(other.id):
                         other.role, other.role_source = "llm", "peers"
 
@@ -221,6 +244,8 @@ class Scene:
         return [other for other in self.components if other is not component and places(other) & places(component)]
 
     def _named(self, client: str, host: str) -> Component | None:
+        if not host:
+            return None
         if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
         search = self._search(next((component for component in self.components if component.id == client), None))
@@ -250,8 +275,22 @@ class Scene:
                 return one
         return None
 
+    def published_at(self, target: Target) -> Component | None:
+        """The component that a setting leads to by way of the host, at whose port it is published; also of one that does not run."""
+        client = next((component for component in self.components if component.id == target.component), None)
+        on_host = client is not None and any(one.home_network == "host" for one in client.instances) and target.host in LOOPBACK
+        if not target.port or not (on_host or target.host in HOST_NAMES):
+            return None
+        for component in self.components:
+            if component is not client and any(mapping["outside"] == target.port for one in component.instances for mapping in one.published):
+                return component
+        return None
+
     def server_at(self, target: Target) -> tuple[Component | None, str]:
         """(component, its name) of what a setting leads to; (None, name) where that is a server elsewhere."""
+        published = self.published_at(target)
+        if published is not None:
+            return published, published.id
         other = self.component_at(target.component, target.host, target.server_kind)
         if other is not None and self.stands_in(target) is not None:
             return None, "%s/%s" % (target.component, outer_name(target))

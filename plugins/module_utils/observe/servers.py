@@ -25,12 +25,16 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 
 # Have the settings of the whole application, and connect to its database only where a database schedules them.
 SELDOM_CLIENTS = ("beat", "flower")
+APPLICATION = ("api", "worker", "pgbouncer")
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 # Why another way to the same server may do, and why another account may.
 NO_WAY = ("refused", "dns", "dns_timeout", "unreachable")
 HIDDEN = ("what stands at localhost inside the container cannot be seen from here", "hidden")
 REFUSALS = {"postgres": ("password authentication failed",), "redis": ("WRONGPASS", "NOAUTH")}
-OWN_PASSWORDS = ("REDIS_PASSWORD", "VALKEY_PASSWORD")
+# What the official images and those of Bitnami are told of their own account.
+OWN_PASSWORDS = {"postgres": ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"), "redis": ("REDIS_PASSWORD", "VALKEY_PASSWORD")}
+OWN_USERS = ("POSTGRES_USER", "POSTGRESQL_USERNAME", "POSTGRESQL_USER")
+OWN_DATABASES = ("POSTGRES_DB", "POSTGRESQL_DATABASE")
 # By such a name or setting an application goes to a copy that only answers reads.
 READ_ONLY_NAME = re.compile(r"^[^.]*[-_](r|ro|reads?|readers?|readonly|repl|replicas?|slaves?|standby|secondary)([-_]?\d+)?(\.|$)|\.cluster-ro-", re.IGNORECASE)
 READ_ONLY_SETTING = re.compile(r"(^|_)(RO|READ|READER|READONLY|REPLICAS?|SLAVES?)(_|$)", re.IGNORECASE)
@@ -52,8 +56,21 @@ class Server:
 
     @property
     def expects_writes(self) -> bool:
-        """Whether somebody is told to go there who may want to write: of a copy for reads nobody expects that."""
-        return any(not READ_ONLY_NAME.search(target.host) and not READ_ONLY_SETTING.search(target.setting) for target in self.clients)
+        """Whether somebody is told to go there who may want to write: of a copy for reads nobody expects that, nor of one of several hosts."""
+        return any(
+            not (READ_ONLY_NAME.search(target.host) or READ_ONLY_SETTING.search(target.setting) or _seeks_the_primary(target)) for target in self.clients
+        )
+
+
+def account_name(target: Target) -> str:
+    """Whose account a target names: Redis has one for who names none."""
+    return target.user or ("default" if target.server_kind == "redis" else "")
+
+
+def _seeks_the_primary(target: Target) -> bool:
+    """Whether the client itself looks for the one that takes writes, among several hosts."""
+    told = target.options if isinstance(target.options, connect_postgres.PostgresTarget) else connect_postgres.PostgresTarget()
+    return len(told.hosts) > 1 and told.options.get("target_session_attrs") in ("read-write", "primary")
 
 
 class Servers:
@@ -108,7 +125,9 @@ class Servers:
     def _candidates(self, server: Server) -> list[Target]:
         """The accounts to try, best first: given ones, then those whose owners do not complain of a refusal, the server's own, the rest; each once."""
         doubtful = self.doubtful(server.kind)
-        ordered = sorted(server.clients, key=lambda target: (target.component in doubtful, target.component))
+        # The application's own come before those of a tool beside it, which may have a database of its own there.
+        roles = {target.component: self.scene.role_of(target.component) for target in server.clients}
+        ordered = sorted(server.clients, key=lambda one: (one.component in doubtful, roles[one.component] not in APPLICATION, one.component))
         given = self.scene.options.accounts.get(server.kind)
         if given:
             base = ordered[0] if ordered else Target("", "given", "given", server.kind, host="127.0.0.1", port=SERVER_PORTS[server.kind])
@@ -144,38 +163,34 @@ class Servers:
         if server.instance is None:
             return None
         environment = server.instance.environment
-        if server.kind == "postgres" and environment.get("POSTGRES_PASSWORD"):
-            user = environment.get("POSTGRES_USER") or "postgres"
-            self.scene.mask.learn(environment["POSTGRES_PASSWORD"])
-            return Target(
-                server.component,
-                "POSTGRES_PASSWORD",
-                "container",
-                "postgres",
-                user=user,
-                password=environment["POSTGRES_PASSWORD"],
-                database=environment.get("POSTGRES_DB") or user,
-            )
+        if server.kind == "postgres":
+            setting, password = self._own_password(server.instance, "postgres")
+            if not password:
+                return None
+            self.scene.mask.learn(password)
+            user, database = (next(filter(None, map(environment.get, names)), "") for names in (OWN_USERS, OWN_DATABASES))
+            user = user or "postgres"
+            return Target(server.component, setting, "container", "postgres", user=user, password=password, database=database or user)
         # Of one that clients use, what they have is what counts.
-        password = "" if server.kind != "redis" or server.clients else self._own_password(server.instance)
+        setting, password = ("", "") if server.kind != "redis" or server.clients else self._own_password(server.instance, "redis")
         if not password:
             return None
         self.scene.mask.learn(password)
-        return Target(server.component, "REDIS_PASSWORD", "container", "redis", port=SERVER_PORTS["redis"], password=password)
+        return Target(server.component, setting, "container", "redis", port=SERVER_PORTS["redis"], password=password)
 
-    def _own_password(self, instance: Instance) -> str:
-        """What a Redis' own container was given as its password, itself or in a file; "" where that is not known."""
-        for name in OWN_PASSWORDS:
+    def _own_password(self, instance: Instance, kind: str) -> tuple[str, str]:
+        """(setting, password) that a server's own container was given, itself or in a file; nothing where that is not known."""
+        for name in OWN_PASSWORDS[kind]:
             if instance.environment.get(name):
-                return instance.environment[name]
+                return name, instance.environment[name]
             path = instance.environment.get(name + "_FILE", "")
             try:
                 found = self.scene.platform.file(instance, path) if path.startswith("/") else None
             except StackError:
                 found = None
             if found is not None:
-                return found.content.decode("utf-8", "replace").strip()
-        return ""
+                return name, found.content.decode("utf-8", "replace").strip()
+        return "", ""
 
     def doubtful(self, kind: str) -> set[str]:
         """The components whose logs complain that such a server refuses them."""
@@ -365,7 +380,7 @@ class Servers:
 
     @staticmethod
     def _same_account(one: Target, other: Target) -> bool:
-        return (one.user, one.password) == (other.user, other.password)
+        return (account_name(one), one.password) == (account_name(other), other.password)
 
     def _ask_by_any_way(self, server: Server, target: Target, ask: Callable[[Target, tuple[str, str, int]], dict[str, Any]]) -> dict[str, Any]:
         """From where the client stands; and where its own setting does not lead to the server, from beside the server."""
@@ -392,7 +407,7 @@ class Servers:
             accepted: bool | None = None
             if self._same_account(target, good):
                 accepted = True
-            elif target.user == good.user or any(self._same_account(target, other) for other in refused):
+            elif account_name(target) == account_name(good) or any(self._same_account(target, other) for other in refused):
                 accepted = False
             found.append(
                 {
@@ -420,7 +435,9 @@ class Servers:
         return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
     def _has_broker(self, component: str) -> bool:
-        return any(target.kind == "broker" for target in self.scene.targets.get(component, []))
+        """Whether a component is told of a broker, be it one of a kind that is not looked at."""
+        targets = self.scene.targets.get(component, [])
+        return any(target.kind == "broker" or (target.kind == "unsupported" and not target.scheme.startswith("postgres")) for target in targets)
 
     def _look_at_celery(self, server: Server, broker: Target, seen: dict[str, Any], client: Any, left: float) -> dict[str, Any]:
         """What stands in the broker's database and what its workers answer. seen, client: the Redis' own facts, and the way by which they came."""
@@ -452,6 +469,7 @@ class Servers:
                 continue
             for one in component.running:
                 programs = [process for process in one.processes if "celery" in process.command]
+                named = component.role_source == "name" and bool(one.processes) and not programs
                 found.append(
                     {
                         "component": component.id,
@@ -460,6 +478,7 @@ class Servers:
                         "processes": len(programs),
                         "stopped_processes": sum(1 for process in programs if process.state == "T"),
                         "age_seconds": round(max(0.0, self.scene.started - one.started_at), 1),
+                        **({"named": True} if named else {}),
                         "solo": any(re.search(r"(-P|--pool)[ =]solo", process.command) for process in programs),
                     }
                 )

@@ -14,21 +14,46 @@ from urllib.parse import urlsplit
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres, redis
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import url_fault
-from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, server_kind
+from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBACK, StackError, server_kind
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
-POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?:?/{0,2}", re.IGNORECASE)
-REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?|valkeys?|sentinel|redis\+socket|unix):?/{0,2}", re.IGNORECASE)
-HTTP_SCHEME = re.compile(r"^https?://", re.IGNORECASE)
+# What begins so is meant as a URL, whether or not it is well-formed ("postgres/backups" is none).
+POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?(:|//)", re.IGNORECASE)
+REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?(\+\w+)?|valkeys?|keydbs?|sentinel)(:|//)", re.IGNORECASE)
+POSTGRES_SOCKET = "postgresql+socket"
+SOCKET_SCHEME = re.compile(r"^\s*[\"']?unix:", re.IGNORECASE)
+HTTP_SCHEME = re.compile(r"^https?://[^\s,;]+$", re.IGNORECASE)
 OTHER_BROKER = re.compile(r"^(amqps?|sqs|pyamqp|kafka)://", re.IGNORECASE)
 OTHER_PORTS = {"amqp": 5672, "amqps": 5671, "pyamqp": 5672, "kafka": 9092}
+# Where else an application keeps its data, its cache or its results, by the URL's scheme.
+OTHER_DATABASE = re.compile(
+    r"^\s*[\"']?(sqlite|libsql|duckdb|mysql|mariadb|oracle|mssql|sqlserver|mongodb|jdbc|odbc|cockroachdb|redshift|snowflake|bigquery|clickhouse|cassandra|"
+    r"neo4j|bolt|influx|elasticsearch|couchdb|arangodb|surreal|prisma|https?|wss?|grpc|rediss?|file|memory)[\w+.-]*:",
+    re.IGNORECASE,
+)
+OTHER_STORE = re.compile(
+    r"^(db\+|django|rpc|file|cache\+|https?:|(memory|mem|locmem|dummy|disabled|disk|simple|(py)?memcached?|pymemcache|mongodb|mqtts?|nats|pulsar|s3|gs|sqla|sqlite|"
+    r"azure\w+|gcpubsub|confluentkafka|elasticsearch|cassandra|couch\w+|dynamodb|cosmosdb\w*|arangodb|consul)[\w+.-]*:)",
+    re.IGNORECASE,
+)
 URL_NAME = re.compile(r"(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_(URL|URI|DSN)$|^(DSN|DATABASE_URL)$", re.IGNORECASE)
 REDIS_URL_NAME = re.compile(r"(REDIS|BROKER|RESULT_BACKEND|CACHE|VALKEY)\w*(_(URL|URI|DSN))?$", re.IGNORECASE)
+# For browsers, who stand elsewhere: where the application is found, and whence its pages may come.
+BROWSER_NAME = re.compile(
+    r"(^|_)(CORS|ORIGINS?|ALLOWED|FRONTEND|PUBLIC|EXTERNAL|REDIRECT\w*|CALLBACK\w*|SITE|WEBSITE|NEXTAUTH|VITE|REACT|DOMAINS?)(_|$)", re.IGNORECASE
+)
 LLM_NAME = re.compile(r"openai|anthropic|llm|azure|ollama|litellm|vllm|mistral|gemini|bedrock|model", re.IGNORECASE)
 MODEL_VALUE = re.compile(r"^(gpt-|chatgpt|o\d(-|$)|claude-|gemini-|llama|mistral|mixtral|qwen|deepseek|command-r)", re.IGNORECASE)
-HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR)$")
-POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL".split())
-REDIS_WORDS = frozenset("REDIS VALKEY CACHE QUEUE BROKER CELERY KV".split())
+HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR|ENDPOINT)$")
+POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL PGBOUNCER".split())
+REDIS_WORDS = frozenset("REDIS VALKEY KEYDB DRAGONFLY CACHE QUEUE BROKER CELERY KV".split())
+AMQP_WORDS = frozenset("RABBITMQ RABBIT AMQP".split())
+# A server of another kind, by a word of its setting, by its port, or by what stands beside it (DB_ENGINE).
+OTHER_WORDS = frozenset(
+    "MYSQL MARIADB MONGO MONGODB WORDPRESS MSSQL ORACLE CLICKHOUSE INFLUX INFLUXDB NEO4J QDRANT CHROMA MILVUS WEAVIATE VECTOR KAFKA".split()
+)
+OTHER_SERVERS_PORTS = frozenset("1433 1521 3306 3307 6333 9092 11211 27017".split())
+OTHER_ENGINE = re.compile(r"mysql|mariadb|mongo|sqlite|mssql|sqlserver|oracle|memcache", re.IGNORECASE)
 # Read by the tests of an application only.
 TEST_NAME = re.compile(r"(^|_)TEST(ING|S)?(_|$)", re.IGNORECASE)
 ENV_FILE = re.compile(r"(^|/)(\.env|env)(\.[\w-]+)?$|\.env$")
@@ -45,6 +70,7 @@ class Target:
 
     kind: postgres, redis, broker, results, cache, llm, http, unsupported (a server that we do not speak to).
     malformed: why the setting cannot be understood, "" when it can.
+    proxy_setting: which setting makes it go through a proxy of HTTP, "" where it goes there itself.
     password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
     """
 
@@ -65,6 +91,7 @@ class Target:
     password_file: str = ""
     password_changed_at: float = 0.0
     url: str = ""
+    proxy_setting: str = ""
 
     @property
     def server_kind(self) -> str:
@@ -143,14 +170,30 @@ def find_targets(component: str, environment: dict[str, str], source: str, read_
         if target:
             if target.kind == "http" and _names_a_model(environment, name):
                 target.kind = "llm"
+            target.proxy_setting = _proxy_setting(environment, target)
             found.append(target)
     return found + _from_parts(component, environment, source, read_file, list(secret_files))
+
+
+def _proxy_setting(environment: dict[str, str], target: Target) -> str:
+    """The setting by which the usual HTTP clients go through a proxy to this target; "" where they go there themselves."""
+    if target.kind not in ("llm", "http") or target.setting.upper().endswith("_PROXY") or target.host in LOOPBACK:
+        return ""
+    spared = [word.strip().lstrip("*.").partition(":")[0] for name in ("NO_PROXY", "no_proxy") for word in environment.get(name, "").split(",")]
+    if any(word and (target.host == word or target.host.endswith("." + word)) for word in spared) or "*" in (
+        environment.get("NO_PROXY"),
+        environment.get("no_proxy"),
+    ):
+        return ""
+    scheme = "HTTPS" if target.tls else "HTTP"
+    names = [name for word in (scheme, "ALL") for name in ("%s_PROXY" % word, "%s_proxy" % word.lower())]
+    return next((name for name in names if environment.get(name)), "")
 
 
 def _from_url(component: str, name: str, value: str, source: str) -> Target | None:
     if name.endswith("_FILE") or not value or TEST_NAME.search(name):
         return None
-    if POSTGRES_SCHEME.match(value) and "/" in value or (URL_NAME.search(name) and not _is_other_database(value)):
+    if POSTGRES_SCHEME.match(value) and "/" in value or (URL_NAME.search(name) and not OTHER_DATABASE.match(value)):
         target = Target(component, name, source, "postgres", url=value, password_setting=name)
         try:
             seen = postgres.parse_url(value)
@@ -159,15 +202,17 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
             return target
         target.host, target.port, target.user, target.password, target.database = seen.host, seen.port, seen.user, seen.password, seen.database
         target.options, target.scheme = seen, _scheme(value)
+        if seen.is_socket or not seen.host:
+            # A file inside the container, to which no way leads from outside of it; so is what a driver takes where no host is named.
+            target.kind, target.scheme, target.host, target.port = "unsupported", POSTGRES_SOCKET, "", 0
         return target
-    if (
-        REDIS_SCHEME.match(value)
-        and "/" in value
-        or (REDIS_URL_NAME.search(name) and name.upper().endswith(("URL", "URI", "DSN", "BACKEND")) and not OTHER_BROKER.match(value))
-    ):
+    if REDIS_SCHEME.match(value) and "/" in value or (REDIS_URL_NAME.search(name) and _is_redis_url(name, value)):
         target = Target(component, name, source, redis_use(name), url=value, password_setting=name)
-        if re.match(r"^(db\+|django-db|rpc|file|cache\+|https?:)", value):
-            return None
+        if OTHER_STORE.match(value):
+            if target.kind != "broker":
+                return None
+            target.kind, target.scheme = "unsupported", value.split(":", 1)[0]
+            return target
         try:
             seen_redis = redis.parse_url(value)
         except StackError as error:
@@ -189,7 +234,7 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
         except ValueError as error:
             target.malformed = "not a URL: %s" % url_fault(error)
         return target
-    if HTTP_SCHEME.match(value):
+    if HTTP_SCHEME.match(value) and not BROWSER_NAME.search(name):
         try:
             parts = urlsplit(value)
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -243,8 +288,12 @@ def _names_a_model(environment: dict[str, str], name: str) -> bool:
     return any(other.startswith(prefix) and MODEL_VALUE.match(value) for other, value in environment.items() if other != name)
 
 
-def _is_other_database(value: str) -> bool:
-    return bool(re.match(r"^(sqlite|mysql|mariadb|oracle|mssql|mongodb)", value))
+def _is_redis_url(name: str, value: str) -> bool:
+    """Whether a setting that is called like a Redis' is meant to hold its URL: a backend may be given by a word ("redis", a class), too."""
+    if SOCKET_SCHEME.match(value):
+        return True
+    ending = next((word for word in ("URL", "URI", "DSN", "BACKEND") if name.upper().endswith(word)), "")
+    return bool(ending) and not OTHER_BROKER.match(value) and (ending != "BACKEND" or "://" in value)
 
 
 def redis_use(name: str) -> str:
@@ -259,22 +308,34 @@ def redis_use(name: str) -> str:
 
 def _from_parts(component: str, environment: dict[str, str], source: str, read_file: ReadFile, secret_files: list[str]) -> list[Target]:
     found = []
-    for name, host in sorted(environment.items()):
-        match = HOST_NAME.match(name)
-        if not match or not host or "://" in host or "/" in host or TEST_NAME.search(name):
+    for name, value in sorted(environment.items()):
+        match = HOST_NAME.match(name.upper())
+        # Where a program listens itself is nobody to connect to.
+        if not match or not value or TEST_NAME.search(name) or value.strip() == "0.0.0.0":
             continue
-        prefix = match.group("prefix") + match.group("joint")
+        prefix = name[: match.start(3)]
         words = set(match.group("prefix").upper().split("_"))
-        port_text = _first(environment, prefix, ("PORT",))[1]
-        if words & POSTGRES_WORDS or (port_text == "5432" and not words & REDIS_WORDS):
-            kind, default_port = "postgres", 5432
+        if value.startswith("/") and words & POSTGRES_WORDS:
+            found.append(Target(component, name, source, "unsupported", scheme=POSTGRES_SOCKET))
+        if "/" in value:
+            continue
+        host, _colon, port_text = value.strip().partition(":") if re.fullmatch(r"\s*[\w.-]+:\d+\s*", value) else (value.strip(), "", "")
+        port_text = port_text or _first(environment, prefix, ("PORT",))[1]
+        if words & OTHER_WORDS or port_text in OTHER_SERVERS_PORTS:
+            continue
+        if OTHER_ENGINE.search(_first(environment, prefix, ("ENGINE", "CONNECTION", "TYPE", "DRIVER", "DIALECT"))[1]):
+            continue
+        if words & AMQP_WORDS or port_text in ("5672", "5671"):
+            kind, default_port = "unsupported", OTHER_PORTS["amqp"]
+        elif words & POSTGRES_WORDS or (port_text == "5432" and not words & REDIS_WORDS):
+            kind, default_port = "postgres", 6432 if "PGBOUNCER" in words else 5432
         elif words & REDIS_WORDS or port_text == "6379":
             kind, default_port = redis_use(name), 6379
         else:
             continue
         if not match.group("prefix"):
             continue
-        target = Target(component, name, source, kind, host=host.strip(), scheme="settings")
+        target = Target(component, name, source, kind, host=host, scheme="amqp" if kind == "unsupported" else "settings")
         port_name = prefix + "PORT"
         if port_text and not (port_text.isdigit() and 0 < int(port_text) < 65536):
             target.malformed = "%s is not a port number" % port_name
@@ -282,6 +343,8 @@ def _from_parts(component: str, environment: dict[str, str], source: str, read_f
         target.port = int(port_text) if port_text.isdigit() else default_port
         target.user = _first(environment, prefix, ("USER", "USERNAME"))[1]
         target.database = _first(environment, prefix, ("NAME", "DB", "DATABASE", "DBNAME"))[1] or ("0" if kind != "postgres" else "")
+        told = _first(environment, prefix, ("SSL", "TLS", "USE_SSL", "USE_TLS", "SSL_ENABLED", "TLS_ENABLED"))[1]
+        target.tls = target.server_kind == "redis" and told.lower() in ("1", "true", "yes", "on", "required")
         target.password_setting, target.password = _first(environment, prefix, ("PASSWORD", "PASS", "PASSWD"))
         if not target.password:
             _password_from_file(target, environment, prefix, words, read_file, secret_files)
@@ -312,9 +375,9 @@ def _secret_for(words: set[str], secret_files: list[str]) -> list[str]:
 
 
 def _first(environment: dict[str, str], prefix: str, endings: Iterable[str]) -> tuple[str, str]:
-    for ending in endings:
-        if environment.get(prefix + ending):
-            return prefix + ending, environment[prefix + ending]
+    for name in [prefix + written for ending in endings for written in (ending, ending.lower())]:
+        if environment.get(name):
+            return name, environment[name]
     return "", ""
 
 

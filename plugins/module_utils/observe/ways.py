@@ -21,6 +21,10 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import
 SAMPLE_SECONDS = 0.4
 # Copies of an api that are asked, each by itself: one of them may be ill while the others answer.
 COPIES = 4
+# Where a server of Python listens that is told of no port, and the words by which it is told of a socket file, and to speak TLS.
+USUAL_PORT = re.compile(r"\b(uvicorn|gunicorn|hypercorn|daphne|granian)\b|\bfastapi\s+(run|dev)\b"), 8000
+SOCKET_FILE = re.compile(r"--uds[ =]|(-b|--bind)[ =]unix:")
+TLS_WORDS = re.compile(r"--(ssl-?)?(keyfile|certfile|certificate|cert)\b")
 
 
 class Once:
@@ -87,8 +91,10 @@ class Ways:
             "host": target.host,
             "port": target.port,
         }
-        other = self.scene.component_at(component.id, target.host, target.server_kind)
+        other = self.scene.published_at(target) or self.scene.component_at(component.id, target.host, target.server_kind)
         fact["to"], fact["outer"] = (other.id, "") if other else ("", self.scene.outer_name(target))
+        if target.proxy_setting and not other:
+            return {**fact, "resolves": unseen("its way leads through the proxy that %s names" % target.proxy_setting, kind="proxied")}
         tried = inside.answer()
         if tried is not None:
             return {**fact, "inside": True, **tried_inside(tried.get((target.host, target.port)))}
@@ -134,6 +140,11 @@ class Ways:
 
     def _look_at_http(self, component: Component, one: Instance) -> dict[str, Any]:
         ports = self._http_ports(component, one)
+        if ports is None:
+            reason = "which of the host's ports is its own is not known"
+            return {"component": component.id, "answers": unseen(reason, kind="hidden", fix="name where users reach it by http_url"), "port": 0}
+        if not ports and any(SOCKET_FILE.search(text) for text in _commands(one)):
+            return {"component": component.id, "answers": unseen("it listens at a socket file, which is not asked", kind="hidden"), "port": 0}
         if not ports:
             return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0}
         enter = self.scene.platform.enter(one)
@@ -141,11 +152,12 @@ class Ways:
         if not address:
             return {"component": component.id, "answers": unseen("it has no address that this host could reach", kind="hidden", fix="run as root"), "port": 0}
         facts: dict[str, Any] = {}
+        scheme = "https" if _speaks_tls(one) else "http"
         for port in ports[:3]:
             there, gate = self.scene.platform.address(one, address, port) if enter is None else (address, port)
             facts = observe_http(
                 component.id,
-                HttpTarget("http://%s:%d" % (there, gate), headers={} if there == address else {"Host": "%s:%d" % (address, port)}),
+                HttpTarget("%s://%s:%d" % (scheme, there, gate), headers={} if there == address else {"Host": "%s:%d" % (address, port)}, verify=False),
                 self.scene.mask,
                 min(3.0, self.scene.options.timeout * 0.8),
                 routes=self._routes(one),
@@ -161,15 +173,20 @@ class Ways:
 
     def _routes(self, one: Instance) -> tuple[str, ...]:
         """The routes that are asked, and the one that the container's own health check asks."""
-        asked = re.findall(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::\d+)?(/[\w./-]*\w)", " ".join(one.health_test))
+        asked = re.findall(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::\d+)?(/[\w./-]*\w/?)", " ".join(one.health_test))
         return tuple(dict.fromkeys([*self.scene.options.http_routes, *asked]))
 
-    def _http_ports(self, component: Component, one: Instance) -> list[int]:
-        """Where an api may listen, likeliest first: open sockets, then what is published, exposed, or said in its command."""
+    def _http_ports(self, component: Component, one: Instance) -> list[int] | None:
+        """Where an api may listen, likeliest first: open sockets, then what is published, exposed, or said in its command.
+
+        On the host's network others listen, too: only what is said counts, and None is where nothing is.
+        """
         sockets = self.scene.sockets.get(one.id)
         if sockets is not None:
             listening = sorted({socket["port"] for socket in sockets["listening"]})
             hints = self._said_ports(one)
+            if one.home_network == "host":
+                return [port for port in hints if port in listening] if hints else None
             return sorted(listening, key=lambda port: (port not in hints, port))
         return self._said_ports(one)
 
@@ -177,7 +194,10 @@ class Ways:
     def _said_ports(one: Instance) -> list[int]:
         texts = [" ".join(one.command), " ".join(one.health_test)] + [process.command for process in one.processes]
         said = [int(port) for text in texts for port in re.findall(r"(?:--port[ =]|:)(\d{2,5})\b", text)]
-        return list(dict.fromkeys([mapping["inside"] for mapping in one.published if not mapping.get("beside")] + said + one.exposed))
+        told = [one.environment.get(name, "") for name in ("PORT", "UVICORN_PORT")]
+        said += [int(port) for port in told if port.isdigit()]
+        usual = [USUAL_PORT[1]] if any(USUAL_PORT[0].search(text) for text in texts) else []
+        return list(dict.fromkeys([mapping["inside"] for mapping in one.published if not mapping.get("beside")] + said + one.exposed)) or usual
 
     def _outside_probes(self) -> dict[str, Callable[[], Any]]:
         probes: dict[str, Callable[[], Any]] = {}
@@ -196,7 +216,7 @@ class Ways:
         host = "127.0.0.1" if mapping["host"] in ("0.0.0.0", "", "::") else mapping["host"]
         sockets = self.scene.sockets.get(one.id)
         listening = None if sockets is None else any(socket["port"] == mapping["inside"] for socket in sockets["listening"])
-        scheme = "https" if mapping["inside"] in (443, 8443) else "http"
+        scheme = "https" if mapping["inside"] in (443, 8443) or _speaks_tls(one) else "http"
         # By its address no certificate can match; nothing is sent here but a GET, and trust is the check of another day.
         target = HttpTarget("%s://%s:%d" % (scheme, host, mapping["outside"]), verify=False)
         return {
@@ -213,3 +233,13 @@ class Ways:
         route: dict[str, Any] = next(iter(facts.get("routes", {}).values()), {})
         why = why_unseen(facts.get("answers"))
         return {"connects": why is None, "error": why, "status": route.get("status"), "seconds": route.get("seconds")}
+
+
+def _speaks_tls(one: Instance) -> bool:
+    """Whether the program itself was given a certificate, on its command line."""
+    return any(TLS_WORDS.search(text) for text in _commands(one))
+
+
+def _commands(one: Instance) -> list[str]:
+    """What an instance was started with, and what runs in it."""
+    return [" ".join(one.command), *(process.command for process in one.processes)]

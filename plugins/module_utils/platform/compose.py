@@ -14,7 +14,7 @@ import stat
 import subprocess
 import tarfile
 from functools import partial
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Iterator, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
@@ -110,11 +110,17 @@ class Compose:
         return [Process(int(row[0]), int(row[1]), row[2][:1], row[3]) for row in table["Processes"] or [] if row[0].isdigit()]
 
     def logs(self, instance: Instance, since: float, tail: int) -> list[str]:
-        if instance.log_driver not in ("json-file", "local", "journald"):
-            raise StackError("the log driver %s cannot be read back" % instance.log_driver, kind="log_driver", fix="use the driver json-file or local")
-        raw = self.engine.ask(
-            lambda: self.engine.api.logs(instance.id, stdout=True, stderr=True, timestamps=True, tail=tail, since=int(since) if since else None)
-        )
+        try:
+            raw = self.engine.ask(
+                lambda: self.engine.api.logs(instance.id, stdout=True, stderr=True, timestamps=True, tail=tail, since=int(since) if since else None)
+            )
+        except StackError as error:
+            # Since 20.10 the engine keeps a copy of what a driver sends away, where that was not switched off.
+            if error.kind != "refused" or instance.log_driver in ("json-file", "local", "journald"):
+                raise
+            raise StackError(
+                "the log driver %s cannot be read back" % instance.log_driver, kind="log_driver", fix="use the driver json-file or local"
+            ) from error
         return raw.decode("utf-8", "replace").splitlines()
 
     def file(self, instance: Instance, path: str, limit: int = 65536) -> File | None:
@@ -199,11 +205,16 @@ class Compose:
         found = self._by_alias(instance, host)
         if found or host in ("localhost", instance.name):
             return found
+        found = [other.networks[name]["address"] for other, names, _project in self._others_called(instance, host, running=True) for name in names]
+        if any(found):
+            return [address for address in found if address]
         # Docker's resolver passes on what it does not know: the engine host's resolver is asked instead.
-        try:
-            return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
-        except OSError:
-            return []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, family)})
+            except OSError:
+                continue
+        return []
 
     def reach(self, instance: Instance, places: list[tuple[str, int]], timeout: float) -> dict[tuple[str, int], dict[str, Any]] | None:
         return None  # by enter(), or from the host
@@ -299,20 +310,21 @@ class Compose:
 
     def elsewhere(self, instance: Instance, host: str) -> dict[str, Any] | None:
         """The container of another project that bears this name on a network of the instance, and does not run."""
-        for one in self.engine.ask(lambda: self.engine.api.containers(all=True)):
+        for other, _networks, project in self._others_called(instance, host, running=False):
+            return {"instance": other.name, "project": project, "state": other.state, "exit_code": other.exit_code, "finished_at": other.finished_at}
+        return None
+
+    def _others_called(self, instance: Instance, host: str, running: bool) -> Iterator[tuple[Instance, list[str], str]]:
+        """(container, the networks of the instance on which it bears this name, its project) of those that are not of this project."""
+        for one in self.engine.ask(lambda: self.engine.api.containers(all=not running)):
             networks = set((one.get("NetworkSettings") or {}).get("Networks") or {}) & set(instance.networks)
-            if one["Labels"].get(LABEL + "project") == self.project or one["State"] == "running" or not networks:
+            project = one["Labels"].get(LABEL + "project", "")
+            if project == self.project or (one["State"] == "running") is not running or not networks:
                 continue
             other = read_instance(self.engine.ask(partial(self.engine.api.inspect_container, one["Id"])))
-            if any(host in other.networks.get(name, {}).get("aliases", []) for name in networks):
-                return {
-                    "instance": other.name,
-                    "project": one["Labels"].get(LABEL + "project", ""),
-                    "state": other.state,
-                    "exit_code": other.exit_code,
-                    "finished_at": other.finished_at,
-                }
-        return None
+            named = sorted(name for name in networks if host in other.networks.get(name, {}).get("aliases", []))
+            if named:
+                yield other, named, project
 
     def outsiders(self) -> list[str]:
         """Networks of this project's containers on which containers of other projects stand, too."""
@@ -324,14 +336,19 @@ class Compose:
         return sorted(shared - {"bridge", "host", "none"})
 
     def wanted(self, timeout: float) -> dict[str, Any]:
-        """What the project's files ask for now: {service: {"environment", "networks", "ports", "profiles", "replicas"}}, secrets raw.
+        """What the project's files ask for now: {service: {"environment", "networks", "ports", "profiles", "replicas", "edited"}}, secrets raw.
+
+        edited: the files were changed after the service's containers were made, so what is missing there may not have been asked for then.
 
         Each container remembers the files that it was made from, and they need not be the same ones.
         """
         found: dict[str, Any] = {}
         for services, files, folder, env_files in self._made_from():
             asked = self._config(files, folder, env_files, timeout)
-            found.update({name: asked[name] for name in services if name in asked})
+            for name in services:
+                made_at = min((one.created_at for one in self.components_by_id[name].instances if not one.one_off), default=0.0)
+                if name in asked:
+                    found[name] = {**asked[name], "edited": compose_files.edited(files, made_at)}
         return found
 
     def may_differ(self) -> bool:
@@ -377,7 +394,9 @@ class Compose:
         except subprocess.TimeoutExpired as error:
             raise StackError("docker compose config did not answer in time", kind="timeout") from error
         if done.returncode != 0:
-            raise StackError("docker compose config: %s" % ending(done.stderr.decode("utf-8", "replace").strip(), 300), kind="compose_invalid")
+            said = done.stderr.decode("utf-8", "replace").strip()
+            # Whoever deploys may have such a variable in the shell.
+            raise StackError("docker compose config: %s" % ending(said, 300), kind="variable_missing" if "required variable" in said else "compose_invalid")
         found = json.loads(done.stdout)
         names = {key: (network or {}).get("name") or "%s_%s" % (self.project, key) for key, network in (found.get("networks") or {}).items()}
         return {name: read_wanted(service, names) for name, service in (found.get("services") or {}).items()}
@@ -406,13 +425,15 @@ def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, 
         # Compose writes a dollar sign of a value as two.
         "environment": {key: str(value).replace("$$", "$") for key, value in (service.get("environment") or {}).items() if value is not None},
         "networks": [networks.get(name, name) for name in service.get("networks") or {}],
-        # A range of ports is one entry: its first one is looked for.
-        "ports": [
-            {"inside": port.get("target"), "outside": int(str(port.get("published") or 0).split("-", maxsplit=1)[0])} for port in service.get("ports") or []
-        ],
+        "ports": [{"inside": port.get("target"), "outside": first_port(port.get("published"))} for port in service.get("ports") or []],
         "profiles": service.get("profiles") or [],
         "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
     }
+
+
+def first_port(told: Any) -> int:
+    """The number of a port ("80/tcp"); of a range ("8080-8089"), which is one entry, its first; 0 for none."""
+    return int(re.split(r"[-/]", str(told or 0), maxsplit=1)[0])
 
 
 def waited_for(labels: Iterable[Mapping[str, str]]) -> set[str]:
@@ -434,9 +455,9 @@ def read_instance(detail: dict[str, Any]) -> Instance:
             live = ((detail.get("NetworkSettings") or {}).get("Ports") or {}).get(inside) or [binding]
             published.append(
                 {
-                    "inside": int(inside.split("/")[0]),
+                    "inside": first_port(inside),
                     "host": binding.get("HostIp") or "0.0.0.0",
-                    "outside": int(live[0].get("HostPort") or binding.get("HostPort") or 0),
+                    "outside": first_port(live[0].get("HostPort") or binding.get("HostPort")),
                 }
             )
     return Instance(
@@ -461,7 +482,7 @@ def read_instance(detail: dict[str, Any]) -> Instance:
         working_dir=config.get("WorkingDir", ""),
         environment=dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair),
         published=published,
-        exposed=sorted(int(port.split("/")[0]) for port in (config.get("ExposedPorts") or {})),
+        exposed=sorted(first_port(port) for port in (config.get("ExposedPorts") or {})),
         networks={
             name: {"address": seat.get("IPAddress", ""), "aliases": sorted(set((seat.get("Aliases") or []) + [detail["Name"].lstrip("/")]))}
             for name, seat in seats.items()

@@ -35,6 +35,14 @@ def may_differ(project: str, files: list[str], folder: str, env_files: list[str]
     return asked is None or any(not asked.get(service, set()) <= set(networks) for service, networks in copies)
 
 
+def edited(files: Iterable[str], made_at: float) -> bool:
+    """Whether any of these was changed after a container was made from them; so it is where that cannot be told."""
+    try:
+        return any(_changed_at(name) >= made_at for name in files)
+    except OSError:
+        return True
+
+
 def _changed_at(name: str) -> float:
     """Also of what was put in its place with an old date, and of a link that leads elsewhere now."""
     return max(time for status in (os.stat(name), os.lstat(name)) for time in (status.st_mtime, status.st_ctime))

@@ -325,6 +325,8 @@ class Right:
         settings = {}
         host_name, port_name = self._split_names()
         if wanted.host != given.host:
+            if self.environment.get(host_name, given.host).strip() != given.host:  # host and port in one word
+                raise Refused("%s has a form in which its wrong part cannot be changed alone" % given.setting, fix=self.by_hand)
             settings[host_name] = wanted.host
         if wanted.port != given.port or given.malformed:
             if port_name not in self.environment:
