@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fake_namespace import FakeNamespace, Town, work
 from samples_kubernetes import configmap, container, pod, secret
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen
@@ -103,6 +104,16 @@ def test_secrets_are_wanted_by_key_or_whole():
         spec={"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "tls", "items": [{"key": "ca.crt", "path": "ca"}]}}]}}]},
     )["spec"]
     assert secrets_referred([("shop", spec)]) == {("shop", "db"): {"password", "user"}, ("shop", "all"): None, ("shop", "tls"): {"ca.crt"}}
+
+
+def test_secrets_of_the_containers_beside_are_known():
+    cluster = FakeNamespace()
+    cluster.put({"kind": "Secret", **secret("deploy", token="Zx9-planted")})
+    init = {"name": "migrate", "image": "i", "env": [{"name": "T", **ref("secret", "deploy", "token")}, {"name": "API_KEY", "value": "Qy8-planted"}]}
+    one = work("api", {})
+    one["spec"]["template"]["spec"]["initContainers"] = [init]
+    cluster.put(one)
+    assert {"Zx9-planted", "Qy8-planted"} <= set(Town(cluster, ["shop"]).components()[0].instances[0].secret_values)
 
 
 def test_of_a_secret_only_what_is_referred_to_is_kept():

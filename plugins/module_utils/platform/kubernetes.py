@@ -39,6 +39,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_ways import Ways
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, changes_of, name_components, workloads_of
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import is_secret_name
 
 # Copies of one component that are asked themselves (a command inside, logs); of hundreds alike the rest is told by the API's lists.
 MOST_ASKED = 4
@@ -184,7 +185,8 @@ class Kubernetes:
     def _instance(self, pod: dict[str, Any], container: dict[str, Any], part: str, failures: dict[str, dict[str, Any]]) -> Instance:
         one = pods.read_instance(pod, container, pods.identity_of(pod, container["name"], not part))
         given = self._given(pod, container)
-        one.environment, one.secret_values, one.unread, one.mounts = dict(given.environment), given.secrets, given.unread, given.mounts
+        one.environment, one.unread, one.mounts = dict(given.environment), given.unread, given.mounts
+        one.secret_values = given.secrets + self._secrets_beside(pod, container)
         one.health = pods.read_health(container, pods.status_of(pod, container["name"]), failures.get(one.id), time.time()) if one.running else None
         one.own_settings, one.revision = own_settings(container), one.config_hash
         one.meshed = pods.in_mesh(pod)
@@ -197,6 +199,15 @@ class Kubernetes:
         one.published = self.services.published(pod, container)
         self._seats[one.id] = Seat(pod, container, given)
         return one
+
+    def _secrets_beside(self, pod: dict[str, Any], container: dict[str, Any]) -> list[str]:
+        """What is secret of what the pod's other containers are given: what those say is told, too, such as why an init container fails."""
+        found: list[str] = []
+        for other in [*(pod["spec"].get("initContainers") or []), *(pod["spec"].get("containers") or [])]:
+            if other["name"] != container["name"]:
+                given = self._given(pod, other)
+                found += [*given.secrets, *(value for name, value in given.environment.items() if is_secret_name(name))]
+        return found
 
     def _given(self, pod: dict[str, Any], container: dict[str, Any]) -> Given:
         """What a container is given; pods of one template are given the same, but for what names the pod itself."""

@@ -56,7 +56,7 @@ def secrets_referred(specs: Iterable[tuple[str, dict[str, Any]]]) -> dict[tuple[
         wanted[(namespace, name)] = None if keys is None or known is None else known | set(keys)
 
     for namespace, spec in specs:
-        for container in spec.get("containers") or []:
+        for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
             for source in container.get("envFrom") or []:
                 if source.get("secretRef"):
                     want(namespace, source["secretRef"]["name"], None)
