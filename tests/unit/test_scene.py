@@ -25,6 +25,7 @@ SHOP = [
     part("kv", "redis", home="container:id-api"),
     part("one", "worker", home="host"),
     part("two", "redis", home="host"),
+    Component(id="idle", role="postgres", template=part("idle", "postgres", address=" ", aliases=["spare", "ledger"]).instances[0]),
     Component(
         id="gone", role="unknown", instances=[Instance(id="id-gone", name="gone", state="exited", networks={"shop_lan": {"address": "", "aliases": []}})]
     ),
@@ -33,6 +34,7 @@ CASES = [
     ("by its name", "api", "db", "postgres", "db"),
     ("by an alias", "api", "ledger", "postgres", "db"),
     ("by its address", "api", "10.0.0.3", "postgres", "db"),
+    ("what is scaled to zero, by its Service's name", "api", "spare", "postgres", "idle"),
     ("nobody of this stack", "api", "warehouse", "postgres", None),
     ("no name, though one has no address", "api", "", "redis", None),
     ("itself", "api", "localhost", "postgres", "api"),

@@ -249,12 +249,13 @@ class Scene:
         if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
         search = self._search(next((component for component in self.components if component.id == client), None))
+        copies = [(component, one) for component in self.components for one in component.instances]
+        # A server without a copy keeps the names by which its next one will be found, where nobody else bears them.
+        copies += [(component, component.template) for component in self.components if component.template and not component.instances]
         for name in meant_by(host, search):
-            for component in self.components:
-                for one in component.instances:
-                    for seat in one.networks.values():
-                        if name == seat["address"] or name in seat["aliases"]:
-                            return component
+            for component, one in copies:
+                if any(name == seat["address"] or name in seat["aliases"] for seat in one.networks.values()):
+                    return component
         return next((component for component in self.components if component.id == host and (not search or self._search(component) == search)), None)
 
     @staticmethod
