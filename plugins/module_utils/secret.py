@@ -42,8 +42,8 @@ SECRET_NAME = re.compile(
 )
 # Names with such a word that tell how a secret is used, and hold none.
 _ABOUT_SECRETS = re.compile(
-    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path|host(name)?|port"
-    r"|user(name)?|name|prefix|hashers?|policy|header)"
+    r"(_(minutes|seconds|hours|days|expir(e|es|y|ation)|ttl|lifetime|leeway|algorithms?|types?|issuer|audience|length|rounds|enabled|required|file|path"
+    r"|host(name)?|port|user(name)?|name|prefix|hashers?|policy|header)"
     r"|max_(\w+_)?tokens)$",
     re.IGNORECASE,
 )
@@ -67,8 +67,9 @@ _WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "sess", "c
 # What stands between two words of a command line: blanks, or the marks of a list.
 _NEXT = r"""(?:["'\\]{0,9}\s{1,9}|["'\\]{1,9}\s{0,9},\s{0,9})"""
 _KEYS = (
-    r"sk-[\w*-]{8,}|hf_[A-Za-z0-9]{20,}|gsk_\w{16,}|pplx-\w{16,}|r8_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|SG\.[\w-]{10,}\.[\w-]{10,}|ya29\.[\w-]{16,}|whsec_\w{10,}"
-    r"|xai-\w{16,}|nvapi-[\w-]{16,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}|AKIA\w{8,}|AIza[\w-]{8,}"
+    r"sk-[\w*-]{8,}|hf_[A-Za-z0-9]{20,}|gsk_\w{16,}|pplx-\w{16,}|r8_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|SG\.[\w-]{10,}\.[\w-]{10,}|ya29\.[\w-]{16,}"
+    r"|whsec_\w{10,}|xai-\w{16,}|nvapi-[\w-]{16,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}"
+    r"|AKIA\w{8,}|AIza[\w-]{8,}"
 )
 
 # What a text must hold, in lower case, for the shape to be worth looking for; the shape: what stands in its first group stays.
@@ -262,7 +263,7 @@ def _pieces(value: str) -> set[str]:
 def _forms(value: str) -> set[str]:
     """How a value may be written."""
     forms: set[str] = set()
-    for form in {value, unquote(value)}:
+    for form in (value, unquote(value)):
         if len(form) < _SHORTEST:
             continue
         encoded = form.encode("utf-8", "surrogateescape")

@@ -32,8 +32,8 @@ OTHER_DATABASE = re.compile(
     re.IGNORECASE,
 )
 OTHER_STORE = re.compile(
-    r"^(db\+|django|rpc|file|cache\+|https?:|(memory|mem|locmem|dummy|disabled|disk|simple|(py)?memcached?|pymemcache|mongodb|mqtts?|nats|pulsar|s3|gs|sqla|sqlite|"
-    r"azure\w+|gcpubsub|confluentkafka|elasticsearch|cassandra|couch\w+|dynamodb|cosmosdb\w*|arangodb|consul)[\w+.-]*:)",
+    r"^(db\+|django|rpc|file|cache\+|https?:|(memory|mem|locmem|dummy|disabled|disk|simple|(py)?memcached?|pymemcache|mongodb|mqtts?|nats|pulsar|s3|gs|sqla|"
+    r"sqlite|azure\w+|gcpubsub|confluentkafka|elasticsearch|cassandra|couch\w+|dynamodb|cosmosdb\w*|arangodb|consul)[\w+.-]*:)",
     re.IGNORECASE,
 )
 URL_NAME = re.compile(r"(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_(URL|URI|DSN)$|^(DSN|DATABASE_URL)$", re.IGNORECASE)
