@@ -13,6 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import why_uns
 ESSENTIAL = frozenset(["api", "worker", "postgres", "redis", "proxy", "pgbouncer"])
 # After its last end nobody needs longer than this to show that it stays.
 RECOVERED_SECONDS = 180.0
+ONCE_SECONDS, LONG_LIFE_SECONDS = 60.0, 120.0
 
 
 def components(seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -74,7 +75,8 @@ def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
 
     Running again counts as recovered once it has lived half as long again as its last life, at least 15 seconds and at most RECOVERED_SECONDS:
     who ran for days and ended once does not keep ending. How long that was is known only while the engine remembers (it holds 256
-    events, and health checks fill them within minutes).
+    events, and health checks fill them within minutes). Who ended once, after a life of minutes, is no loop once it has lived ONCE_SECONDS;
+    what the kernel killed for its memory will need it again.
     """
     if one["state"] == "restarting":
         return True
@@ -87,7 +89,8 @@ def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
         else []
     )
     life = ends[-1]["time"] - starts[-1] if starts else 0.0
-    return age(seen, one) <= min(max(15.0, 1.5 * life), RECOVERED_SECONDS)
+    once = one["restarts"] == 1 and life >= LONG_LIFE_SECONDS and not one["oom_killed"]
+    return age(seen, one) <= min(max(15.0, 1.5 * life), ONCE_SECONDS if once else RECOVERED_SECONDS)
 
 
 # Log signatures after which a program does not come up, whatever time it is given.
