@@ -149,11 +149,10 @@ def main() -> None:
         mask.learn(value.rpartition(" ")[2])
     target = HttpTarget(given["url"], given["address"] or "", headers, given["validate_certs"], given["ca_path"] or "")
     try:
-        host = target.place()[1]
         password = target.password
         mask.learn(password)
         module.no_log_values.update({password, quote(password, safe="")} - {""})
-        seen = observe_http(host, target, mask, given["timeout"], tuple(given["routes"]), sample=max(0.0, given["sample"]))
+        seen = observe_http(target.place()[1], target, mask, given["timeout"], tuple(given["routes"]), sample=max(0.0, given["sample"]))
         answers = list(judge_domain(_http.DOMAIN, seen, Limits(given["limits"], routes=given["route_limits"])))
     except StackError as error:
         module.fail_json(**error.as_failure())

@@ -31,4 +31,5 @@ def test_what_is_shown_of_a_url(url, shown, password):
 def test_no_error_tells_the_password(url):
     with pytest.raises(StackError) as caught:
         HttpTarget(url).place()
+    assert HttpTarget(url).password.startswith("pl"), "known, so that it can be hidden"
     assert "pl" not in caught.value.message and "anted" not in caught.value.message and caught.value.__cause__ is None

@@ -59,8 +59,11 @@ class HttpTarget:
 
     @property
     def password(self) -> str:
-        """The password in the URL, decoded; "" when there is none."""
-        account = self._torn[1] if self._torn else urlsplit(self.url).netloc.rpartition("@")[0]
+        """The password in the URL, decoded; "" when there is none. Also of what is no URL: an error must not show it either."""
+        try:
+            account = self._torn[1] if self._torn else urlsplit(self.url).netloc.rpartition("@")[0]
+        except ValueError:
+            account = self.url.partition("://")[2].rpartition("@")[0]
         return unquote(account.partition(":")[2])
 
     @property
