@@ -21,7 +21,7 @@ MASK = "***"
 _HIDDEN = r"\g<1>" + MASK
 
 # Of a shorter word too much would be hidden.
-_SHORTEST = 6
+SHORTEST = 6
 # A secret that holds others: a .env, JSON, a keyword DSN, a key of many lines.
 _LONGEST_LIST = 16384
 _MOST_LINES = 200
@@ -204,12 +204,12 @@ class Mask:
 
     def keep(self, names: Iterable[str]) -> None:
         """These names of the stack stay readable in every text, also where a secret is the same word, or a part of one."""
-        self._kept.update(name for name in names if len(name) >= _SHORTEST)
+        self._kept.update(name for name in names if len(name) >= SHORTEST)
 
     def learn(self, value: str | None) -> None:
         """Blot this value, and the secrets inside it, out of every text from now on: as it is, URL-encoded and in base64."""
         for piece in _pieces(value or ""):
-            if len(piece) >= _SHORTEST and piece.lower() not in DEFAULTS:
+            if len(piece) >= SHORTEST and piece.lower() not in DEFAULTS:
                 self._known.update(_forms(piece))
         self._longest_first = None
 
@@ -264,7 +264,7 @@ def _forms(value: str) -> set[str]:
     """How a value may be written."""
     forms: set[str] = set()
     for form in (value, unquote(value)):
-        if len(form) < _SHORTEST:
+        if len(form) < SHORTEST:
             continue
         encoded = form.encode("utf-8", "surrogateescape")
         quoted = (quote(encoded, safe=""), quote(encoded), quote_plus(encoded))

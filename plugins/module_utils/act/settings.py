@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Mapping, Protocol
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, is_plain_url, is_secret_name
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, SHORTEST, is_plain_url, is_secret_name
 
 ABSENT = "(not set)"
 # Whether another component, which has the same value from the same place, is to be corrected with it.
@@ -80,7 +80,7 @@ def bare_url(value: str) -> str:
 def secrets_among(wanted: Mapping[str, Any]) -> list[str]:
     """Those of the values that a person gave for settings that Ansible is not to show; a shorter one would be blotted out of every text."""
     texts = [(name, str(value)) for name, value in wanted.items() if not isinstance(value, Mapping)]
-    return [text for name, text in texts if len(text) >= 6 and (is_secret_name(name) or bare_url(text) != text)]
+    return [text for name, text in texts if len(text) >= SHORTEST and (is_secret_name(name) or bare_url(text) != text)]
 
 
 def with_end_of(present: str, content: str) -> str:

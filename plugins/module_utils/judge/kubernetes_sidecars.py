@@ -75,7 +75,7 @@ def _why_ill(seen: dict[str, Any], work: dict[str, Any], group: dict[str, Any], 
 
 def _stays(seen: dict[str, Any], one: dict[str, Any], ended: dict[str, Any]) -> bool:
     """Whether it has lived half as long again as its last life: then it has recovered, as it is with every container."""
-    return kube.age(seen, one["started_at"]) > min(max(15.0, 1.5 * ended["lived"][1]), view.RECOVERED_SECONDS)
+    return kube.age(seen, one["started_at"]) > view.recovery_seconds(ended["lived"][1])
 
 
 def _patience(work: dict[str, Any], one: dict[str, Any]) -> float:

@@ -90,7 +90,12 @@ def is_looping(seen: dict[str, Any], name: str, one: dict[str, Any]) -> bool:
     )
     life = ends[-1]["time"] - starts[-1] if starts else 0.0
     once = one["restarts"] == 1 and life >= LONG_LIFE_SECONDS and not one["oom_killed"]
-    return age(seen, one) <= min(max(15.0, 1.5 * life), ONCE_SECONDS if once else RECOVERED_SECONDS)
+    return age(seen, one) <= recovery_seconds(life, ONCE_SECONDS if once else RECOVERED_SECONDS)
+
+
+def recovery_seconds(life: float, most: float = RECOVERED_SECONDS) -> float:
+    """How long a program must live again to count as recovered, after a life that ended."""
+    return min(max(15.0, 1.5 * life), most)
 
 
 # Log signatures after which a program does not come up, whatever time it is given.

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any, Callable, Iterable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, port_number, read_quantity
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, every_container, port_number, read_quantity
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
@@ -284,7 +284,7 @@ def references(spec: dict[str, Any]) -> list[dict[str, Any]]:
         one["required"] = sorted({*one["required"], *([] if optional else keys or [])})
         one["keys"] = None if keys is None or one["keys"] is None else sorted({*one["keys"], *keys})
 
-    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+    for container in every_container(spec):
         for entry in container.get("env") or []:
             for key, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
                 ref = (entry.get("valueFrom") or {}).get(key)

@@ -8,7 +8,7 @@ import re
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBACK, StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
@@ -115,26 +115,25 @@ class Scene:
         return found.content.decode("utf-8", "replace") if found else ""
 
     def _find_targets(self) -> None:
+        asked: dict[str, Instance] = {}
         probes: dict[str, Callable[[], Any]] = {}
-        files: dict[str, Callable[[], Any]] = {}
         for component in self.components:
             instance = next(iter(component.running or component.instances), None)
             if instance is None:
                 continue
             if component.role not in SERVERS:
-                probes[component.id] = partial(self._targets_of, component, instance)
+                asked[component.id] = instance
+                probes["targets:" + component.id] = partial(self._targets_of, component, instance)
             # Who has a secret in a file may say it in its log, and nobody else need have it.
             for path in secret_files_of(instance):
-                files["secret:%s:%s" % (component.id, path)] = partial(self._learn_file, instance, path)
-        answers = self.probes.gather({**{"targets:" + key: probe for key, probe in probes.items()}, **files})
-        for component in self.components:
-            if component.id not in probes:
-                continue
-            found = answers["targets:" + component.id]
-            self.targets[component.id] = found if isinstance(found, list) else []
+                probes["secret:%s:%s" % (component.id, path)] = partial(self._learn_file, instance, path)
+        answers = self.probes.gather(probes)
+        for name, instance in asked.items():
+            found = answers["targets:" + name]
+            self.targets[name] = found if isinstance(found, list) else []
             why = why_unseen(found)
             if why:
-                next(iter(component.running or component.instances)).unread["its settings"] = why
+                instance.unread["its settings"] = why
         for name, targets in self.targets.items():
             self.targets[name] = [known for known in map(self._recognised, targets) if known is not None]
 
@@ -249,14 +248,16 @@ class Scene:
         if host in LOOPBACK:
             return next((component for component in self.components if component.id == client), None)
         search = self._search(next((component for component in self.components if component.id == client), None))
-        copies = [(component, one) for component in self.components for one in component.instances]
-        # A server without a copy keeps the names by which its next one will be found, where nobody else bears them.
-        copies += [(component, component.template) for component in self.components if component.template and not component.instances]
         for name in meant_by(host, search):
-            for component, one in copies:
+            for component, one in self._copies():
                 if any(name == seat["address"] or name in seat["aliases"] for seat in one.networks.values()):
                     return component
         return next((component for component in self.components if component.id == host and (not search or self._search(component) == search)), None)
+
+    def _copies(self) -> Iterator[tuple[Component, Instance]]:
+        """Every copy; then, of a component without one, its next: it keeps its names where nobody else bears them."""
+        yield from ((component, one) for component in self.components for one in component.instances)
+        yield from ((component, component.template) for component in self.components if component.template and not component.instances)
 
     @staticmethod
     def _search(component: Component | None) -> list[str]:

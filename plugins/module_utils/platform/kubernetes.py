@@ -203,7 +203,7 @@ class Kubernetes:
     def _secrets_beside(self, pod: dict[str, Any], container: dict[str, Any]) -> list[str]:
         """What is secret of what the pod's other containers are given: what those say is told, too, such as why an init container fails."""
         found: list[str] = []
-        for other in [*(pod["spec"].get("initContainers") or []), *(pod["spec"].get("containers") or [])]:
+        for other in pods.every_container(pod["spec"]):
             if other["name"] != container["name"]:
                 given = self._given(pod, other)
                 found += [*given.secrets, *(value for name, value in given.environment.items() if is_secret_name(name))]

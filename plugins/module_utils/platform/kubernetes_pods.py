@@ -57,6 +57,11 @@ def _serves(container: dict[str, Any]) -> bool:
     return any(container.get(key) for key in ("ports", "readinessProbe", "livenessProbe", "startupProbe"))
 
 
+def every_container(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers of a pod spec, those that run first at the front."""
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
 def native_sidecars(pod: dict[str, Any]) -> list[dict[str, Any]]:
     """The containers that begin before the others and stay."""
     return [one for one in pod["spec"].get("initContainers") or [] if one.get("restartPolicy") == "Always"]

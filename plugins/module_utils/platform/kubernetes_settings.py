@@ -15,7 +15,7 @@ from typing import Any, Iterable
 from ansible_collections.aiops.runbook.plugins.module_utils.model import unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import File
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import read_quantity
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import every_container, read_quantity
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][\w.-]*)\))")
@@ -56,7 +56,7 @@ def secrets_referred(specs: Iterable[tuple[str, dict[str, Any]]]) -> dict[tuple[
         wanted[(namespace, name)] = None if keys is None or known is None else known | set(keys)
 
     for namespace, spec in specs:
-        for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        for container in every_container(spec):
             for source in container.get("envFrom") or []:
                 if source.get("secretRef"):
                     want(namespace, source["secretRef"]["name"], None)
