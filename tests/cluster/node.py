@@ -57,7 +57,8 @@ def up(fresh: bool = False) -> None:
                                      "--horizontal-pod-autoscaler-sync-period=5s", "--horizontal-pod-autoscaler-downscale-stabilization=30s",
                                      "--node-monitor-grace-period=20s", "--cluster-signing-cert-file=%s" % (CERTS / "ca.crt"),
                                      "--cluster-signing-key-file=%s" % (CERTS / "ca.key")]),
-        ("kube-scheduler", ["--kube-api-qps=500", "--kube-api-burst=1000"]),
+        # A claim that is bound while its pod is being weighed can go unseen: by itself the scheduler looks again after five minutes only.
+        ("kube-scheduler", ["--kube-api-qps=500", "--kube-api-burst=1000", "--pod-max-in-unschedulable-pods-duration=20s"]),
     ):  # fmt: skip
         command = [program / name, "--kubeconfig=%s" % (kubeconfig / name), "--leader-elect=false", "--bind-address=127.0.0.1", *more]
         processes.start(name, command)

@@ -97,9 +97,10 @@ def _apply(folder: Path) -> None:
 
 def ready(stack: OnCluster) -> str:
     """What keeps the stack from working, in words: pods first, then a request and a task."""
-    for namespace in stack.place["namespaces"]:
+    # What the application waits for lies in the last ones.
+    for namespace in reversed(stack.place["namespaces"]):
         pods = json.loads(node.kubectl("-n", namespace, "get", "pods", "-o", "json"))["items"]
-        waiting = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") != "Succeeded" and not _is_ready(pod)]
+        waiting = [_named(pod) for pod in pods if pod["status"].get("phase") != "Succeeded" and not _is_ready(pod)]
         if waiting or not pods:
             return "waiting for %s" % (", ".join(waiting) or "its pods")
         blind = without_figure(json.loads(node.kubectl("-n", namespace, "get", "horizontalpodautoscalers", "-o", "json"))["items"])
@@ -119,6 +120,15 @@ def without_figure(autoscalers: list[dict[str, Any]]) -> str:
 
 def _is_ready(pod: dict[str, dict[str, list[dict[str, str]]]]) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+
+
+def _named(pod: dict[str, Any]) -> str:
+    """Its name, and in brackets what Kubernetes says of why it is not ready."""
+    status = pod["status"]
+    states = [one.get("state", {}).get("waiting", {}) for one in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))]
+    said = [one["reason"] for one in states if one.get("reason", "PodInitializing") not in ("PodInitializing", "ContainerCreating")]
+    said += [one["message"] for one in status.get("conditions", ()) if one["type"] == "PodScheduled" and one["status"] == "False" and one.get("message")]
+    return pod["metadata"]["name"] + (" (%s)" % said[0] if said else "")
 
 
 def down(stack: OnCluster) -> None:
