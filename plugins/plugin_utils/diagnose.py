@@ -48,6 +48,8 @@ CUT_OFF = (
     "network.refused",
     "postgres.password_rejected",
 )
+# Findings that by themselves keep nobody out: who gets a session is served, late.
+TOO_SMALL = ("postgres.pool_exhausted",)
 RECENT_SECONDS = 1800
 # An instance's id, and how much of it a document keeps.
 _ID = re.compile(r"\b[0-9a-f][0-9a-f-]{11,}\b")
@@ -191,7 +193,9 @@ def diagnose(seen: dict[str, Any], answers: Iterable[Answer], lang: str = "en") 
     roots = [_root(seen, place, items, causes, lang) for place, item in enumerate(items) if item["is_root"]]
     roots.sort(key=lambda root: (SEVERITIES.index(root["severity"]), -len(root["consequences"]), root["key"]))
     unknown = _unknown(answers, findings, lang)
-    verdict = _verdict(seen, findings, unknown)
+    # What only waits for its turn is served, if late, and is no outage.
+    late = [place for place, found in causes.items() if found and all(findings[cause].id in TOO_SMALL and not causes[cause] for cause in found)]
+    verdict = _verdict(seen, [finding for place, finding in enumerate(findings) if place not in late], unknown)
     return {
         "schema": SCHEMA,
         "stack": seen.get("stack", ""),

@@ -121,6 +121,12 @@ VERDICTS = [
     ("a worker is kept from its database", [finding("postgres.password_rejected@worker", about="db")], "degraded"),
     ("the api is kept from its broker", [finding("config.wrong_port@api", about="redis")], "degraded"),
     ("the api hangs", [finding("http.hung@api")], "down"),
+    ("the api has too small a pool, and who asks late waits", [finding("postgres.pool_exhausted@api", about="db"), finding("http.hung@api")], "degraded"),
+    (
+        "its pool is held by what hangs",
+        [finding("postgres.lock_held@db", pid=1), finding("postgres.pool_exhausted@api", about="db"), finding("http.hung@api")],
+        "down",
+    ),
     ("something unseen is not healthy", [Unseen("postgres.lock_held", "db", "no account")], "unknown"),
     ("ill, and something unseen", [finding("http.hung@api"), Unseen("postgres.lock_held", "db", "no account")], "down"),
 ]

@@ -423,6 +423,14 @@ def test_the_record_compares_the_platforms() -> None:
     assert "- Kubernetes: diagnosed 3/3" in text
 
 
+def test_of_a_control_the_comparison_asks_for_no_alarm() -> None:
+    expected = [{"id": "postgres.down", "component": "db"}]
+    there = {"platform": "kubernetes", "verdict": "unknown"}
+    assert gameday.compared([result(), result(**there)])[1] == []
+    assert len(gameday.compared([result(), result(**{**there, "verdict": "degraded"})])[1]) == 1
+    assert len(gameday.compared([result(expected=expected), result(expected=expected, **there)])[1]) == 1
+
+
 def test_a_case_on_one_platform_says_nothing_of_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     monkeypatch.setattr(gameday, "commit", lambda: "c")
