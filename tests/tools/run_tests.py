@@ -130,8 +130,9 @@ def pytest(folder: str, *options: str, minutes: float = 10) -> Result:
         record = Path(temp) / "junit.xml"
         status = run([sys.executable, "-m", "pytest", "-q", folder, "--junitxml", record, *options], minutes=minutes)
         if record.exists():
-            suites = ElementTree.parse(record).getroot().iter("testsuite")
-            for suite in suites:
+            root = ElementTree.parse(record).getroot()
+            _tell_times(root.iter("testcase"))
+            for suite in root.iter("testsuite"):
                 figures = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
                 bad = figures["failures"] + figures["errors"]
                 result.failed += bad
@@ -139,6 +140,15 @@ def pytest(folder: str, *options: str, minutes: float = 10) -> Result:
         if status not in (0, 5) and not result.failed:
             result.count("pytest %s" % folder, False, "ended with %d" % status)
     return result
+
+
+def _tell_times(cases: Iterable[ElementTree.Element]) -> None:
+    """The files that took longest, with their seconds and how many tests they hold."""
+    times: dict[str, list[float]] = {}
+    for case in cases:
+        times.setdefault(str(case.get("classname")).rpartition("tests.")[2], []).append(float(case.get("time", 0)))
+    slow = sorted(((sum(seconds), name, len(seconds)) for name, seconds in times.items()), reverse=True)
+    print("  " + ", ".join("%s %.0f s (%d)" % (name, seconds, count) for seconds, name, count in slow[:12] if seconds >= 10), flush=True)
 
 
 # The parts ------------------------------------------------------------------------------------------------------------
