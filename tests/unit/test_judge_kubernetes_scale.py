@@ -90,12 +90,17 @@ def test_turning_points(sizes, turns):
 
 
 def test_flapping():
-    steps = [
-        event("HorizontalPodAutoscaler", "grow", "SuccessfulRescale", "New size: %d; reason: x" % size, seconds=700 - 90 * place, type="Normal")
-        for place, size in enumerate([1, 3, 1, 3, 1, 3])
-    ]
-    assert "autoscaling.flapping" in answers(seen(*API, horizontalpodautoscalers=[scaler()], events=steps))
-    assert "autoscaling.flapping" not in answers(seen(*API, horizontalpodautoscalers=[scaler()], events=steps[:3]))
+    """Kubernetes keeps one event for all changes to the same size: its first time, its last one, and how many."""
+
+    def steps(size, last, first, count):
+        told = "New size: %d; reason: x" % size
+        return event("HorizontalPodAutoscaler", "grow", "SuccessfulRescale", told, last, count, type="Normal", firstTimestamp=ago(first))
+
+    scaled = {"horizontalpodautoscalers": [scaler()]}
+    assert "autoscaling.flapping" in answers(seen(*API, **scaled, events=[steps(3, 100, 600, 3), steps(1, 20, 520, 3)]))
+    assert "autoscaling.flapping" not in answers(seen(*API, **scaled, events=[steps(3, 100, 600, 2), steps(1, 20, 20, 1)]))
+    # The same changes over a day are no flapping.
+    assert "autoscaling.flapping" not in answers(seen(*API, **scaled, events=[steps(3, 100, 80000, 3), steps(1, 20, 79000, 3)]))
 
 
 # resources

@@ -11,12 +11,14 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import why_uns
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import Text, Told, conditions_of, labels_of, selected
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import place as place_of
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_count, event_time
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_times
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed, owner_of
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import read_quantity
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 METRICS_API = "v1beta1.metrics.k8s.io"
+# The changes of an autoscaler that are kept.
+MOST_RESCALES = 20
 
 
 def autoscalers(objects: Objects, cast: Cast, events: Told, text: Text) -> list[dict[str, Any]]:
@@ -26,7 +28,7 @@ def autoscalers(objects: Objects, cast: Cast, events: Told, text: Text) -> list[
         size = re.search(r"New size: (\d+)", event.get("message") or "") if event.get("reason") == "SuccessfulRescale" else None
         if size:
             about = str((event.get("involvedObject") or {}).get("uid"))
-            rescales.setdefault(about, []).append({"time": event_time(event), "size": int(size.group(1)), "count": event_count(event)})
+            rescales.setdefault(about, []).extend({"time": time, "size": int(size.group(1))} for time in event_times(event, MOST_RESCALES))
     found = []
     for one in listed(objects, "horizontalpodautoscalers"):
         spec, status, place = one.get("spec") or {}, one.get("status") or {}, place_of(one)
@@ -45,7 +47,7 @@ def autoscalers(objects: Objects, cast: Cast, events: Told, text: Text) -> list[
                 "created_at": read_time(one["metadata"].get("creationTimestamp")),
                 "metrics": _metrics(spec.get("metrics") or [], status.get("currentMetrics") or []),
                 "conditions": conditions_of(one, text),
-                "rescales": sorted(rescales.get(str(one["metadata"].get("uid")), []), key=lambda step: step["time"])[-20:],
+                "rescales": sorted(rescales.get(str(one["metadata"].get("uid")), []), key=lambda step: step["time"])[-MOST_RESCALES:],
                 "by": "KEDA" if owner.get("kind") == "ScaledObject" or place["name"].startswith("keda-hpa-") else "",
             }
         )
