@@ -7,19 +7,13 @@ What needs a node, the cluster's own services or traffic is in tests/faults.
 
 from __future__ import annotations
 
-import datetime
 import json
-import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from there import RESOURCES, SERVE, Kubectl, There, cluster_py, service, workload
+from wards import as_list, certificate, claim, ingress, job, lacking_words, looked, mounting, scaler, secret
 
 REGISTRY = "127.0.0.1:15000"
 USER, PASSWORD = "reader", "reg-8Wv3nYq6Rk2ZsB5t"
@@ -71,57 +65,6 @@ NOTES = {
     ("workload.budget_blocks", "blocked"),
 }
 WELL = {"pulled", "well", "done", "scaled", "shown", "settings"}
-
-
-def certificate(host: str, days: float) -> dict[str, str]:
-    """A certificate for a host that ends in so many days, and its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
-    made = made.not_valid_before(now - datetime.timedelta(days=90)).not_valid_after(now + datetime.timedelta(days=days))
-    signed = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False).sign(key, hashes.SHA256())
-    plain = serialization.NoEncryption()
-    return {
-        "tls.crt": signed.public_bytes(serialization.Encoding.PEM).decode(),
-        "tls.key": key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode(),
-    }
-
-
-def ingress(name: str, host: str, backend: str, tls: str = "", port: int = 8000) -> dict[str, Any]:
-    to = {"service": {"name": backend, "port": {"number": port}}}
-    rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": to}]}}]
-    more = {"tls": [{"hosts": [host], "secretName": tls}]} if tls else {}
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name}, "spec": {"rules": rules, **more}}
-
-
-def secret(name: str, data: dict[str, str], kind: str = "Opaque") -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data}
-
-
-def scaler(name: str, target: str) -> dict[str, Any]:
-    spec = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
-        "minReplicas": 1,
-        "maxReplicas": 2,
-        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5000}}}],
-    }
-    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
-
-
-def job(name: str, image: str, command: list[str], **spec: Any) -> dict[str, Any]:
-    one = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "resources": RESOURCES}
-    pod = {"metadata": {"labels": {"app": name}}, "spec": {"restartPolicy": "Never", "containers": [one]}}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": pod, **spec}}
-
-
-def claim(name: str, storage_class: str) -> dict[str, Any]:
-    spec = {"storageClassName": storage_class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
-
-
-def mounting(claim_name: str) -> dict[str, Any]:
-    return {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}]}
 
 
 SLEEP = ["sleep", "infinity"]
@@ -219,7 +162,7 @@ def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, st
     pulled = cluster_py("registry", "push", image, "team/app:1.0").strip()
 
     def put(where: str, *made: dict[str, Any]) -> None:
-        kubectl("-n", where, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(made)}))
+        kubectl("-n", where, "apply", "-f", "-", stdin=as_list(made))
 
     kubectl("create", "namespace", other)
     try:
@@ -247,13 +190,7 @@ def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, st
 @pytest.fixture(scope="module")
 def model(ward: There) -> dict[str, Any]:
     """The diagnosis as soon as everything shows, or the last one."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        found = ward.look(limits=LIMITS)
-        shown = {(one["id"], one["component"]) for one in found["findings"]}
-        if {*ILL, *NOTES} <= shown or time.monotonic() > end:
-            return found
-        time.sleep(5)
+    return looked(lambda: ward.look(limits=LIMITS), ILL | NOTES, PATIENCE)
 
 
 def test_each_is_found(model: dict[str, Any]) -> None:
@@ -277,7 +214,5 @@ def test_what_is_well_is_left_alone(model: dict[str, Any]) -> None:
 
 def test_every_finding_has_its_words(model: dict[str, Any]) -> None:
     """No text of the catalogue lacks a fact that it names."""
-    for one in model["findings"]:
-        for text in (one["title"], one.get("explanation") or "", *(one.get("do") or [])):
-            assert not re.search(r"\{[a-z_]+\}", text), (one["id"], text)
-            assert PASSWORD not in text
+    assert lacking_words(model) == []
+    assert PASSWORD not in json.dumps(model)

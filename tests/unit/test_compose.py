@@ -7,6 +7,7 @@ import types
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Process, of_program
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.compose import Compose, read_instance, read_wanted, waited_for
 
 WANTED = [
@@ -164,3 +165,16 @@ def test_logs(what, driver, failure, expected):
         assert error.value.kind == expected
     else:
         assert compose.logs(one, 0.0, 10) == expected
+
+
+PROGRAMS = [
+    ("the server and its workers", [(90, 80), (91, 90), (92, 91)], [90, 91, 92]),
+    ("a health check beside it, with what it runs", [(90, 80), (91, 90), (70, 80), (71, 70)], [90, 91]),
+    ("the server's pid is not known", [(40, 30), (41, 40)], [40, 41]),
+    ("a pid that came round", [(90, 80), (12, 90), (11, 12)], [90, 12, 11]),
+]
+
+
+@pytest.mark.parametrize(("what", "rows", "kept"), PROGRAMS, ids=[case[0] for case in PROGRAMS])
+def test_of_program(what, rows, kept):
+    assert [row.pid for row in of_program([Process(pid, parent, "S", "x") for pid, parent in rows], 90)] == kept

@@ -34,6 +34,21 @@ class Process:
     command: str
 
 
+def of_program(rows: list[Process], first: int) -> list[Process]:
+    """The first process of an instance and all that descends from it: what a health check or a person runs in it beside is none of its program.
+
+    All of them where the first is not among them.
+    """
+    if all(row.pid != first for row in rows):
+        return rows
+    kept = {first}
+    while True:
+        more = {row.pid for row in rows if row.parent in kept} - kept
+        if not more:
+            return [row for row in rows if row.pid in kept]
+        kept |= more
+
+
 @dataclass
 class Instance:
     """One running (or once running) copy of a component: a container on Compose.

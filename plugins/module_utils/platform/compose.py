@@ -20,7 +20,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect import names
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.docker import Engine
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform import compose_files
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Enter, File, Instance, Process, of_program
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import ending, shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
@@ -104,10 +104,10 @@ class Compose:
         if namespace.can_enter(instance.pid, instance.id):
             seen = namespace.processes_of(instance.pid, instance.id)
             if seen:
-                return [Process(*row) for row in seen]
+                return of_program([Process(*row) for row in seen], instance.pid)
         # The engine runs ps(1) for each answer.
         table = self.engine.ask(lambda: self.engine.api.top(instance.id, ps_args="-eo pid,ppid,stat,args"))
-        return [Process(int(row[0]), int(row[1]), row[2][:1], row[3]) for row in table["Processes"] or [] if row[0].isdigit()]
+        return of_program([Process(int(row[0]), int(row[1]), row[2][:1], row[3]) for row in table["Processes"] or [] if row[0].isdigit()], instance.pid)
 
     def logs(self, instance: Instance, since: float, tail: int) -> list[str]:
         try:

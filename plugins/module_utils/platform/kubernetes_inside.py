@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import namespace
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Process
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Process, of_program
 
 MARK = "@@aiops.runbook@@"
 # Beyond so many processes a container is not told process by process.
@@ -146,7 +146,9 @@ def parse_look(output: bytes) -> Inside:
                 sockets[key] += read[key]
         elif what == "file":
             usage[which] = body.decode("utf-8", "replace")
-    found.processes = _without_us(rows, own)
+    # Where a pod's containers share their processes, the first one only holds the room.
+    shared = any(row.pid == 1 and "pause" in row.command for row in rows)
+    found.processes = _without_us(rows if shared else of_program(rows, 1), own)
     found.memory = _memory(usage)
     found.search = re.findall(r"^search\s+(.*)$", usage.get("/etc/resolv.conf", ""), re.MULTILINE)[-1:]
     return found
