@@ -106,6 +106,14 @@ CASES = {
         None,
         "nginx",
     ),
+    "postgres.pool_over_budget": (
+        {
+            "api": {**API, "environment": {"DATABASE_URL": DATABASE % "db", "DATABASE_POOL_SIZE": "50", "DATABASE_MAX_OVERFLOW": "100"}},
+            "db": {**DB, "command": ["postgres", "-c", "max_connections=40"]},
+        },
+        lambda: time.sleep(5),
+        "db",
+    ),
     "logs.error_burst": ({"api": API, "worker": {**PYTHON, "command": [LOG * 12 + SLEEP]}}, None, "worker"),
     "redis.password_rejected": (
         {

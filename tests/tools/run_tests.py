@@ -36,7 +36,7 @@ ON_STACKS = ("test_demo.py", "test_findings.py", "test_remote.py", "test_stack.p
 # Every cure there and back takes its time: each of these files has its day, one in TURNS; `make test ALL=1` runs all of them.
 LONG = {
     "integration": "act_celery act_component act_env act_pools act_redis act_resources act_sessions container_try demo",
-    "kubernetes": "act_objects act_servers act_settings records large",
+    "kubernetes": "act_objects act_servers act_settings records large findings_in_time",
 }
 TURNS = 3
 # The faults that a game day on Kubernetes has diagnosed exactly and cured (on the first stack), and which are sampled there.

@@ -18,6 +18,7 @@ TAINT = "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}. p
 SELECTOR = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 Preemption is not helpful."
 CONTROL = "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient memory."
 NOT_READY = "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."
+PORTS = "0/3 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, 2 node(s) had untolerated taint {gpu: true}."
 HUGE = {"resources": {"requests": {"cpu": "64"}}}
 
 SCHEDULING = [
@@ -29,6 +30,7 @@ SCHEDULING = [
     ("a taint", pod(seconds=60, unscheduled=TAINT), [node()], {}, ["pod.taint_not_tolerated"]),
     ("a selector", pod(seconds=60, unscheduled=SELECTOR), [node()], {}, ["pod.no_matching_node"]),
     ("the control plane's own taint is no cause", pod(seconds=60, unscheduled=CONTROL), [node()], {}, ["pod.no_room"]),
+    ("its port is taken where it may run", pod(seconds=60, unscheduled=PORTS), [node()], {}, ["pod.unschedulable"]),
     ("larger than any node, which is cordoned besides", pod(seconds=60, unscheduled=CORDONED), [node()], {"container": HUGE}, ["pod.no_room"]),
     ("the node does not answer", pod(seconds=60, unscheduled=NOT_READY), [node(ready=False)], {}, ["node.not_ready", "pod.unschedulable"]),
     ("something else", pod(seconds=60, unscheduled="0/1 nodes are available: 1 node(s) are odd."), [node()], {}, ["pod.unschedulable"]),

@@ -10,8 +10,11 @@ from samples_cluster import RUNS, ago, answers, deployment, event, judged, meta,
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.cron import Schedule, read_schedule
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_autoscaling import turning_points
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, StackError, Unseen, unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_usage import Usage, volumes_of
+from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
 
 ASKS = {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}}
 API = [deployment(container=ASKS), replicaset(), pod(container=ASKS)]
@@ -303,6 +306,19 @@ SCHEDULES = [
 def test_schedules(what, one, expected):
     found = judged(seen(cronjobs=[one], roles={"load": "job"}))
     assert [name for name, _where in found if name.startswith("schedule.")] == expected
+
+
+def test_a_schedule_that_the_cluster_cannot_read_either():
+    told = event("CronJob", "load", "UnparseableSchedule", "unparseable schedule: often")
+    found = judged(seen(cronjobs=[cronjob("often")], roles={"load": "job"}, events=[told]))
+    assert ("schedule.invalid", "load") in found
+
+
+def test_a_quota_explains_why_a_schedule_was_missed():
+    over = "jobs.batch is forbidden: exceeded quota: few, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0"
+    document = seen(cronjobs=[cronjob(last=4000)], roles={"load": "job"}, events=[event("CronJob", "load", "FailedCreate", over)])
+    roots = [(root["id"], root["component"]) for root in diagnose(document, judge_stack(document, Limits()))["root_causes"]]
+    assert roots == [("quota.exceeded", "load")]
 
 
 def at(text):

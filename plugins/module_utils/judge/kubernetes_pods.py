@@ -78,6 +78,8 @@ def why_no_node(seen: dict[str, Any], work: dict[str, Any], scheduled: dict[str,
         return "pod.node_cordoned"
     if found["room"]:
         return "pod.no_room"
+    if found["ports"] or found["volume"]:
+        return "pod.unschedulable"
     if found["taint"] > 0:
         return "pod.taint_not_tolerated"
     if found["match"]:
