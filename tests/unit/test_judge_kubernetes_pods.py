@@ -141,6 +141,11 @@ def test_two_builds_of_one_tag():
     assert "image.digest_drift" not in answers(seen(*SET, *same))
     other = pod(status={**RUNS, "imageID": "sha256:22"}, number=2)
     assert answers(seen(*SET, same[0], other))["image.digest_drift"].evidence["digests"] == ["11", "22"]
+    # One that the node has from a registry, too, is told with the registry's own digest since.
+    pulled = pod(status={**RUNS, "imageID": "registry.example/shop/api@sha256:33"}, number=2)
+    assert "image.digest_drift" not in answers(seen(*SET, same[0], pulled))
+    anew = pod(status={**RUNS, "imageID": "docker-pullable://registry.example/shop/api@sha256:44"}, number=3)
+    assert answers(seen(*SET, pulled, anew))["image.digest_drift"].evidence["digests"] == ["33", "44"]
     newer = pod(status={**RUNS, "imageID": "sha256:22"}, number=2, digest="def456")
     assert "image.digest_drift" not in answers(seen(*SET, replicaset(digest="def456", revision=2), same[0], newer))
 

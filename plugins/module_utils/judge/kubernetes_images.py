@@ -127,21 +127,26 @@ def serves(place: str, registry: str) -> bool:
 
 def _short(digest: str) -> str:
     """As docker names an image: nobody tells two builds apart by more."""
-    return digest.rpartition(":")[2][:12]
+    return digest.rpartition("@")[2].rpartition(":")[2][:12]
 
 
 @judges("image.digest_drift", domain=kube.DOMAIN)
 def drift(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """Copies of one revision that run different builds of the same tag: it was pushed anew between their starts."""
+    """Copies of one revision that run different builds of the same tag: it was pushed anew between their starts.
+
+    An image has another digest in each registry, and another one on a node: only those of one place tell anything of each other.
+    """
     for work in kube.workloads(seen):
-        builds: dict[tuple[str, str, str], dict[str, str]] = {}
+        builds: dict[tuple[str, ...], dict[str, str]] = {}
         for group in kube.staying(work):
             for one in kube.own(group):
                 if one["digest"] and one["state"] == "running":
-                    builds.setdefault((group["revision"], one["name"], one["image"]), {}).setdefault(_short(one["digest"]), group["names"][0])
+                    place = one["digest"].rpartition("@")[0]
+                    key = (group["revision"], one["name"], one["image"], place)
+                    builds.setdefault(key, {}).setdefault(_short(one["digest"]), group["names"][0])
         different = next((key for key, found in builds.items() if len(found) > 1), None)
         if different:
             evidence = {**kube.base(work), "image": different[2], "digests": sorted(builds[different]), "instances": sorted(builds[different].values())}
             yield Finding("image.digest_drift", work["component"], WARNING, evidence)
-        elif builds:
+        elif builds and len({key[:3] for key in builds}) == len(builds):
             yield Clear("image.digest_drift", work["component"], {"digests": sorted({digest for found in builds.values() for digest in found})})
