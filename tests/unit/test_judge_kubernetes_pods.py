@@ -146,6 +146,9 @@ def test_two_builds_of_one_tag():
     assert "image.digest_drift" not in answers(seen(*SET, same[0], pulled))
     anew = pod(status={**RUNS, "imageID": "docker-pullable://registry.example/shop/api@sha256:44"}, number=3)
     assert answers(seen(*SET, pulled, anew))["image.digest_drift"].evidence["digests"] == ["33", "44"]
+    # A kubelet names the first of the repositories that it has it from.
+    elsewhere = pod(status={**RUNS, "imageID": "registry.example/base@sha256:33"}, number=4)
+    assert "image.digest_drift" not in answers(seen(*SET, pulled, elsewhere))
     newer = pod(status={**RUNS, "imageID": "sha256:22"}, number=2, digest="def456")
     assert "image.digest_drift" not in answers(seen(*SET, replicaset(digest="def456", revision=2), same[0], newer))
 

@@ -134,15 +134,14 @@ def _short(digest: str) -> str:
 def drift(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Copies of one revision that run different builds of the same tag: it was pushed anew between their starts.
 
-    An image has another digest in each registry, and another one on a node: only those of one place tell anything of each other.
+    An image has another digest in a registry than on a node: only those of one kind tell anything of each other.
     """
     for work in kube.workloads(seen):
         builds: dict[tuple[str, ...], dict[str, str]] = {}
         for group in kube.staying(work):
             for one in kube.own(group):
                 if one["digest"] and one["state"] == "running":
-                    place = one["digest"].rpartition("@")[0]
-                    key = (group["revision"], one["name"], one["image"], place)
+                    key = (group["revision"], one["name"], one["image"], "registry" if "@" in one["digest"] else "node")
                     builds.setdefault(key, {}).setdefault(_short(one["digest"]), group["names"][0])
         different = next((key for key, found in builds.items() if len(found) > 1), None)
         if different:
