@@ -7,7 +7,6 @@ Where none can be had the tests fail: none of them is ever skipped.
 
 from __future__ import annotations
 
-import json
 import secrets
 import subprocess
 import sys
@@ -16,11 +15,13 @@ from pathlib import Path
 
 import predicting
 import pytest
-from there import CLUSTER, SERVE, Kubectl, There, service, workload
+from there import CLUSTER, SERVE, Kubectl, There, apply_all, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubeconfig import find_access
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.kubernetes import Cluster
 
+# Its tests are those of two files, and are to tell as much as they would there.
+pytest.register_assert_rewrite("wards")
 sys.path[:0] = [str(CLUSTER.parent)]
 
 import node  # noqa: E402
@@ -110,7 +111,7 @@ def _apply(kubectl: Kubectl, namespace: str) -> Iterator[Callable[..., None]]:
     made: list[tuple[str, str]] = []
 
     def put(*objects: dict) -> None:
-        kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+        apply_all(kubectl, namespace, *objects)
         made.extend((one["kind"], one["metadata"]["name"]) for one in objects)
 
     yield put
@@ -138,7 +139,7 @@ def small(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str]
         *workload("api", images["llm"], port=8000, command=["python3", "-u", "-c", SERVE], envFrom=given, readinessProbe=ask),
         service("api", 8000),
     ]
-    kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    apply_all(kubectl, namespace, *objects)
     for name in ("cache", "api"):
         kubectl("-n", namespace, "rollout", "status", "deployment/" + name, "--timeout=90s", timeout=100)
     return place

@@ -16,7 +16,7 @@ from typing import Any
 import places
 import pytest
 from predicting import foretold
-from there import SERVE, Kubectl, There, held, service, workload
+from there import SERVE, Kubectl, There, apply_all, held, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
@@ -40,7 +40,7 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
         service("api", 80, "main"),
         service("web", 80, "main"),
     ]
-    kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    apply_all(kubectl, namespace, *objects)
     for name in ("deployment/api", "deployment/web", "statefulset/jobs"):
         kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", timeout=130)
     return place

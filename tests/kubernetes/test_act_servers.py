@@ -12,7 +12,7 @@ import places
 import pytest
 from brokers import CELERY_APP
 from predicting import foretold
-from there import RESOURCES, Kubectl, There, held, service, workload
+from there import RESOURCES, Kubectl, There, apply_all, held, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 
@@ -48,7 +48,7 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
         service("cache", 6379),
         service("bare", 6379),
     ]
-    kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    apply_all(kubectl, namespace, *objects)
     for name in NAMES:
         kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", timeout=130)
     places.wait("the worker", lambda: "" if " ready." in kubectl("-n", namespace, "logs", "deployment/jobs") else "it is not ready", 90)

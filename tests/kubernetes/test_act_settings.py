@@ -12,7 +12,7 @@ from typing import Any
 import places
 import pytest
 from predicting import foretold
-from there import SERVE, Kubectl, There, service, workload
+from there import SERVE, Kubectl, There, apply_all, service, workload
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import ACT_SPEC, apply_one
@@ -95,7 +95,7 @@ def shop(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str])
             pod=mounted,
         ),
     ]
-    kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    apply_all(kubectl, namespace, *objects)
     for name in ("statefulset/db", "deployment/cache", "deployment/api", "deployment/worker", "deployment/reports"):
         kubectl("-n", namespace, "rollout", "status", name, "--timeout=120s", timeout=130)
     return place

@@ -16,23 +16,22 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import node as real
 import pytest
-from there import RESOURCES, SERVE, Kubectl, There, cluster_py, service, workload
-from wards import as_list, certificate, claim, ingress, job, lacking_words, looked, mounting, scaler, secret, volume
+import registry
+from there import RESOURCES, SERVE, Kubectl, There, apply_all, as_list, cluster_py, service, workload
+from wards import ACCOUNT, SLEEP, Ward, asleep_by, certificate, claim, ingress, job, looked, mounting, scaler, secret, volume
 
-REGISTRY = "127.0.0.1:15000"
 LIMITING = ("127.0.0.1", 15997)
-LOGIN = {"username": "reader", "password": "reg-8Wv3nYq6Rk2ZsB5t"}
 PULLING = {"imagePullSecrets": [{"name": "login"}]}
 LIMITS = {"autoscaling_turns_warning": 2}
 PATIENCE = 270  # seconds until the last of the ills shows: a start that is missed is not called so for three minutes
 PLAYED = "aiops.example/played"
 LEASE_SECONDS = 5
-SLEEP = ["sleep", "infinity"]
 # Works a twentieth of the time, which is ten times what it asks for.
 BUSY = "import time\nwhile True:\n    end = time.monotonic() + 0.005\n    while time.monotonic() < end: pass\n    time.sleep(0.095)"
 
@@ -77,8 +76,7 @@ def objects(image: str, cache: str, drifting: str, namespace: str) -> list[dict[
     small = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "128Mi", "ephemeral-storage": "8Mi"}}
     large = {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "900Gi"}}
 
-    def asleep(name: str, **more: Any) -> list[dict[str, Any]]:
-        return workload(name, more.pop("image", image), **{"command": SLEEP, **more})
+    asleep = partial(asleep_by, image)
 
     def with_beside(name: str, command: list[str]) -> list[dict[str, Any]]:
         (made,) = asleep(name)
@@ -92,7 +90,7 @@ def objects(image: str, cache: str, drifting: str, namespace: str) -> list[dict[
         return asleep(name, pod={"nodeName": "ward-" + machine, "tolerations": [{"operator": "Exists"}]})
 
     return [
-        secret("login", {".dockerconfigjson": json.dumps({"auths": {REGISTRY: LOGIN}})}, "kubernetes.io/dockerconfigjson"),
+        secret("login", {".dockerconfigjson": json.dumps({"auths": {registry.ADDRESS: ACCOUNT}})}, "kubernetes.io/dockerconfigjson"),
         # How many there are.
         *asleep("asks-elsewhere"),
         scaler("asks-elsewhere", "asks-elsewhere", metrics=[queue]),
@@ -102,7 +100,7 @@ def objects(image: str, cache: str, drifting: str, namespace: str) -> list[dict[
         scaler("swings", "swings", behavior=at_once),
         # Images.
         *asleep("drifted", image=drifting, imagePullPolicy="Always", pod=PULLING),
-        *asleep("other-machine", image=REGISTRY + "/team/other-machine:1.0", imagePullPolicy="Always", pod=PULLING),
+        *asleep("other-machine", image=registry.ADDRESS + "/team/other-machine:1.0", imagePullPolicy="Always", pod=PULLING),
         *asleep("too-often", image="%s:%d/team/app:1.0" % LIMITING, imagePullPolicy="Always"),
         # Pods, and what the node makes of them.
         *asleep("hangs", command=["sh", "-c", "touch /tmp/alive; sleep 25; rm /tmp/alive; sleep 999"], livenessProbe=alive, readinessProbe=alive),
@@ -112,7 +110,7 @@ def objects(image: str, cache: str, drifting: str, namespace: str) -> list[dict[
         *with_beside("beside", ["sh", "-c", "echo cannot reach the log server; exit 1"]),
         *asleep("same-port", replicas=2, ports=[{"containerPort": 8000, "hostPort": 18765}]),
         *asleep("refused", pod={"serviceAccountName": "nobody"}),
-        *[one for machine in ("lost", "tight", "well") for one in on("on-" + machine, machine)],
+        *[one for machine in NODES for one in on("on-" + machine, machine)],
         # Volumes.
         volume(namespace + "-lost", {"hostPath": {"path": "/var/tmp"}}),
         claim("lost", "", namespace + "-lost"),
@@ -150,8 +148,8 @@ def by_the_clock(name: str, image: str, schedule: str) -> dict[str, Any]:
 
 def for_another_machine(repository: str) -> None:
     """An index in the registry that has its image for another processor only."""
-    key = base64.b64encode(("%(username)s:%(password)s" % LOGIN).encode()).decode()
-    url, opener = "http://%s/v2/%s/manifests/1.0" % (REGISTRY, repository), urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    key = base64.b64encode(("%(username)s:%(password)s" % ACCOUNT).encode()).decode()
+    url, opener = "http://%s/v2/%s/manifests/1.0" % (registry.ADDRESS, repository), urllib.request.build_opener(urllib.request.ProxyHandler({}))
     kind = "application/vnd.docker.distribution.manifest.v2+json"
     with opener.open(urllib.request.Request(url, headers={"Authorization": "Basic " + key, "Accept": kind}), timeout=10) as answer:
         size, digest = len(answer.read()), answer.headers["Docker-Content-Digest"]
@@ -256,7 +254,8 @@ def living(kubectl: Kubectl, *names: str) -> Iterator[None]:
         thread.join(60)
 
 
-MACHINES = [machine(name) for name in ("lost", "tight", "well")]
+NODES = ("lost", "tight", "well")
+MACHINES = [machine(name) for name in NODES]
 VOLUMES = ("lost", "unmounted", "full", "roomy")
 NO_RUNTIME = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "ward-nowhere"}, "handler": "nowhere"}
 
@@ -267,8 +266,7 @@ def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, st
     image, other, temp = images["llm"], namespace + "-b", tmp_path_factory.mktemp("disks")
     whole = [*MACHINES, NO_RUNTIME, *({"kind": "PersistentVolume", "metadata": {"name": "%s-%s" % (namespace, name)}} for name in VOLUMES)]
 
-    def put(where: str, *made: dict[str, Any]) -> None:
-        kubectl("-n", where, "apply", "-f", "-", stdin=as_list(made))
+    put = partial(apply_all, kubectl)
 
     with ExitStack() as stack:
         cluster_py("registry", "up")
@@ -289,7 +287,7 @@ def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, st
         put(namespace, *objects(image, images["redis"], drifting, namespace))
         # One of the nodes is heard of once, and no more.
         stack.enter_context(living(kubectl, "tight", "well"))
-        for name in ("lost", "tight", "well"):
+        for name in NODES:
             kubectl("patch", "node", "ward-" + name, "--subresource=status", "-p", node_status(name == "tight"))
             (pod,) = json.loads(kubectl("-n", namespace, "get", "pods", "-l", "app=on-" + name, "-o", "json"))["items"]
             kubectl("-n", namespace, "patch", "pod", pod["metadata"]["name"], "--subresource=status", "-p", pod_status(pod["spec"]["containers"]))
@@ -317,25 +315,5 @@ def model(ward: There, kubectl: Kubectl) -> dict[str, Any]:
     return looked(lambda: ward.look(limits=LIMITS), ILL | NOTES, PATIENCE, swing)
 
 
-def test_each_is_found(model: dict[str, Any]) -> None:
-    found = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] != "info"}
-    assert ILL - found == set()
-
-
-def test_each_is_the_cause_of_what_else_is_wrong_with_it(model: dict[str, Any]) -> None:
-    roots = {(root["id"], root["component"]) for root in model["root_causes"] if root["severity"] != "info"}
-    assert roots == {BEHIND.get(one, one) for one in ILL}
-
-
-def test_what_is_true_and_no_illness_is_a_note(model: dict[str, Any]) -> None:
-    notes = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] == "info"}
-    assert NOTES - notes == set()
-
-
-def test_what_is_well_is_left_alone(model: dict[str, Any]) -> None:
-    assert {(one["id"], one["component"]) for one in model["findings"] if one["component"] in WELL} == set()
-
-
-def test_every_finding_has_its_words(model: dict[str, Any]) -> None:
-    assert lacking_words(model) == []
-    assert LOGIN["password"] not in json.dumps(model)
+class TestWard(Ward):
+    ILL, BEHIND, NOTES, WELL, PASSWORD = ILL, BEHIND, NOTES, WELL, registry.PASSWORD

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from there import RESOURCES, SERVE, Kubectl, There, cluster_py, service, workload
-from wards import as_list, certificate, claim, ingress, job, lacking_words, looked, mounting, scaler, secret
+import registry
+from there import RESOURCES, SERVE, Kubectl, There, apply_all, cluster_py, service, workload
+from wards import ACCOUNT, SLEEP, Ward, asleep_by, certificate, claim, ingress, job, looked, mounting, scaler, secret
 
-REGISTRY = "127.0.0.1:15000"
-USER, PASSWORD = "reader", "reg-8Wv3nYq6Rk2ZsB5t"
 LIMITS = {"init_seconds_warning": 5, "pod_terminating_seconds_warning": 5, "startup_grace_seconds_warning": 5}
 PATIENCE = 150  # seconds until the last of the ills shows
-LOGIN = {"auths": {REGISTRY: {"username": USER, "password": PASSWORD}}}
-ELSEWHERE = {"auths": {"registry.example": {"username": USER, "password": PASSWORD}}}
+LOGIN = {"auths": {registry.ADDRESS: ACCOUNT}}
+ELSEWHERE = {"auths": {"registry.example": ACCOUNT}}
 
 # The ill: (finding, component). Each is a root cause of its own.
 ILL = {
@@ -67,7 +67,6 @@ NOTES = {
 WELL = {"pulled", "well", "done", "scaled", "shown", "settings"}
 
 
-SLEEP = ["sleep", "infinity"]
 SERVES = ["python3", "-u", "-c", SERVE]
 NO_BEST_EFFORT = {"hard": {"pods": "0"}, "scopes": ["BestEffort"]}
 
@@ -79,8 +78,7 @@ def objects(image: str, pulled: str) -> list[dict[str, Any]]:
     fail = {**wait, "command": ["sh", "-c", "exit 3"]}
     ready = {"tcpSocket": {"port": 8000}, "periodSeconds": 2}
 
-    def asleep(name: str, **more: Any) -> list[dict[str, Any]]:
-        return workload(name, more.pop("image", image), **{"command": SLEEP, **more})
+    asleep = partial(asleep_by, image)
 
     def serving(name: str, target: int | str = 8000, **more: Any) -> list[dict[str, Any]]:
         return [*workload(name, image, port=8000, command=SERVES, readinessProbe=ready, **more), service(name, 8000, target)]
@@ -161,8 +159,7 @@ def ward(kubectl: Kubectl, namespace: str, kubeconfig: str, images: dict[str, st
     cluster_py("registry", "up")
     pulled = cluster_py("registry", "push", image, "team/app:1.0").strip()
 
-    def put(where: str, *made: dict[str, Any]) -> None:
-        kubectl("-n", where, "apply", "-f", "-", stdin=as_list(made))
+    put = partial(apply_all, kubectl)
 
     kubectl("create", "namespace", other)
     try:
@@ -193,26 +190,5 @@ def model(ward: There) -> dict[str, Any]:
     return looked(lambda: ward.look(limits=LIMITS), ILL | NOTES, PATIENCE)
 
 
-def test_each_is_found(model: dict[str, Any]) -> None:
-    found = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] != "info"}
-    assert ILL - found == set()
-
-
-def test_each_is_the_cause_of_what_else_is_wrong_with_it(model: dict[str, Any]) -> None:
-    roots = {(root["id"], root["component"]) for root in model["root_causes"] if root["severity"] != "info"}
-    assert roots == {BEHIND.get(one, one) for one in ILL}
-
-
-def test_what_is_true_and_no_illness_is_a_note(model: dict[str, Any]) -> None:
-    notes = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] == "info"}
-    assert NOTES - notes == set()
-
-
-def test_what_is_well_is_left_alone(model: dict[str, Any]) -> None:
-    assert {(one["id"], one["component"]) for one in model["findings"] if one["component"] in WELL} == set()
-
-
-def test_every_finding_has_its_words(model: dict[str, Any]) -> None:
-    """No text of the catalogue lacks a fact that it names."""
-    assert lacking_words(model) == []
-    assert PASSWORD not in json.dumps(model)
+class TestWard(Ward):
+    ILL, BEHIND, NOTES, WELL, PASSWORD = ILL, BEHIND, NOTES, WELL, registry.PASSWORD

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from there import Kubectl, There, workload
+from there import Kubectl, There, apply_all, workload
 
 HELM = {"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "shop"}
 ARGO = {"argocd.argoproj.io/tracking-id": "storefront:apps/Deployment:shop/by-argo"}
@@ -26,7 +26,7 @@ def broken(kubectl: Kubectl, namespace: str, place: There, images: dict[str, str
         made = [workload(name, images["redis"], command=command, annotations={**marks.get("annotations", {})})[0] for name, marks in kept.items()]
         for one in made:
             one["metadata"]["labels"].update(kept[one["metadata"]["name"]].get("labels", {}))
-        kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+        apply_all(kubectl, namespace, *made)
 
     kept: dict[str, dict[str, Any]] = {"by-helm": {"annotations": HELM}, "by-argo": {"annotations": ARGO}, "by-flux": {"labels": FLUX}, "its-own": {}}
     put(["redis-server"])

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from api_proxy import cluster_entry, write_kubeconfig
 from playing import ROOT
-from there import CALM, Kubectl, There, findings, until_healthy
+from there import CALM, Kubectl, There, as_list, findings, until_healthy
 
 RBAC = ROOT / "docs" / "rbac"
 LEVELS = ("read-only", "diagnose", "remediate")
@@ -30,7 +30,7 @@ def account(kubectl: Kubectl, namespace: str, kubeconfig: str, tmp_path: Path) -
     made: list[tuple[str, ...]] = []
 
     def create(*objects: dict[str, Any]) -> None:
-        kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+        kubectl("create", "-f", "-", stdin=as_list(objects))
         for one in objects:
             made.append(("-n", one["metadata"].get("namespace", "default"), "delete", one["kind"], one["metadata"]["name"]))
 

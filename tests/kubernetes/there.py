@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,16 @@ def cluster_py(*words: str) -> str:
     done = subprocess.run(["python3", str(CLUSTER), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def as_list(objects: Iterable[dict[str, Any]]) -> str:
+    """For kubectl create and apply."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def apply_all(kubectl: Kubectl, namespace: str, *objects: dict[str, Any]) -> None:
+    """Make these objects as they are said, or change them to it."""
+    kubectl("-n", namespace, "apply", "-f", "-", stdin=as_list(objects))
 
 
 def findings(report: dict[str, Any]) -> dict[str, str]:

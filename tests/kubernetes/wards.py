@@ -8,14 +8,23 @@ import datetime
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+import registry
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from there import RESOURCES
+from there import RESOURCES, workload
+
+ACCOUNT = {"username": registry.USER, "password": registry.PASSWORD}
+SLEEP = ["sleep", "infinity"]
+
+
+def asleep_by(usual: str, name: str, image: str = "", **more: Any) -> list[dict[str, Any]]:
+    """A workload that does nothing, of the usual image where no other is named."""
+    return workload(name, image or usual, **{"command": SLEEP, **more})
 
 
 def certificate(host: str, days: float) -> dict[str, str]:
@@ -65,19 +74,14 @@ def claim(name: str, storage_class: str, volume: str = "") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
-def volume(name: str, where: dict[str, Any], **spec: Any) -> dict[str, Any]:
+def volume(name: str, where: dict[str, Any]) -> dict[str, Any]:
     """A volume that somebody made by hand: where is its source."""
-    wanted = {"capacity": {"storage": "10Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "", **where, **spec}
+    wanted = {"capacity": {"storage": "10Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "", **where}
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": wanted}
 
 
 def mounting(claim_name: str) -> dict[str, Any]:
     return {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}]}
-
-
-def as_list(objects: Iterable[dict[str, Any]]) -> str:
-    """For kubectl apply."""
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
 # Looking ---------------------------------------------------------------------------------------------------------------
@@ -95,11 +99,33 @@ def looked(look: Callable[[], dict[str, Any]], wanted: set[tuple[str, str]], pat
         time.sleep(5)
 
 
-def lacking_words(model: dict[str, Any]) -> list[tuple[str, str]]:
-    """(finding, text) where a text of the catalogue lacks a fact that it names."""
-    return [
-        (one["id"], text)
-        for one in model["findings"]
-        for text in (one["title"], one.get("explanation") or "", *(one.get("do") or []))
-        if re.search(r"\{[a-z_]+\}", text)
-    ]
+class Ward:
+    """What is asked of every ward. `model`, a fixture of the file, is its diagnosis; the class that the file makes of this says what must be in it."""
+
+    ILL: set[tuple[str, str]]  # (finding, component): each a root cause of its own
+    BEHIND: dict[tuple[str, str], tuple[str, str]]  # those of them that another finding explains
+    NOTES: set[tuple[str, str]]  # true, and no illness
+    WELL: set[str]  # components
+    PASSWORD: str  # that is told nowhere
+
+    def test_each_is_found(self, model: dict[str, Any]) -> None:
+        found = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] != "info"}
+        assert self.ILL - found == set()
+
+    def test_each_is_the_cause_of_what_else_is_wrong_with_it(self, model: dict[str, Any]) -> None:
+        roots = {(root["id"], root["component"]) for root in model["root_causes"] if root["severity"] != "info"}
+        assert roots == {self.BEHIND.get(one, one) for one in self.ILL}
+
+    def test_what_is_true_and_no_illness_is_a_note(self, model: dict[str, Any]) -> None:
+        notes = {(one["id"], one["component"]) for one in model["findings"] if one["severity"] == "info"}
+        assert self.NOTES - notes == set()
+
+    def test_what_is_well_is_left_alone(self, model: dict[str, Any]) -> None:
+        assert {(one["id"], one["component"]) for one in model["findings"] if one["component"] in self.WELL} == set()
+
+    def test_every_finding_has_its_words(self, model: dict[str, Any]) -> None:
+        """No text of the catalogue lacks a fact that it names."""
+        for one in model["findings"]:
+            for text in (one["title"], one.get("explanation") or "", *(one.get("do") or [])):
+                assert not re.search(r"\{[a-z_]+\}", text), (one["id"], text)
+        assert self.PASSWORD not in json.dumps(model)

@@ -35,7 +35,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import NAMESPACED, Objects, trim
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import native_sidecars
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import every_container, native_sidecars
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_settings import Given, Settings
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import WORKLOADS, Workload, workloads_of
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import is_secret_name
@@ -511,8 +511,7 @@ def _unmake(stage: Stage, one: Mapping[str, Any]) -> None:
 def given(settings: Settings, namespace: str, template: Mapping[str, Any], container: str) -> Given:
     """What this container of a template's next pod is given."""
     pod = {"metadata": {**(template.get("metadata") or {}), "namespace": namespace}, "spec": template["spec"]}
-    every = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or [])]
-    return settings.given(pod, next(one for one in every if one["name"] == container))
+    return settings.given(pod, next(one for one in every_container(pod["spec"]) if one["name"] == container))
 
 
 def same_settings(stage: Stage, target: Target, template: Mapping[str, Any]) -> bool:

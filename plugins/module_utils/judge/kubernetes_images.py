@@ -127,7 +127,7 @@ def serves(place: str, registry: str) -> bool:
 
 def _short(digest: str) -> str:
     """As docker names an image: nobody tells two builds apart by more."""
-    return digest.rpartition("@")[2].rpartition(":")[2][:12]
+    return digest.rpartition(":")[2][:12]
 
 
 @judges("image.digest_drift", domain=kube.DOMAIN)
@@ -141,7 +141,7 @@ def drift(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         for group in kube.staying(work):
             for one in kube.own(group):
                 if one["digest"] and one["state"] == "running":
-                    key = (group["revision"], one["name"], one["image"], "registry" if "@" in one["digest"] else "node")
+                    key = (group["revision"], one["name"], one["image"], one.get("digest_of", "node"))
                     builds.setdefault(key, {}).setdefault(_short(one["digest"]), group["names"][0])
         different = next((key for key, found in builds.items() if len(found) > 1), None)
         if different:

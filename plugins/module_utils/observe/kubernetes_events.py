@@ -8,9 +8,8 @@ import re
 from typing import Any, Callable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_count, event_time
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_count, event_start, event_time
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
-from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 MOST_TOLD = 80
 MESSAGE = 500
@@ -60,7 +59,7 @@ def told_events(found: list[dict[str, Any]], cast: Cast, text: Callable[[str], s
         name, namespace = str(about.get("name") or ""), str(about.get("namespace") or "")
         component = cast.of_pod.get(str(about.get("uid"))) or cast.named(kind, namespace, name)
         time = event_time(event)
-        first = read_time(event.get("firstTimestamp") or event.get("eventTime")) or time
+        first = event_start(event)
         key = (kind, component or name, reason)
         one = series.setdefault(
             key, {"kind": kind, "name": name, "component": component, "reason": reason, "count": 0, "objects": 0, "first": first, "last": 0.0, "message": ""}

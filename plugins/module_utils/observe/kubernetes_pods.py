@@ -91,13 +91,6 @@ def pod_fact(pod: dict[str, Any], workload: str) -> dict[str, Any]:
     }
 
 
-def digest_of(image_id: str) -> str:
-    """What a kubelet says of the image that runs: `repository@digest` as a registry has it, or the digest alone as the node reckons it; shortened."""
-    place, _kind, digest = image_id.rpartition("sha256:")
-    repository = place.rstrip("@:").rpartition("://")[2]
-    return "%s@%s" % (repository, digest[:16]) if repository else digest[:16]
-
-
 def container_fact(spec: dict[str, Any], statuses: list[dict[str, Any]] | None, init: bool, beside: bool) -> dict[str, Any]:
     """{"name", "state", "reason", "message", "exit_code", "ready", "restarts", "last", …} of one container.
 
@@ -113,7 +106,9 @@ def container_fact(spec: dict[str, Any], statuses: list[dict[str, Any]] | None, 
         "init": init and spec.get("restartPolicy") != "Always",
         "beside": beside or (init and spec.get("restartPolicy") == "Always"),
         "image": spec.get("image") or "",
-        "digest": digest_of(str(status.get("imageID") or "")),
+        "digest": str(status.get("imageID") or "").rsplit("sha256:", 1)[-1][:16],
+        # As a registry has it (repository@digest), or as the node reckons it.
+        "digest_of": "registry" if "@" in str(status.get("imageID") or "") else "node",
         "state": kind,
         "reason": now.get("reason") or "",
         "message": shortened(now.get("message") or "", MESSAGE),

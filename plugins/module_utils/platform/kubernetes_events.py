@@ -22,11 +22,15 @@ def event_time(event: dict[str, Any]) -> float:
     return read_time(event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime") or event["metadata"].get("creationTimestamp"))
 
 
+def event_start(event: dict[str, Any]) -> float:
+    """When it happened first."""
+    return read_time(event.get("firstTimestamp") or event.get("eventTime")) or event_time(event)
+
+
 def event_times(event: dict[str, Any], most: int) -> list[float]:
     """When it happened each time, the last `most` times: the API server keeps the first and the last time of what repeats, between them it is reckoned."""
     last, count = event_time(event), event_count(event)
-    first = read_time(event.get("firstTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")) or last
-    apart = (last - first) / (count - 1) if count > 1 else 0.0
+    apart = (last - event_start(event)) / (count - 1) if count > 1 else 0.0
     return [last - apart * place for place in range(min(count, most))][::-1]
 
 

@@ -17,6 +17,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_images import WAITING, registry_of, serves
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import every_container
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_secrets import PULL_TYPES, accounts_of
 
 SERVICE_ACCOUNT = "service_account"
@@ -63,7 +64,7 @@ class ImagePullSecret(TemplateRemedy):
     @staticmethod
     def _refuse_unfit(stage: Stage, step: Step, work: Target, name: str) -> None:
         """Refused where this Secret cannot serve the images of the workload."""
-        asked = {registry_of(one.get("image") or "") for one in [*work.template["spec"]["containers"], *(work.template["spec"].get("initContainers") or [])]}
+        asked = {registry_of(one.get("image") or "") for one in every_container(work.template["spec"])}
         found = secret_at(stage, work.namespace, name)
         registry, user = str(step.params.get("registry") or ""), str(step.params.get("user") or "")
         if registry:
