@@ -33,10 +33,10 @@ def apply() -> None:
 
 def _image(name: str) -> str:
     """An image with nothing but this program."""
-    tag = "aiops.local/%s:%s" % (name, binaries.folder(name).name)
+    tag = "aiops.local/%s:%s" % (name, binaries.folder().name)
     if not run(["docker", "image", "ls", "-q", tag]).strip():
         with tempfile.TemporaryDirectory() as context:
-            copy2(binaries.folder(name) / name, Path(context, name))
+            copy2(binaries.folder() / name, Path(context, name))
             Path(context, "Dockerfile").write_text('FROM scratch\nCOPY %s /%s\nENTRYPOINT ["/%s"]\n' % (name, name, name), encoding="ascii")
             run(["docker", "build", "-q", "-t", tag, context])
     return tag

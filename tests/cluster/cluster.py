@@ -107,7 +107,7 @@ def main(words: list[str]) -> int:
         elif verb == "kubeconfig":
             print(given() or KUBECONFIG)
         elif verb == "kubectl":
-            own = binaries.folder("kubernetes") / "kubectl"
+            own = binaries.folder() / "kubectl"
             return subprocess.run([own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, *rest], check=False).returncode
         else:
             print(__doc__)

@@ -45,7 +45,7 @@ def up(fresh: bool = False) -> None:
         if fresh:
             _forget()
         _prepare()
-    program = binaries.folder("kubernetes")
+    program = binaries.folder()
     address = _address()
     _etcd()
     _api_server(program, address)
@@ -111,7 +111,7 @@ def status() -> str:
 
 
 def kubectl(*words: str | Path, stdin: str | None = None, timeout: float = 60, check: bool = True) -> str:
-    own = binaries.folder("kubernetes") / "kubectl"
+    own = binaries.folder() / "kubectl"
     return run([own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, *words], timeout=timeout, stdin=stdin, check=check)
 
 

@@ -23,10 +23,11 @@ def up(namespace: str, pods: int) -> None:
     """Idempotent; returns when every pod is ready."""
     if pods < 1 or namespace in ("default", "kube-system"):
         raise ClusterError("a namespace of its own and at least one pod are needed")
+    binaries.build(binaries.KWOK)
     started = time.monotonic()
     processes.start(
         "kwok",
-        [binaries.folder("kwok") / "kwok", "--kubeconfig", KUBECONFIG, "--manage-all-nodes=false",
+        [binaries.folder(binaries.KWOK) / "kwok", "--kubeconfig", KUBECONFIG, "--manage-all-nodes=false",
          "--manage-nodes-with-annotation-selector=%s=%s" % next(iter(MARK.items())), "--cidr=10.245.0.0/16", "--server-address=127.0.0.1:10247",
          # Its own heartbeat is slower than this cluster's patience with a node (node.py): the node would be lost, and its pods unready for good.
          "--node-lease-duration-seconds=16"],

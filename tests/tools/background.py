@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 LIFETIME = 3600  # seconds; nothing of a forgotten fault lasts longer
+ROUNDS = 100  # in which the sessions of others are ended
 
 
 def sessions(place: dict[str, Any]) -> None:
     """`count` sessions that each ran `sql` and then do nothing; with `upto`, as many as it takes until that share of the slots is used.
 
-    upto 100 means every slot: a slot that somebody gives back is taken too, and the other sessions of this user are ended first;
+    upto 100 means every slot: a slot that somebody gives back is taken too, and the other sessions of this user are ended first, until it has none:
+    who has one is served, and whether the one that is asked has one would be chance;
     once the server ends one of ours, we take no more, as a program that crashes on it.
     """
     import psycopg2
@@ -53,11 +55,17 @@ def sessions(place: dict[str, Any]) -> None:
         cursor.execute("SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int")
         usable = cursor.fetchone()[0]
         if place["upto"] >= 100:
-            while opened():
-                pass
-            cursor.execute("SELECT pid FROM pg_stat_activity WHERE usename = current_user AND application_name <> %s", [place["name"]])
-            for (pid,) in cursor.fetchall():
-                cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+            others = "SELECT pid FROM pg_stat_activity WHERE usename = current_user AND application_name <> %s"
+            for _round in range(ROUNDS):
+                while opened():
+                    pass
+                cursor.execute(others, [place["name"]])
+                left = cursor.fetchall()
+                if not left:
+                    break
+                for (pid,) in left:
+                    cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+                time.sleep(0.02)
         else:
             count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
             cursor.execute(count)

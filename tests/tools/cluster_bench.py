@@ -394,7 +394,7 @@ class ClusterBench(Bench):
 @functools.cache
 def proxy() -> str:
     """The URL of a proxy to the API server that lives as long as this process: a kubectl for each question would be most of the work."""
-    own = node.binaries.folder("kubernetes") / "kubectl"
+    own = node.binaries.folder() / "kubectl"
     command = [own if own.exists() else "kubectl", "--kubeconfig", given() or KUBECONFIG, "proxy", "--port=0"]
     # It lets anybody on this machine do anything to the cluster: it must not outlive us, however we end.
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=end_with_parent)
