@@ -33,10 +33,15 @@ STACKS = ("reference", "second")
 OBSERVATIONS = ROOT / "tests" / "unit" / "data" / "observations-ill-compose.json"
 # Those of tests/integration that take the reference stacks, or the project of one that does.
 ON_STACKS = ("test_demo.py", "test_findings.py", "test_remote.py", "test_stack.py", "test_without_root.py")
-# Every cure there and back takes its time: each of these files has its day, one in TURNS; `make test ALL=1` runs all of them.
+# What takes long has its day, one in TURNS; `make test ALL=1` runs all of it. Every cure there and back: whole files.
 LONG = {
     "integration": "act_celery act_component act_env act_pools act_redis act_resources act_sessions container_try demo",
-    "kubernetes": "act_objects act_servers act_settings records large findings_in_time",
+    "kubernetes": "act_objects act_servers act_settings records large findings_in_time findings_there",
+}
+# Many tests of a kind, independent of each other: of these files each test has its day.
+MANY = {
+    "integration": "celery_check findings postgres_check remediate stack",
+    "kubernetes": "api_server managed rights stacks",
 }
 TURNS = 3
 # The faults that a game day on Kubernetes has diagnosed exactly and cured (on the first stack), and which are sampled there.
@@ -47,7 +52,7 @@ CURED_THERE = (
     " pg-wrong-password port-not-published probe-too-eager probe-wrong published-port-wrong pvc-pending quota-exceeded readiness-wrong service-selector"
     " stale-credentials unschedulable-requests unschedulable-selector worker-stalled"
 )
-SAMPLE = 4  # whole faults in one run; which ones goes round with the day
+SAMPLE = 2  # whole faults in one run, on each platform; which ones goes round with the day
 SHORT_HOLD = "5"  # seconds for which their cures are watched
 
 Words = Sequence["str | os.PathLike[str]"]
@@ -290,12 +295,28 @@ def resting(folder: str, day: int) -> set[str]:
     return {"test_%s.py" % name for name in names} - {"test_%s.py" % name for name in names[day % TURNS :: TURNS]}
 
 
+def resting_tests(tests: Sequence[str], day: int) -> list[str]:
+    """Those of these tests, in their files' order, whose turn it is not on a day of the year; neighbours that differ by a parameter have different days."""
+    return [test for place, test in enumerate(tests) if place % TURNS != day % TURNS]
+
+
+def collected(folder: str, files: Iterable[str]) -> list[str]:
+    """The tests of these files, as pytest names them."""
+    paths = ["tests/%s/%s" % (folder, name) for name in sorted(files)]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *paths]
+    said = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False).stdout
+    return [line for line in said.splitlines() if line.startswith("tests/") and "::" in line]
+
+
 def ignored(folder: str, *names: str) -> list[str]:
-    """Options that leave out these files, and those that rest today."""
-    rest = set() if os.environ.get("AIOPS_RUNBOOK_ALL") else resting(folder, today())
-    if rest:
-        print("  not today (ALL=1 runs them): %s" % " ".join(sorted(rest - set(names))), flush=True)
-    return ["--ignore=tests/%s/%s" % (folder, name) for name in sorted({*names, *rest})]
+    """Options that leave out these files, and what rests today."""
+    if os.environ.get("AIOPS_RUNBOOK_ALL"):
+        return ["--ignore=tests/%s/%s" % (folder, name) for name in sorted(names)]
+    files = resting(folder, today()) - set(names)
+    many = [name for name in ("test_%s.py" % word for word in MANY[folder].split()) if name not in names]
+    tests = resting_tests(collected(folder, many), today())
+    print("  not today (ALL=1 runs them): %s, and %d tests of %s" % (" ".join(sorted(files)), len(tests), " ".join(many)), flush=True)
+    return ["--ignore=tests/%s/%s" % (folder, name) for name in sorted({*names, *files})] + ["--deselect=" + test for test in tests]
 
 
 def today() -> int:
@@ -332,15 +353,15 @@ def _molecule(scenarios: Iterable[str]) -> Result:
 
 
 def part_gameday() -> Result:
-    return _gameday("compose", SAMPLE)
+    return _gameday("compose")
 
 
 def part_kubernetes_gameday() -> Result:
-    return _gameday("kubernetes", SAMPLE // 2)
+    return _gameday("kubernetes")
 
 
-def _gameday(platform: str, most: int) -> Result:
-    """All controls of a platform, and some whole faults: which ones, and on which stack, goes round with the day."""
+def _gameday(platform: str) -> Result:
+    """A turn of the controls of a platform, and some whole faults: which ones, and on which stack, goes round with the day."""
     result = Result()
     import gameday
     from faultfile import read_folder
@@ -349,8 +370,10 @@ def _gameday(platform: str, most: int) -> Result:
     stack = STACKS[day % len(STACKS)] if platform == "compose" else STACKS[0]
     faults = {name: fault for name, fault in read_folder(ROOT / "tests" / "faults", platform).items() if gameday.cases({name: fault}, [stack], platform)}
     controls = sorted(name for name, fault in faults.items() if not fault.expect)
+    if not os.environ.get("AIOPS_RUNBOOK_ALL"):
+        controls = sorted({*controls} - {*resting_tests(controls, day)})
     whole = sorted(name for name, fault in faults.items() if fault.expect and (platform == "compose" or name in CURED_THERE.split()))
-    sample = [whole[(day * most + number) % len(whole)] for number in range(min(most, len(whole)))]
+    sample = [whole[(day * SAMPLE + number) % len(whole)] for number in range(min(SAMPLE, len(whole)))]
     with tempfile.TemporaryDirectory(prefix="aiops-gameday-") as temp:
         record = Path(temp) / "gameday.json"
         chosen = ["--faults", ",".join(controls + sample), "--platform", platform, "--stack", stack, "--hold", SHORT_HOLD, "--output", record]

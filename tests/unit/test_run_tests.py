@@ -112,3 +112,12 @@ def test_every_long_file_is_there_and_has_its_day(folder: str) -> None:
     assert all((ROOT / "tests" / folder / name).exists() for name in names)
     days = [names - run_tests.resting(folder, day) for day in range(1, run_tests.TURNS + 1)]
     assert set().union(*days) == names and sum(map(len, days)) == len(names) and all(days)
+
+
+@pytest.mark.parametrize("folder", sorted(run_tests.MANY))
+def test_every_test_of_the_files_with_many_has_its_day(folder: str) -> None:
+    assert all((ROOT / "tests" / folder / ("test_%s.py" % name)).exists() for name in run_tests.MANY[folder].split())
+    assert not set(run_tests.MANY[folder].split()) & set(run_tests.LONG[folder].split())
+    tests = ["a[one]", "a[two]", "b", "c"]
+    days = [set(tests) - set(run_tests.resting_tests(tests, day)) for day in range(1, run_tests.TURNS + 1)]
+    assert set().union(*days) == set(tests) and sum(map(len, days)) == len(tests) and all(days)
