@@ -61,11 +61,23 @@ _NOTHING = r"""(?!["']?(?:\*\*\*|true|false|none|null|nil|undefined|unset|empty)
 _WORD = (
     r"(?:password|passwd|passphrase|passcode|(?:_|\b)pass|(?:_|\b)pwd|secret"
     r"""|token(?!s?[_-]?(?:type|count|limit|usage)|s?["'\\]{0,9}\s{0,9}[:=]{1,2}\s{0,9}\d{1,7}\b)"""
-    r"|api[_-]?key|private[_-]?key|access[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id|sess(?:ion)?id)"
+    r"|api[_-]?key|private[_-]?key|access[_-]?key(?![_-]?name\b)|account[_-]?key|signing[_-]?key|encryption[_-]?key|credential|session[_-]?id|sess(?:ion)?id)"
 )
 _WORD_HINTS = ["pass", "pwd", "secret", "token", "key", "credential", "sess", "csrf", "jwt"]
 # What stands between two words of a command line: blanks, or the marks of a list.
 _NEXT = r"""(?:["'\\]{0,9}\s{1,9}|["'\\]{1,9}\s{0,9},\s{0,9})"""
+_AUTH = r"""(?<![\w-])["']?AUTH""" + _NEXT + r"(?!(?:commands?|extensions?|handshakes?|mechanisms?|methods?|requests?|responses?|repl(?:y|ies))\b)"
+_BESIDE = r"""(?:["'\\]{0,9}[^\S\n]{1,9}|["'\\]{1,9}\s{0,9},\s{0,9})"""
+# What follows a user is no password where it is a mark of a shell, or a plain word before others than those of a refusal: a sentence.
+_NO_SENTENCE = _PROSE + r"(?![|;&<>)])(?![a-z]{1,20}\s{1,9}" + _PROSE + r"\w)"
+# How pydantic and FastAPI name a value that was sent to them, in an error's dictionary; the marks may be escaped.
+_SENT = r"""["'\\]{1,9}input["'\\]{1,9}\s{0,9}:\s{0,9}"""
+_WHERE_SENT = r"""["'\\]{1,9}loc["'\\]{1,9}\s{0,9}:\s{0,9}[\[(][^\n]{0,150}?[\])],\s{0,9}["'\\]{1,9}msg["'\\]{1,9}\s{0,9}:"""
+# Such a value as far as it can be told where it ends: a text, a word, a list or dictionary of a few levels.
+_TEXT = r"""(?:\\{1,9}"(?:[^"\\]|\\{1,9}[^"\\]){0,999}\\{1,9}"|"(?:[^"\\]|\\.){0,999}"|'(?:[^'\\]|\\.){0,999}')"""
+_ITEM = r"""(?:[^\[\](){}"'\\\n]|""" + _TEXT + ")"
+_LIST = r"[\[({](?:" + _ITEM + r"|[\[({](?:" + _ITEM + r"|[\[({]" + _ITEM + r"{0,300}[\])}]){0,300}[\])}]){0,300}[\])}]"
+_WHOLE = r"(?:b?" + _TEXT + r"|[\w.+-]{1,60}|\*\*\*|" + _LIST + r")(?=\s{0,9}(?:[,}\])]|$))"
 _KEYS = (
     r"sk-[\w*-]{8,}|hf_[A-Za-z0-9]{20,}|gsk_\w{16,}|pplx-\w{16,}|r8_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}|SG\.[\w-]{10,}\.[\w-]{10,}|ya29\.[\w-]{16,}"
     r"|whsec_\w{10,}|xai-\w{16,}|nvapi-[\w-]{16,}|[sprw]k_(?:live|test)_\w{8,}|gh[opusr]_\w{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|xox[abeprs]-[\w-]{8,}"
@@ -128,6 +140,8 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
         re.compile(r"((?<![\w-])--?[\w-]{0,40}?(?:" + _WORD + r"|requirepass|masterauth)[\w-]{0,40}" + _NEXT + ")" + _VALUE, re.IGNORECASE),
     ),
     (["-cli"], re.compile(r"""((?:redis|valkey|keydb)-cli\b[^\n]{0,200}?[\s"',]-a""" + _NEXT + ")" + _VALUE)),
+    (["-cli"], re.compile(r"""((?:redis|valkey|keydb)-cli\b[^\n]{0,200}?[\s"',]-a)(?:"(?![\s,\]])[^"\n]+"?|'(?![\s,\]])[^'\n]+'?|[^\s"'\\,]+)""")),
+    (["cli_auth"], re.compile(r"""(\b(?:REDIS|VALKEY)CLI_AUTH["'\\]{0,9}\s{0,9}[:=]\s{0,9})""" + _NOTHING + _VALUE)),
     (["curl"], re.compile(r"""(\bcurl\b[^\n]{0,200}?[\s"',](?:-u|--user)(?:=|""" + _NEXT + r""")["'\\]{0,9}[^\s:"'\\]{1,60}:)[^\s"'\\]+""")),
     (["mysql", "mariadb"], re.compile(r"""(\b(?:mysql|mariadb)[\w-]{0,20}\b[^\n]{0,200}?[\s"',]-p)[^\s"',]+""")),
     # SQL and Redis: PASSWORD 'x', IDENTIFIED BY 'x', requirepass x, AUTH [user] x
@@ -150,16 +164,22 @@ _SHAPES: list[tuple[list[str], re.Pattern[str]]] = [
             re.IGNORECASE,
         ),
     ),
+    (["auth"], re.compile("(" + _AUTH + _PROSE + r"""["']?[^\s<"',][^\s"',]{0,60}""" + _BESIDE + ")" + _NO_SENTENCE + _VALUE)),
     (
         ["auth"],
-        re.compile(
-            r"""((?<![\w-])["']?AUTH""" + _NEXT + r""")(?:"[^"]*"(?:[\s,]{1,9}"[^"]*")?|'[^']*'(?:[\s,]{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""
-        ),
+        re.compile("(" + _AUTH + r""")(?:"[^"]*"(?:[\s,]{1,9}"[^"]*")?|'[^']*'(?:[\s,]{1,9}'[^']*')?|""" + _PROSE + r"""(?!<)[^\s"']+)"""),
     ),
     # values that PostgreSQL and SQLAlchemy quote from statements
     (["failing row contains"], re.compile(r"(\bFailing row contains \()[^\n]*", re.IGNORECASE)),
     (["key ("], re.compile(r"(\bKey \([^)\n]{1,200}\)=\()[^\n]{1,1000}?(?=\) (?:already|is not|is still|conflicts)|\n|$)")),
     (["parameters: "], re.compile(r"""(\bparameters: )(?:\$1 = [^\n]*|[(\[{][^\n]*?(?=\](?:[\s\\"']|$)|\n|$))""", re.IGNORECASE)),
+    # values that pydantic and FastAPI quote from what was sent, in an error's text and in its dictionary (there in the order of the keys, too)
+    (
+        ["input_value="],
+        re.compile(r"(\binput_value=)(?:" + _TEXT + r"(?=,\s{1,9}input_type=)|[^\n]*?(?=,\s{1,9}input_type=|\n|\Z))"),
+    ),
+    (["input"], re.compile("(" + _WHERE_SENT + r"[^\n]{1,500}?,\s{0,9}" + _SENT + ")(?:" + _WHOLE + r"|[^\n]*)")),
+    (["input"], re.compile("(" + _SENT + r")(?!\*\*\*)(?:" + _WHOLE + r"|[^\n]{1,200}?)(?=,\s{0,9}" + _WHERE_SENT + ")")),
     # what Docker keeps of an account
     (["auth"], re.compile(r"""(["'\\]{1,9}auth["'\\]{1,9}\s{0,9}:\s{0,9}["'\\]{1,9})(?=[A-Za-z+/]{0,200}[\dA-Z=])[A-Za-z0-9+/]{8,}={0,2}""")),
     (["api key"], re.compile(r"""(\bapi key(?:\s(?:provided|given|is|was))?:?\s{1,9}["']?)(?=[^\s,;"']{0,200}[\d*])[^\s,;"']{6,}""", re.IGNORECASE)),
@@ -298,8 +318,24 @@ def is_secret_name(name: str) -> bool:
     return bool(SECRET_NAME.search(name)) and not _ABOUT_SECRETS.search(name)
 
 
-# E'…' with its escapes; then a plain one (B, N and X too), given up together with the rest where a backslash stands before a quote.
-_LITERAL = re.compile(r"\b[eE]'(?:[^'\\]|''|\\.)*(?:'|$)|(?:\b[bBnNxX])?'(?:[^'\\]|''|\\[^'])*(?:'|\\'.*$|\\?$)", re.DOTALL)
+# To PostgreSQL every character beyond ASCII is a letter.
+_LETTER = r"A-Za-z_\x80-\U0010ffff"
+# The parts of an SQL text from left to right, since each may hold the marks of all others. Each begins in its own way and takes what it has
+# begun with, to the end where nothing closes it: nothing is read twice. E'…' has escapes; in a plain one (B, N, X and U& too) it is not clear
+# how the server reads a backslash before a quote, and the rest goes.
+_PART = re.compile(
+    r"(?P<escaped>[eE]'(?:[^'\\]|''|\\.|\\\Z)*(?P<escaped_end>')?)"
+    r"|(?P<plain>[bBnNxX]?'(?:[^'\\]|''|\\[^'])*(?:(?P<plain_end>')|(?P<unsure>\\'.*)|\\?\Z))"
+    r"|\$(?P<tag>(?:[" + _LETTER + r"][" + _LETTER + r"0-9]*)?)\$(?:.*?(?P<tag_end>\$(?P=tag)\$)|.*)"
+    r"|(?P<name>\"(?:[^\"]|\"\")*(?P<name_end>\")?)"
+    r"|(?P<comment>/\*)|(?P<line>--[^\n\r]*)"
+    r"|(?P<number>[0-9][\w.]*)|[" + _LETTER + r"][" + _LETTER + r"0-9$]*|\$[0-9]+",
+    re.DOTALL,
+)
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+_DEEPEST_COMMENT = 20
+# What must stand before a text so that all of it is hidden: a literal of which nobody can say where it ends.
+ALL_HIDDEN = "'\\'"
 
 
 def masked_query(query: str) -> str:
@@ -307,17 +343,55 @@ def masked_query(query: str) -> str:
 
     Where it is not clear how the server reads it (a backslash before a quote, a text cut off), the rest goes, too.
     """
-    query = query[:4000]
-    before = None
-    while before != query:  # comments can stand in comments: the inner ones first
-        before = query
-        query = re.sub(r"/\*(?:(?!/\*|\*/).)*\*/", " ", query, flags=re.DOTALL)
-    query = re.sub(r"/\*.*$", " ", query, flags=re.DOTALL)
-    query = re.sub(r"--[^\n]*", " ", query)
-    query = re.sub(r"\$([A-Za-z_]\w*|)\$.*?(\$\1\$|$)", "?", query, flags=re.DOTALL)
-    query = _LITERAL.sub("?", query)
-    query = re.sub(r"(?<![\w\"$])\d+(\.\d+)?\b", "?", query)
-    return re.sub(r"\s+", " ", query).strip()[:300]
+    return query_shape(query[:4000])[0][:300]
+
+
+def query_shape(query: str, opened: str = "") -> tuple[str, str]:
+    """(the text without its literals and comments, what is still open at its end: "'", "E'", "$tag$", '"', "/*", ALL_HIDDEN; "" for nothing).
+
+    opened: what the part before this one has left open; the beginning is the rest of that then.
+    """
+    text = opened + query
+    shown: list[str] = []
+    place, left = 0, ""
+    part = _PART.search(text)
+    while part:
+        shown.append(text[place : part.start()])
+        place = part.end()
+        said, left = _part_shape(part)
+        if part["comment"]:
+            place, depth = _comment_end(text, part.start())
+            left = "/*" * depth if depth <= _DEEPEST_COMMENT else ALL_HIDDEN
+        # Of a name that goes on over several lines nobody knows that it is one.
+        shown.append("?" if part["name"] and opened and not part.start() else said)
+        part = _PART.search(text, place)
+    shown.append(text[place:])
+    return re.sub(r"\s+", " ", "".join(shown)).strip(), left
+
+
+def _part_shape(part: re.Match[str]) -> tuple[str, str]:
+    """(what is shown of a part, what it leaves open)."""
+    if part["escaped"]:
+        return "?", "" if part["escaped_end"] else "E'"
+    if part["plain"]:
+        return "?", "" if part["plain_end"] else ALL_HIDDEN if part["unsure"] else "'"
+    if part["tag"] is not None:
+        return "?", "" if part["tag_end"] else "$%s$" % part["tag"]
+    if part["name"]:
+        return (part[0], "") if part["name_end"] else ("?", '"')
+    if part["comment"] or part["line"]:
+        return " ", ""
+    return "?" if part["number"] else part[0], ""
+
+
+def _comment_end(text: str, place: int) -> tuple[int, int]:
+    """(where the comment that begins there ends, how many are still open there): comments can stand in comments."""
+    depth = 0
+    for mark in _COMMENT_MARK.finditer(text, place):
+        depth += 1 if mark[0] == "/*" else -1
+        if not depth:
+            return mark.end(), 0
+    return len(text), depth
 
 
 def _base64_cores(value: bytes) -> set[str]:

@@ -8,10 +8,11 @@ import fnmatch
 import re
 from collections import deque
 from dataclasses import replace
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_view import owner_of, place_of, platform_edges
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.view import FATAL_AT_START
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, server_kind, why_unseen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, say, say_all
 
@@ -50,6 +51,17 @@ CUT_OFF = (
 )
 # Findings that by themselves keep nobody out: who gets a session is served, late.
 TOO_SMALL = ("postgres.pool_exhausted",)
+# What comes to a program from without, and last words that name a reason of its own, with which none of that has to do.
+FROM_WITHOUT = ("config.", "network.", "postgres.", "redis.")
+OWN_REASONS = FATAL_AT_START - {"setting_missing", "postgres_malformed_url"}
+# What tells several illnesses of one kind on one component apart, besides what always does.
+APART = {
+    "config.host_unresolved": "host",
+    "config.url_malformed": "setting",
+    "logs.error_burst": "fingerprint",
+    "postgres.connections_exhausted": "scope",
+    "postgres.prepared_transaction": "gid",
+}
 RECENT_SECONDS = 1800
 # An instance's id, and how much of it a document keeps.
 _ID = re.compile(r"\b[0-9a-f][0-9a-f-]{11,}\b")
@@ -74,9 +86,10 @@ HEADLINES = {
 
 
 class Graph:
-    """Who uses whom, and whether a finding of one component can be the cause of another's."""
+    """Who uses whom, and whether a finding of one component can be the cause of another's. roles: {component: role}, as far as they are known."""
 
-    def __init__(self, edges: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, edges: Iterable[dict[str, Any]], roles: Mapping[str, str] | None = None) -> None:
+        self.working = {name for name, role in (roles or {}).items() if role in ("worker", "beat")}
         self.uses: dict[str, set[str]] = {}
         self.kinds: dict[tuple[str, str], set[str]] = {}
         for edge in edges:
@@ -111,10 +124,20 @@ class Graph:
             # So is one whose last words name a kind of server.
             return self.reaches(effect.component, cause.component, str(effect.evidence.get("failure_about") or ""))
         if along == "used_by":
-            return self.reaches(cause.component, effect.component)
+            return self.reaches(cause.component, effect.component) and self._works(cause.component, effect)
         if along == "about":
             return cause.about is not None and cause.about == effect.about
-        return along == "any"
+        return along == "any" and (not effect.id.startswith("celery.") or self._workers_need(cause))
+
+    def _workers_need(self, cause: Finding) -> bool:
+        """Whether a worker uses what is ill; where none shows a server of that kind they may keep it elsewhere than in their settings."""
+        kind = cause.id.partition(".")[0]
+        telling = [user for user in self.working if any(kind in self.kinds[user, other] for other in self.uses.get(user, ()))]
+        return not telling or any(self.reaches(user, cause.component) for user in telling)
+
+    def _works(self, component: str, effect: Finding) -> bool:
+        """Whether a component has to do with an effect: with what stands in queues only who works on them has, not whoever else uses their broker."""
+        return not effect.id.startswith("celery.") or not self.working or component in self.working
 
 
 def _rules(finding: Finding | Clear) -> list[dict[str, Any]]:
@@ -125,6 +148,8 @@ def _rules(finding: Finding | Clear) -> list[dict[str, Any]]:
 def can_cause(graph: Graph, cause: Finding, effect: Finding) -> bool:
     """Whether the catalogue says that this finding explains that one, here."""
     if cause is effect or (cause.severity == INFO and not catalogue().get(cause.id, {}).get("explains_as_info")):
+        return False
+    if cause.id.startswith(FROM_WITHOUT) and effect.id.startswith("container.") and effect.evidence.get("failure_kind") in OWN_REASONS:
         return False
     for rule in _rules(cause):
         if not fnmatch.fnmatchcase(effect.id, rule["finding"]):
@@ -149,7 +174,8 @@ def distinct(findings: Iterable[Finding]) -> list[Finding]:
     """One finding for each illness, the gravest first: two judges may see the same one."""
     best: dict[tuple[Any, ...], Finding] = {}
     for finding in sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.id, one.component)):
-        key = (finding.id, finding.component, finding.about, finding.evidence.get("pid"), finding.evidence.get("queue"), finding.evidence.get("route"))
+        facts = finding.evidence
+        key = (finding.id, finding.component, finding.about, *(facts.get(name) for name in ("pid", "queue", "route", APART.get(finding.id, ""))))
         first = best.setdefault(key, finding)
         # What the other one saw besides is worth knowing, too.
         best[key] = replace(first, evidence={**first.evidence, **{name: value for name, value in finding.evidence.items() if name not in first.evidence}})
@@ -181,7 +207,7 @@ def find_causes(findings: list[Finding], graph: Graph) -> dict[int, list[int]]:
 def diagnose(seen: dict[str, Any], answers: Iterable[Answer], lang: str = "en") -> dict[str, Any]:
     """The report's model (shape: docs/report.md) of these observations and the judges' answers."""
     answers = list(answers)
-    graph = Graph(seen.get("edges", []) + platform_edges(seen))
+    graph = Graph(seen.get("edges", []) + platform_edges(seen), {name: one["role"] for name, one in seen.get("components", {}).items()})
     findings = distinct(one for one in answers if isinstance(one, Finding))
     causes = find_causes(findings, graph)
     keys = _keys(findings)
@@ -325,7 +351,7 @@ def _serves_nobody(seen: dict[str, Any], finding: Finding) -> bool:
     if finding.id in NOT_SERVED:
         return True
     about = seen["components"].get(finding.about or "", {}).get("role") or finding.evidence.get("kind")
-    return finding.id in CUT_OFF and about == "postgres"
+    return finding.id in CUT_OFF and about in ("postgres", "pgbouncer")
 
 
 def _headline(verdict: str, roots: list[dict[str, Any]], unknown: list[dict[str, Any]], lang: str) -> str:

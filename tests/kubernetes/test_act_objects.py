@@ -293,13 +293,14 @@ def test_a_selector_and_a_port(shop: There, act: Act, refused: Act, kubectl: Kub
     good = export()["service/api"]
     whole = json.dumps([{"op": "replace", "path": "/spec", "value": good["spec"]}])
     port = {"ports": [{"name": "main", "port": 80, "targetPort": 9}]}
-    for what, change in (("selector", {"selector": {"app": "apii"}}), ("selector", {"selector": {"track": "canary"}}), ("port", port)):
+    changes = [("selector", {"selector": {"app": "apii"}}, "safe"), ("selector", {"selector": {"track": "canary"}}, "disruptive"), ("port", port, "safe")]
+    for what, change, risk in changes:
         kubectl("-n", namespace, "patch", "service/api", "-p", json.dumps({"spec": change}))
         broken = export()["service/api"]
         told = act("service_" + what, "api", check=True, service="api")
         assert export()["service/api"] == broken
         done = act("service_" + what, "api", service="api")
-        assert held(done) and foretold("service_" + what, told, done) and done["preview"]["risk"] == "safe"
+        assert held(done) and foretold("service_" + what, told, done) and done["preview"]["risk"] == risk
         assert export()["service/api"] == good
         assert not act("service_" + what, "api", service="api")["changed"]
         assert shop.undo()["result"] == "undone"

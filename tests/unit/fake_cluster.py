@@ -86,7 +86,7 @@ class FakeCluster:
         path = "%s/%s" % (path, body["metadata"]["name"])
         if path in self.objects:
             raise StackError("the API server answered 409 to POST %s" % path, kind="conflict")
-        return self._keep(path, copy.deepcopy(body))
+        return self._keep(path, {**copy.deepcopy(body), "metadata": {"uid": "uid-made-%d" % (self._version + 1), **copy.deepcopy(body["metadata"])}})
 
     def _patch(self, path: str, body: Any) -> Any:
         found = self._found("PATCH", path)
@@ -101,8 +101,10 @@ class FakeCluster:
             raise StackError("the API server answered 409 to PATCH %s" % path, kind="conflict")
         return self._keep(path, merged(found, body))
 
-    def _delete(self, path: str, _body: Any) -> Any:
-        self._found("DELETE", path)
+    def _delete(self, path: str, body: Any) -> Any:
+        found = self._found("DELETE", path)
+        if any(found["metadata"].get(key) != value for key, value in ((body or {}).get("preconditions") or {}).items()):
+            raise StackError("the API server answered 409 to DELETE %s" % path, kind="conflict")
         return self.objects.pop(path)
 
 

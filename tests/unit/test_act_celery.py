@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import base64
 import json
+import types
 
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery import (
     Crew,
+    broker_of,
     choose_tasks,
     control_box,
     may_be_doubled,
@@ -24,7 +26,10 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery im
     workers_of,
 )
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.celery import task_message
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Process
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 MIB = 1 << 20
 A, B, C = {"aaaa1111", "shop-worker-1"}, {"bbbb2222", "shop-worker-2"}, {"cccc3333", "shop-mailer-1"}
@@ -50,6 +55,28 @@ def test_whose_workers_they_are(answered, mine, others, found):
 def test_whose_workers_they_are_is_not_guessed(answered, mine, others):
     with pytest.raises(Refused, match="is not clear"):
         workers_of(answered, mine, others)
+
+
+@pytest.mark.parametrize(
+    ("settings", "held", "expected"),
+    [
+        ({"REDIS_URL": "0", "RATE_LIMIT_STORAGE_URI": "2"}, set(), ("kv", 0)),
+        ({"A_REDIS_URL": "0", "B_REDIS_URL": "1"}, {1}, ("kv", 1)),
+        ({"A_REDIS_URL": "0", "B_REDIS_URL": "1"}, set(), None),
+    ],
+)
+def test_which_broker_is_acted_at(monkeypatch, settings, held, expected):
+    parts = [Component("jobs", role="worker"), Component("kv", [Instance("id-kv", "kv", "running")], role="redis")]
+    scene = Scene(types.SimpleNamespace(name="compose", components=lambda: parts), Mask(), Options())
+    scene.targets["jobs"] = [Target("jobs", name, "process", "redis", host="kv", port=6379, database=database) for name, database in settings.items()]
+    asked = "ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.celery.at_redis"
+    monkeypatch.setattr(asked, lambda _stage, _server, _do, database: database in held)
+    stage = types.SimpleNamespace(scene=scene)
+    if expected:
+        assert broker_of(stage, "jobs") == expected
+    else:
+        with pytest.raises(Refused, match="is not known"):
+            broker_of(stage, "jobs")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +200,7 @@ def test_workers_of_which_there_may_be_two(command):
     [
         (copy(), {"container_name": "worker"}, "container_name"),
         (copy(published=[{"inside": 80, "host": "0.0.0.0", "outside": 8080}]), {}, "publishes a port"),
+        (copy(), {"ports": [{"target": 50000, "published": "50000", "protocol": "udp"}]}, "publishes a port"),
         (copy("celery -A app worker -B -l info"), {}, "schedule"),
         (copy("celery -A app worker -n jobs@here"), {}, "fixed name"),
     ],

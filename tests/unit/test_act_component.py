@@ -15,10 +15,12 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refu
 from ansible_collections.aiops.runbook.plugins.module_utils.act.door import together
 from ansible_collections.aiops.runbook.plugins.module_utils.act.module import outcome
 from ansible_collections.aiops.runbook.plugins.module_utils.act.records import Records
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import needed_by
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines, needed_by
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.loglevel import level_like, switch_like, wanted_settings
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.network import aliases, seats
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 DOCUMENT = {
     "networks": {"default": {"name": "shop_default"}, "back": {"name": "company-backbone", "external": True}},
@@ -27,6 +29,23 @@ DOCUMENT = {
         "lonely": {"network_mode": "none"},
     },
 }
+
+
+def test_evidence_holds_no_literal_of_a_statement():
+    lines = ["2026-11-22T20:00:01Z [7] STATEMENT:  SELECT 'dear bob,", "2026-11-22T20:00:02Z \tmy PIN is hunter-two', x"]
+
+    def logs(one, _since, _tail):
+        if one.name == "db-2":
+            raise StackError("postgres://u:hunter-two@db is gone")
+        return lines
+
+    copies = [Instance(id=name, name=name, state="running") for name in ("db-1", "db-2")]
+    stage = SimpleNamespace(instances=lambda _name: copies, platform=SimpleNamespace(logs=logs), mask=Mask())
+    assert last_lines(stage, "db") == [
+        "2026-11-22T20:00:01Z [7] STATEMENT:  SELECT ?",
+        "2026-11-22T20:00:02Z \t?, x",
+        "(the log of db-2 cannot be read: postgres://u:***@db is gone)",
+    ]
 
 
 def test_seats():

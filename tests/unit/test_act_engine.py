@@ -410,6 +410,29 @@ def test_a_person_takes_back_what_was_killed(stage, use, case) -> None:
     assert {tuple(line.values()) for step in record["steps"] for line in step["diff"]} >= {("redis", "True", "False")}
 
 
+@pytest.mark.parametrize(("told", "unsure"), [(["begin", "acting"], True), (["begin", "acting", "acted"], False)])
+def test_who_takes_back_is_told_whether_it_was_done(stage, use, monkeypatch, told, unsure) -> None:
+    """A run that died before it could note that it had acted may have done nothing: a person may have done the same."""
+    remedy, given = use(), []
+    broken_off(stage, told)
+    monkeypatch.setattr(remedy, "undo", lambda _stage, record: given.append(record))
+    engine.Run(stage, {"by": "kim"}, 0.0).undo(None)
+    assert given == [{"component": "redis", **({"unsure": True} if unsure else {})}]
+
+
+@pytest.mark.parametrize(("kind", "unsure"), [("not_verified", False), ("timeout", True)])
+def test_what_has_come_about_and_is_not_well_was_done(stage, use, monkeypatch, kind, unsure) -> None:
+    remedy, given = use(), []
+
+    def fail(*_words):
+        raise StackError("it broke", kind=kind)
+
+    monkeypatch.setattr(remedy, "apply", fail)
+    monkeypatch.setattr(remedy, "undo", lambda _stage, record: given.append("unsure" in record))
+    apply(stage, entries(stage, "redis"))
+    assert given == [unsure] and ("acted" in events(stage)) is not unsure
+
+
 def test_killed_again_while_it_is_settled(stage, use, monkeypatch) -> None:
     remedy = use()
     broken_off(stage, ["begin 2", "acting", "acted", "acting 2", "acted 2"])

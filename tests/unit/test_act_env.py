@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,10 +14,10 @@ import pytest
 from ansible_collections.aiops.runbook.plugins.module_utils.act import dotenv, files
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
 from ansible_collections.aiops.runbook.plugins.module_utils.act.project import RESET, changed_override, settings_of
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import changed_url, parsed, repaired
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.connection import Right, changed_url, parsed, repaired
 from ansible_collections.aiops.runbook.plugins.module_utils.act.settings import bare_url, secrets_among, shown
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, find_targets
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 
 EDITS = [
@@ -153,6 +154,24 @@ REPAIRS = [
 def test_slips_of_a_hand(url, kind, wanted):
     read = [text for text in repaired(url, kind) if parsed(Target("api", "URL", "", kind, url=text), kind) is not None]
     assert (read or [None])[0] == wanted
+
+
+BESIDE = {"DATABASE_URL": "postgresql://shop@pg-old/shop", "PGPASSWORD": "wrong"}
+ANSWERS = [
+    ("the host, of a URL whose password stands beside it", BESIDE, {"host": "pg"}, {"DATABASE_URL": "postgresql://shop@pg/shop"}),
+    ("that password", BESIDE, {"password": "right"}, {"PGPASSWORD": "right"}),
+    ("both", BESIDE, {"host": "pg", "password": "right"}, {"DATABASE_URL": "postgresql://shop@pg/shop", "PGPASSWORD": "right"}),
+    ("the URL's own password", {"DATABASE_URL": "postgresql://u:wrong@pg/s"}, {"password": "right"}, {"DATABASE_URL": "postgresql://u:right@pg/s"}),
+    ("nothing", BESIDE, {}, {"DATABASE_URL": "postgresql://shop@pg-old/shop"}),
+]
+
+
+@pytest.mark.parametrize(("environment", "better", "wanted"), [case[1:] for case in ANSWERS], ids=[case[0] for case in ANSWERS])
+def test_what_is_written_of_a_url_that_is_put_right(environment, better, wanted):
+    given = next(one for one in find_targets("api", environment, "process", lambda _path: None, []) if one.url)
+    right = Right.__new__(Right)
+    right.kind, right.given, right.by_hand, right.stage = "postgres", given, "by hand", SimpleNamespace(mask=Mask())
+    assert right._answer(given, replace(given, **better)).settings == wanted
 
 
 def test_a_url_is_shown_without_its_password():

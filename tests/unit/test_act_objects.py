@@ -36,7 +36,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_resources import WorkloadResources, request_for
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_scale import ComponentScale, WorkloadResume
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage as RealStage
-from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import choose, troubled, whole_since
+from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import choose, only_restarted, troubled, whole_since
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, differences, rollout_seconds, start_seconds
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
@@ -307,9 +307,109 @@ def test_a_place_is_found_again_among_others_and_what_others_changed_is_seen():
     assert difference.moved_on(changed_to(lambda spec: spec["containers"].pop()), places) == ["container[y].image"]
 
 
+MINE = {
+    "f:spec": {
+        "f:replicas": {},
+        "f:selector": {},
+        "f:strategy": {".": {}, "f:type": {}},
+        "f:containers": {
+            'k:{"name":"api"}': {
+                ".": {},
+                "f:image": {},
+                "f:env": {".": {}, 'k:{"name":"A"}': {".": {}, "f:name": {}, "f:value": {}}},
+                "f:ports": {'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:name": {}}},
+                "f:resources": {"f:limits": {".": {}, "f:memory": {}}},
+            },
+        },
+    },
+}
+
+
+def written(manager="aiops-runbook", fields=None):
+    """As the server keeps who wrote what of an object."""
+    return [{"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": MINE if fields is None else fields}]
+
+
+IN_API = ["spec", "containers", {"name": "api"}]
+WRITERS = [
+    ("a number", [{"at": ["spec", "replicas"], "before": 1, "after": 2}], True),
+    ("what nobody says", [{"at": ["spec", "paused"], "after": True}], False),
+    ("what is kept as one", [{"at": ["spec", "selector", "tier"], "before": "a", "after": "b"}], True),
+    ("a thing in a list", [{"at": [*IN_API, "image"], "before": "a:1", "after": "a:2"}], True),
+    ("the same of another thing", [{"at": ["spec", "containers", {"name": "web"}, "image"], "before": "a:1", "after": "a:2"}], False),
+    ("by another key than the server's", [{"at": [*IN_API, "ports", {"name": "http"}, "name"], "before": "x", "after": "http"}], True),
+    ("a branch", [{"at": [*IN_API, "resources"], "after": {"limits": {"memory": "1Gi"}}}], True),
+    ("a branch of which another wrote a part", [{"at": [*IN_API, "resources"], "after": {"limits": {"memory": "1Gi", "cpu": "1"}}}], False),
+    ("one more in a list", [{"at": [*IN_API, "env"], "before": [{"name": "B"}], "after": [{"name": "A", "value": "1"}, {"name": "B"}]}], True),
+    ("one more, which another has added", [{"at": [*IN_API, "env"], "before": [{"name": "A"}], "after": [{"name": "A"}, {"name": "B"}]}], False),
+    ("what was but removed", [{"at": ["spec", "replicas"], "before": 1}], False),
+    ("something removed and something written", [{"at": ["spec", "paused"], "before": True}, {"at": ["spec", "replicas"], "before": 1, "after": 2}], True),
+    ("one of two", [{"at": ["spec", "replicas"], "before": 1, "after": 2}, {"at": ["spec", "paused"], "after": True}], False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "places", "ours"), WRITERS, ids=[case[0] for case in WRITERS])
+def test_who_wrote_what_stands_there(what, places, ours):
+    spec = {"replicas": 2, "containers": [{"name": "api", "ports": [{"containerPort": 80, "protocol": "TCP", "name": "http"}]}, {"name": "web"}]}
+    found = {"metadata": {"managedFields": [*written("kubectl", {"f:spec": {}}), *written()]}, "spec": spec}
+    assert difference.written_by(found, places, "aiops-runbook") is ours
+    assert not difference.written_by(found, places, "helm") and not difference.written_by({"metadata": {}, "spec": spec}, places, "aiops-runbook")
+
+
 def test_a_thing_that_is_but_a_name_is_told_too():
     with_one = template(spec={"imagePullSecrets": [{"name": "pull"}]})
     assert [line["what"] for line in differences(template(), with_one)] == ["spec.imagePullSecrets[pull]"]
+
+
+def mounts(*places):
+    """Several of one volume, as a ConfigMap is mounted key by key."""
+    return {"volumeMounts": [{"name": "cfg", "mountPath": place, "subPath": place[-1]} for place in places]}
+
+
+def settings(*pairs):
+    return {"env": [{"name": name, "value": value} for name, value in pairs]}
+
+
+def ports(*named):
+    return {"ports": [{"name": name, "containerPort": 53, "protocol": protocol} for name, protocol in named]}
+
+
+def pods_with(**spec):
+    return template(spec=spec)
+
+
+TEMPLATES = [
+    ("two mounts of one volume: the first", template(**mounts("/etc/a", "/etc/b")), template(**mounts("/etc/c", "/etc/b")),
+     ["container[api].volumeMounts[/etc/a].name", "container[api].volumeMounts[/etc/a].subPath",
+      "container[api].volumeMounts[/etc/c].name", "container[api].volumeMounts[/etc/c].subPath"]),
+    ("one more of one volume", template(**mounts("/etc/b")), template(**mounts("/etc/a", "/etc/b")),
+     ["container[api].volumeMounts[/etc/a].name", "container[api].volumeMounts[/etc/a].subPath"]),
+    ("one mount of each volume", template(**mounts("/etc/b")), template(**mounts("/etc/a")),
+     ["container[api].volumeMounts[cfg].mountPath", "container[api].volumeMounts[cfg].subPath"]),
+    ("a setting twice: the first", template(**settings(("A", "s3cret"), ("A", "2"))), template(**settings(("A", "3"), ("A", "2"))),
+     ["environment A of container[api]"]),
+    ("a setting twice and once", template(**settings(("A", "s3cret"), ("A", "2"))), template(**settings(("A", "2"))), ["environment A of container[api]"]),
+    ("a setting twice: where it stands", template(**settings(("A", "s3cret"), ("B", "$(A)"), ("A", "2"))),
+     template(**settings(("A", "s3cret"), ("A", "2"), ("B", "$(A)"))), ["container[api].env"]),
+    ("settings in another order", template(**settings(("A", "s3cret"), ("B", "$(A)"))), template(**settings(("B", "$(A)"), ("A", "s3cret"))),
+     ["order of container[api].env"]),
+    ("two ports of one name", template(**ports(("dns", "TCP"), ("dns", "UDP"))), template(**ports(("dns", "SCTP"), ("dns", "UDP"))),
+     ["container[api].ports"]),
+    ("two ports of one number", template(**ports(("dns", "UDP"), ("dns-tcp", "TCP"))), template(**ports(("dns", "SCTP"), ("dns-tcp", "TCP"))),
+     ["container[api].ports[dns].protocol"]),
+    ("what runs first in another order", pods_with(initContainers=[{"name": "a"}, {"name": "b"}]), pods_with(initContainers=[{"name": "b"}, {"name": "a"}]),
+     ["order of spec.initContainers"]),
+    ("an empty folder", template(), pods_with(volumes=[{"name": "tmp", "emptyDir": {}}]), ["spec.volumes[tmp].emptyDir"]),
+    ("a label that is called env", template(labels={"app": "api", "env": "dev"}), template(labels={"app": "api", "env": "prod"}), ["metadata.labels.env"]),
+    ("nothing", template(**mounts("/etc/a", "/etc/b")), template(**mounts("/etc/a", "/etc/b")), []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "before", "after", "places"), TEMPLATES, ids=[case[0] for case in TEMPLATES])
+def test_where_two_templates_differ(what, before, after, places):
+    lines = differences(before, after)
+    assert [line["what"] for line in lines] == places
+    assert "s3cret" not in json.dumps(lines)
 
 
 # Room --------------------------------------------------------------------------------------------------------------------
@@ -685,6 +785,47 @@ def test_whose_pods_did_not_come_up():
     assert troubled([event("FailedScheduling", "api-5d4-y2")], known) == {"api-5d4"}, "what no node had room for"
 
 
+def happened(reason, place, first, last=None):
+    """An event about a place, first and last seen so many seconds ago."""
+    return {**event(reason, place), "firstTimestamp": ago(first), "lastTimestamp": ago(first if last is None else last)}
+
+
+def one_of(number, is_ready):
+    """A pod of a version, as it is now."""
+    found = pod(number)
+    found["status"]["conditions"] = [{"type": "Ready", "status": "True" if is_ready else "False"}]
+    return found
+
+
+DAYS = 3 * 86400
+# What is told of version 2, which was made so many seconds ago; more of it; its pods.
+EVENTS = [
+    ("its own rollout", 3000, [happened("BackOff", "api-2-x", 2900, 100)], {}, [], True),
+    ("one pod more, days later", DAYS, [happened("FailedScheduling", "api-2-y", 500)], {}, [], False),
+    ("one pod more, that is still not ready", DAYS, [happened("FailedScheduling", "api-2-x", 500)], {}, [one_of(2, False)], True),
+    ("one pod more, and others serve", 3000, [happened("BackOff", "api-2-y", 2900)], {}, [one_of(2, True)], False),
+    ("one pod more, and others serve, as is counted", 3000, [happened("BackOff", "api-2-y", 2900)], {"ready": 1}, [], False),
+    ("its own rollout had to wait for a node", 3000, [happened("FailedScheduling", "api-2-x", 2990), happened("Scheduled", "api-2-x", 2900)], {}, [], False),
+    ("no node for it again", 3000, [happened("Scheduled", "api-2-x", 2995), happened("FailedScheduling", "api-2-x", 2990)], {}, [], True),
+    ("another pod had a node", 3000, [happened("FailedScheduling", "api-2-x", 2990), happened("Scheduled", "api-2-y", 2900)], {}, [], True),
+    ("no room within the quota", 3000, [happened("FailedCreate", "api-2", 2990, 100), happened("SuccessfulCreate", "api-2", 2995)], {}, [], True),
+    ("of a version that was deployed again nobody knows when", DAYS, [happened("BackOff", "api-2-x", 500)], {"again": True}, [], True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "made", "events", "more", "pods", "ill"), EVENTS, ids=[case[0] for case in EVENTS])
+def test_which_events_speak_against_a_version(what, made, events, more, pods, ill):
+    known = [Revision(3, "api-3", {}, ago(60)), Revision(2, "api-2", {}, ago(made), **more)]
+    assert troubled(events, known, pods) == ({"api-2"} if ill else set())
+
+
+def test_a_moment_without_a_node_does_not_take_the_last_good_version_out_of_the_question():
+    told = [happened("FailedScheduling", "api-2-y", 900)]
+    kept = [replicaset(3, template("shop/api:9"), 60), replicaset(2, template("shop/api:8"), DAYS), replicaset(1, template("shop/api:7"), 2 * DAYS)]
+    stage = Stage(deployments=deployment(made=template("shop/api:9"), conditions=[done(50)]), pods=pod(3), replicasets=kept, events=told)
+    assert ROLLBACK.preview(stage, step(ROLLBACK, finding="container.crashed@api")).texts["revision"] == 2
+
+
 def done(seconds, reason="NewReplicaSetAvailable"):
     return {"type": "Progressing", "status": "True", "reason": reason, "lastUpdateTime": ago(seconds)}
 
@@ -780,6 +921,73 @@ def test_the_undoing_of_a_rollback_leaves_what_somebody_has_deployed_since():
     assert stage.export()[API]["spec"]["template"] == template("shop/api:9"), "a restart is no other version"
 
 
+IMAGE_FIELDS = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"api"}': {"f:image": {}}}}}}}
+
+
+@pytest.mark.parametrize("by", ["", "kubectl-set", "aiops-runbook"])
+def test_the_same_cure_by_somebody_else_is_not_taken_back(by):
+    """A run died about its change ("unsure"): what stands there is put back where the server says that we wrote it."""
+    for remedy, wanted, fields in (
+        (IMAGE, step(IMAGE, image="shop/api:8"), IMAGE_FIELDS),
+        (ROLLBACK, step(ROLLBACK), IMAGE_FIELDS),
+        (SCALE, step(SCALE, replicas=4), {"f:spec": {"f:replicas": {}}}),
+    ):
+        stage = released(replicaset(1, template("shop/api:8"), 500, ready=1))
+        before = stage.export()
+        record = {**json.loads(json.dumps(remedy.preview(stage, wanted).undo)), "unsure": True}
+        remedy.undo(stage, record)
+        assert stage.export() == before, "nothing was done yet"
+        remedy.apply(stage, wanted, remedy.preview(stage, wanted))
+        stage.cluster.objects[API]["metadata"]["managedFields"] = written(by, fields) if by else []
+        if by == "aiops-runbook":
+            stage.renew()
+            remedy.undo(stage, record)
+            assert stage.export() == before
+        else:
+            not_undone(remedy, stage, record, "nothing shows that the run itself has changed it: it stays")
+
+
+def test_the_undoing_of_a_start_whose_copies_an_autoscaler_has_raised():
+    start = WorkloadStart()
+    for copies, problem in ((2, ""), (3, ""), (5, "somebody else has scaled")):
+        stage = Stage(deployments=deployment(replicas=0), replicasets=replicaset(1), horizontalpodautoscalers=scaler(least=2))
+        preview = start.preview(stage, step(start))
+        start.apply(stage, step(start), preview)
+        stage.cluster.objects[API]["spec"]["replicas"] = copies
+        stage.renew()
+        if problem:
+            not_undone(start, stage, preview.undo, problem)
+        else:
+            start.undo(stage, preview.undo)
+            assert stage.export()[API]["spec"]["replicas"] == 0
+    # By hand, while the run was dead.
+    stage.cluster.objects[API]["spec"]["replicas"] = 1
+    not_undone(start, stage, {**preview.undo, "unsure": True}, "nothing shows that the run itself")
+    stage.cluster.objects[API]["metadata"]["managedFields"] = written(fields={"f:spec": {"f:replicas": {}}})
+    start.undo(stage, {**preview.undo, "unsure": True})
+    assert stage.export()[API]["spec"]["replicas"] == 0
+
+
+def mounted(first, image="shop/api:9"):
+    return template(image, **mounts(first, "/etc/b"))
+
+
+def test_a_rollback_sees_the_first_of_two_mounts_of_one_volume():
+    now, before = mounted("/etc/wrong"), mounted("/etc/a")
+    stage = Stage(deployments=deployment(made=now), pods=pod(2, made=now), replicasets=[replicaset(2, now, 60), replicaset(1, before, 500)])
+    preview, after = cured(ROLLBACK, stage, step(ROLLBACK, finding="container.crashed@api"))
+    assert (preview.texts["revision"], preview.texts["present"]) == (1, 2) and after[API]["spec"]["template"] == before
+
+
+def test_the_undoing_of_a_rollback_leaves_the_mount_that_somebody_has_corrected_since():
+    now, before = mounted("/etc/a"), mounted("/etc/a", "shop/api:8")
+    stage = Stage(deployments=deployment(made=now), pods=pod(2, made=now), replicasets=[replicaset(2, now, 60), replicaset(1, before, 500)])
+    preview = ROLLBACK.preview(stage, step(ROLLBACK))
+    ROLLBACK.apply(stage, step(ROLLBACK), preview)
+    stage.cluster.objects[API]["spec"]["template"] = mounted("/etc/corrected", "shop/api:8")
+    not_undone(ROLLBACK, stage, json.loads(json.dumps(preview.undo)), "was changed by somebody else since")
+
+
 def test_the_undoing_of_a_start_leaves_the_copies_that_somebody_has_asked_for_since():
     start = WorkloadStart()
     stage = Stage(deployments=deployment(replicas=0), replicasets=replicaset(1))
@@ -813,6 +1021,48 @@ def test_a_version_that_was_only_restarted_is_none_to_go_back_to():
     before = replicaset(1, template("shop/api:8", **NAMES_IT), 900)
     assert ROLLBACK.preview(restarted("NewReplicaSetAvailable", before), step(ROLLBACK)).texts["revision"] == 1
     refused(ROLLBACK, restarted("NewReplicaSetAvailable"), step(ROLLBACK), "knows no earlier version")
+
+
+def broken_and_restarted(good, broken, events=()):
+    """Version 3 never came up, and somebody has restarted it. good, broken: how many pods of 2 and 3 serve."""
+    made, plain = template("shop/api:9", livenessProbe=http(8081)), template("shop/api:9", livenessProbe=http(8081))
+    made["metadata"].update(RESTARTED_AT)
+    kept = [replicaset(4, made, 60), replicaset(3, plain, 300, broken), replicaset(2, template("shop/api:8", livenessProbe=http()), DAYS, good)]
+    rollout = deployment(made=made, replicas=3, conditions=[done(900, "ProgressDeadlineExceeded")], spec={"strategy": {"type": "RollingUpdate"}})
+    return Stage(deployments=rollout, pods=pod(4, made=made), replicasets=kept, events=list(events))
+
+
+ILL = [happened("BackOff", "api-3-x", 280, 70)]
+RESTARTS = [
+    ("the version before serves still", 3, 0, (), True),
+    ("it serves beside one of the broken ones", 2, 1, ILL, True),
+    ("nothing serves, and the restarted one never came up", 0, 0, ILL, True),
+    ("nothing serves, and nothing speaks against the restarted one", 0, 0, (), False),
+    ("the restarted one serves still", 0, 3, ILL, False),
+]
+
+
+@pytest.mark.parametrize(("what", "good", "broken", "events", "goes"), RESTARTS, ids=[case[0] for case in RESTARTS])
+def test_a_restart_of_a_broken_version_does_not_make_it_one_that_worked(what, good, broken, events, goes):
+    stage = broken_and_restarted(good, broken, events)
+    wanted = [(ROLLBACK, step(ROLLBACK)), (IMAGE, step(IMAGE)), (PROBES, step(PROBES, as_before=True))]
+    for remedy, one in wanted if not goes else []:
+        refused(remedy, stage, one, "was only restarted")
+    if goes:
+        previews = [remedy.preview(stage, one) for remedy, one in wanted]
+        assert previews[0].texts["revision"] == 2 and previews[1].texts["image"] == "shop/api:8"
+        assert [line["what"] for line in previews[2].diff] == ["container[api].livenessProbe.httpGet.port of deployment/api"]
+
+
+def test_of_restarts_in_a_row_the_first_version_tells_whether_it_worked():
+    plain = template("shop/api:9")
+    known = [Revision(number, "api-%d" % number, {}, "") for number in (4, 3, 2)] + [Revision(1, "api-1", plain, "")]
+    others = [known[0], known[3]]
+    assert only_restarted(known, others, known[0], "", {"api-3"}), "what was restarted twice had worked"
+    assert not only_restarted(known, others, known[0], "", {"api-2"}), "a restart that was gone before anything was told of it"
+    assert not only_restarted(known, others, known[0], "api-1", ()), "the cluster calls another one the last whole one"
+    assert only_restarted(known, others, known[0], "api-2", {"api-2"})
+    assert not only_restarted(known, known[:2], known[0], "", ()), "no restart"
 
 
 def stateful(updates, **status):
@@ -879,6 +1129,45 @@ POINTLESS = [
 @pytest.mark.parametrize(("what", "stage", "params", "words"), POINTLESS, ids=[case[0] for case in POINTLESS])
 def test_a_pointless_rollback(what, stage, params, words):
     refused(ROLLBACK, stage, step(ROLLBACK, **params), words)
+
+
+def deployed_again(whole, made, before, history=None, **more):
+    """Version 5, made so many seconds ago, whole since so many; before: when version 4 was made. history: the numbers that it had earlier."""
+    wanted, kept = template("shop/api:7"), replicaset(5, template("shop/api:7"), made)
+    kept["metadata"]["annotations"].update({"deployment.kubernetes.io/revision-history": history} if history else {})
+    return Stage(deployments=deployment(made=wanted, conditions=[done(whole)]), pods=pod(5), replicasets=[kept, replicaset(4, seconds=before)], **more)
+
+
+LONG = [
+    ("made and whole long ago", 29 * 86400, 30 * 86400, 40 * 86400, None, False),
+    ("made long ago, deployed again ten minutes ago", 600, 30 * 86400, DAYS, None, True),
+    ("deployed again after one that is older", 600, 30 * 86400, 40 * 86400, "3", True),
+    ("deployed again long ago", 20 * 86400, 30 * 86400, 25 * 86400, "3", False),
+    ("its rollout was paused for a while", 600, 30 * 86400, 40 * 86400, None, False),
+]
+
+
+@pytest.mark.parametrize(("what", "whole", "made", "before", "history", "goes"), LONG, ids=[case[0] for case in LONG])
+def test_since_when_a_version_is_the_present_one(what, whole, made, before, history, goes):
+    stage = deployed_again(whole, made, before, history)
+    if goes:
+        assert ROLLBACK.preview(stage, step(ROLLBACK, finding="container.crashed@api")).texts["revision"] == 4
+    else:
+        refused(ROLLBACK, stage, step(ROLLBACK), "for more than a week")
+
+
+@pytest.mark.parametrize(("before", "goes"), [(DAYS, True), (40 * 86400, False)])
+def test_since_when_a_version_of_a_statefulset_is_the_present_one(before, goes):
+    stage = stateful(ROLLING, **WHOLE)
+    for number, seconds in ((2, 30 * 86400), (1, before)):
+        stage.cluster.objects["%s/controllerrevisions/api-%d" % (APPS, number)]["metadata"]["creationTimestamp"] = ago(seconds)
+    stage.cluster.objects[CORE + "/configmaps/settings"]["metadata"]["managedFields"] = []
+    stage.cluster.objects[CORE + "/configmaps/settings"]["metadata"]["creationTimestamp"] = ago(900)
+    stage.renew()
+    if goes:
+        assert ROLLBACK.preview(stage, step(ROLLBACK)).texts["revision"] == 1
+    else:
+        refused(ROLLBACK, stage, step(ROLLBACK), "for more than a week")
 
 
 def test_settings_that_came_with_the_rollout_or_before_it_say_nothing():
@@ -958,9 +1247,36 @@ def test_a_secret_of_somebody_else_stays():
     wanted = step(PULL, secret="made", registry="r.example", user="bot")
     preview = PULL.preview(stage, wanted)
     PULL.apply(stage, wanted, preview)
-    stage.cluster.objects[CORE + "/secrets/made"]["metadata"]["annotations"] = {}
-    PULL.undo(stage, preview.undo)
-    assert CORE + "/secrets/made" in stage.cluster.objects
+    made = CORE + "/secrets/made"
+    ours = copy.deepcopy(stage.cluster.objects[made])
+    for change in ({"data": {".dockerconfigjson": "cGVyc29uJ3MgbmV3IGFjY291bnQ="}}, {"metadata": {**ours["metadata"], "annotations": {}}}):
+        stage.cluster.objects[made] = {**copy.deepcopy(ours), **change}
+        with pytest.raises(StackError, match="secret/made was changed by somebody else since") as caught:
+            PULL.undo(stage, preview.undo)
+        assert caught.value.kind == "not_undone" and made in stage.cluster.objects
+        assert stage.export()[API]["spec"]["template"] == template("r.example/api:1"), "the rest is put back"
+    PULL.undo(stage, {**preview.undo, "unsure": True})
+    assert made in stage.cluster.objects, "this run had made none"
+
+
+def test_a_secret_that_is_changed_while_it_is_deleted_stays(monkeypatch):
+    stage = pulling()
+    stage.params = {"registry_password": "pw"}
+    wanted, made = step(PULL, secret="made", registry="r.example", user="bot"), CORE + "/secrets/made"
+    preview = PULL.preview(stage, wanted)
+    PULL.apply(stage, wanted, preview)
+    read = stage.cluster.get
+
+    def get(path, query=None):
+        found = read(path, query)
+        if path == made:
+            stage.cluster._keep(made, {**copy.deepcopy(found), "data": {}})
+        return found
+
+    monkeypatch.setattr(stage.cluster, "get", get)
+    with pytest.raises(StackError, match="409 to DELETE"):
+        PULL.undo(stage, preview.undo)
+    assert made in stage.cluster.objects
 
 
 GOOD = secret(accounts={"r.example": ("bot", "pw")})
@@ -1035,6 +1351,127 @@ def test_a_number_that_somebody_else_changed_meanwhile():
         SCALE.apply(stage, wanted, preview)
 
 
+HASHES = "controller-revision-hash"
+DB = APPS + "/statefulsets/db"
+
+
+def database(updates=None, serving=(True, False, True), **status):
+    """A StatefulSet in the midst of its rollout from db-1 to db-2: its pods are of db-1, the second of them does not serve."""
+    made = template(labels={"app": "db"})
+    kept = deployment("db", made, replicas=3, spec={"updateStrategy": updates or {"type": "RollingUpdate"}})
+    kept["status"] = {"updatedReplicas": 0, "currentRevision": "db-1", "updateRevision": "db-2", "observedGeneration": 1, **status}
+    pods = []
+    for number, is_ready in enumerate(serving):
+        one = pod(number, of="db", made=made)
+        one["metadata"]["labels"].update({HASHES: "db-1"})
+        one["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "uid-db", "controller": True}]
+        one["status"]["conditions"] = [{"type": "Ready", "status": "True" if is_ready else "False"}]
+        pods.append(one)
+    return Stage(statefulsets=kept, pods=pods)
+
+
+def held_still():
+    """A paused Deployment of two copies that holds a change back."""
+    kept = deployment(replicas=2, spec={"paused": True})
+    kept["status"] = {"replicas": 2, "updatedReplicas": 0, "readyReplicas": 2, "availableReplicas": 2, "observedGeneration": 1}
+    return Stage(deployments=kept, pods=pod())
+
+
+def now_has(stage, path, **status):
+    """What its controller says of it now."""
+    kept = stage.cluster.objects[path]
+    kept["status"] = {**kept["status"], "observedGeneration": kept["metadata"]["generation"], **status}
+
+
+STANDING = [
+    ("a paused rollout", held_still, "api", API, 4),
+    ("OnDelete", lambda: database({"type": "OnDelete"}, updatedReplicas=1), "db", DB, 4),
+    ("partition", lambda: database({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, updatedReplicas=2), "db", DB, 5),
+    ("a rollout under way", database, "db", DB, 4),
+    ("fewer, of a paused rollout", held_still, "api", API, 1),
+    ("fewer, by hand", lambda: database({"type": "OnDelete"}), "db", DB, 1),
+]
+
+
+@pytest.mark.parametrize(("what", "made", "component", "path", "wanted"), STANDING, ids=[case[0] for case in STANDING])
+def test_copies_are_of_whatever_version(what, made, component, path, wanted):
+    stage, asked = made(), step(SCALE, component, replicas=wanted)
+    there = stage.cluster.get(path)["spec"]["replicas"]
+    preview = SCALE.preview(stage, asked)
+    SCALE.apply(stage, asked, preview)
+    assert "has not seen the change" in SCALE.verify(stage, asked, preview)
+    now_has(stage, path, replicas=max(there, wanted), readyReplicas=wanted - 1)
+    words = "%d of %d pods serve" % (wanted - 1, wanted) if wanted > there else "%d pods are there, %d are wanted" % (there, wanted)
+    assert words in SCALE.verify(stage, asked, preview)
+    now_has(stage, path, replicas=wanted, readyReplicas=wanted if wanted > there else 0)
+    assert SCALE.verify(stage, asked, preview) == "", "whether they serve is no matter where there are to be fewer"
+    SCALE.undo(stage, json.loads(json.dumps(preview.undo)))
+    assert stage.cluster.get(path)["spec"]["replicas"] == there
+    assert not [method for method, _path in stage.cluster.asked if method == "DELETE"], "nobody's pod is made anew"
+
+
+def test_fewer_copies_in_the_midst_of_a_rollout_that_stands_still():
+    stage, asked = held_still(), step(SCALE, replicas=1)
+    stage.cluster.objects[API]["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}
+    preview = SCALE.preview(stage, asked)
+    SCALE.apply(stage, asked, preview)
+    now_has(stage, API, replicas=2, updatedReplicas=1)
+    assert SCALE.verify(stage, asked, preview) == "", "one more than is wanted, as its strategy says"
+    now_has(stage, API, replicas=2, updatedReplicas=2)
+    assert "2 pods are there" in SCALE.verify(stage, asked, preview)
+
+
+def test_a_start_while_the_rollout_is_paused():
+    start, stage = WorkloadStart(), held_still()
+    stage.cluster.objects[API]["spec"]["replicas"] = 0
+    stage.renew()
+    preview = start.preview(stage, step(start))
+    start.apply(stage, step(start), preview)
+    now_has(stage, API, replicas=1, readyReplicas=0)
+    assert "0 of 1 pods serve" in start.verify(stage, step(start), preview)
+    now_has(stage, API, replicas=1, readyReplicas=1)
+    assert start.verify(stage, step(start), preview) == ""
+
+
+STUCK = [
+    ("of the version before, not serving", None, (True, False, True), ["db-1-x"]),
+    ("all serve", None, (True, True, True), []),
+    ("OnDelete", {"type": "OnDelete"}, (True, False, True), []),
+    ("partition", {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}, (True, False, True), []),
+    ("partition 0", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}, (False, False, True), ["db-0-x", "db-1-x"]),
+]
+
+
+@pytest.mark.parametrize(("what", "updates", "serving", "gone"), STUCK, ids=[case[0] for case in STUCK])
+def test_which_pods_a_rollout_would_wait_for_in_vain(what, updates, serving, gone):
+    stage = database(updates, serving)
+    Target(stage, "db").drop_stuck()
+    assert [path.rpartition("/")[2] for method, path in stage.cluster.asked if method == "DELETE"] == gone
+    assert [path for path in stage.cluster.objects if path.rpartition("/")[2] in gone] == []
+
+
+@pytest.mark.parametrize(("how", "gone"), [("serves", False), ("is another one", False), ("fails once more", True), ("is gone", True)])
+def test_a_pod_that_has_changed_since_it_was_seen_is_looked_at_once_more(how, gone):
+    stage, place = database(), CORE + "/pods/db-1-x"
+    look = stage.cluster.every
+
+    def every(path, query=None, trim=None):
+        found = look(path, query, trim)
+        stage.cluster.every = look
+        one = stage.cluster.objects.pop(place)
+        if how == "is another one":
+            one["metadata"].update(uid="another", labels={**one["metadata"]["labels"], HASHES: "db-2"})
+        if how == "serves":
+            one["status"]["conditions"][0]["status"] = "True"
+        if how != "is gone":
+            stage.cluster._keep(place, one)
+        return found
+
+    stage.cluster.every = every
+    Target(stage, "db").drop_stuck()
+    assert (place not in stage.cluster.objects) is gone
+
+
 SCALER = HPA + "api"
 
 
@@ -1093,12 +1530,56 @@ def test_room_within_a_quota():
 def test_a_paused_rollout_goes_on():
     old = template("shop/api:8")
     stage = Stage(deployments=deployment(spec={"paused": True}), pods=pod(), replicasets=[replicaset(2), replicaset(1, old, 500, ready=1)])
+    stage.wait = lambda problem, seconds, pause=0.5: stage.settle() or problem()
     preview, after = cured(RESUME, stage, step(RESUME))
     assert "paused" not in after[API]["spec"]
     assert preview.diff == [
         {"what": "paused of deployment/api", "before": "true", "after": "(none)"},
         {"what": "container[api].image", "before": '"shop/api:8"', "after": '"shop/api:1"'},
     ]
+
+
+def let_go(ready=4):
+    """(a paused Deployment that was let go on, and the record by which that is undone). ready: how many pods of the version from before served."""
+    made = deployment(made=template("shop/api:9"), replicas=4, spec={"paused": True})
+    stage = Stage(deployments=made, pods=pod(made=template("shop/api:8")), replicasets=replicaset(1, template("shop/api:8"), 500, ready=ready))
+    preview = RESUME.preview(stage, step(RESUME))
+    RESUME.apply(stage, step(RESUME), preview)
+    return stage, json.loads(json.dumps(preview.undo))
+
+
+def test_a_rollout_that_is_paused_again_has_the_pods_that_it_had():
+    stage, record = let_go()
+    seen = []
+
+    def wait(problem, seconds, pause=0.5):
+        spec = stage.cluster.objects[API]["spec"]
+        seen.append((spec.get("paused"), spec["template"]["spec"]["containers"][0]["image"]))
+        if len(seen) > 1:
+            stage.settle()
+        return problem()
+
+    stage.wait = wait
+    with pytest.raises(StackError, match="the version that served before does not") as caught:
+        RESUME.undo(stage, record)
+    assert caught.value.kind == "not_undone" and "paused" not in stage.cluster.objects[API]["spec"], "a mixture is not kept"
+    # Gone on with by the next one.
+    RESUME.undo(stage, record)
+    spec = stage.cluster.objects[API]["spec"]
+    assert seen == [(None, "shop/api:8")] * 2 and spec["paused"] is True and spec["template"] == template("shop/api:9")
+
+
+def test_a_rollout_that_is_not_paused_again():
+    stage, record = let_go()
+    stage.cluster.objects[API]["spec"]["template"] = template("shop/api:10")
+    not_undone(RESUME, stage, record, "was changed by somebody else since")
+    stage, record = let_go()
+    not_undone(RESUME, stage, {**record, "unsure": True}, "nothing shows that the run itself has changed it")
+    stage, record = let_go(ready=0)
+    not_undone(RESUME, stage, record, "its pods stay as they are")
+    stage, record = let_go()
+    stage.cluster.objects[API]["metadata"]["uid"] = "another"
+    not_undone(RESUME, stage, record, "was made anew since")
 
 
 # Services --------------------------------------------------------------------------------------------------------------------------
@@ -1115,29 +1596,28 @@ def part(name, labels=None, port=8000, port_name="http"):
 
 def facing(one, *others, **kinds):
     works = [part("api"), *others]
-    return Stage(deployments=works, pods=[pod(made=part("api")["spec"]["template"])], services=one, endpointslices=slice_of(), **kinds)
+    pods = [pod(made=part("api")["spec"]["template"])]
+    return Stage(**{"deployments": works, "pods": pods, "services": one, "endpointslices": slice_of(), **kinds})
 
 
+TOO_MANY = {"app": "api", "track": "canary"}
+WITH_TRACK, OF_ANOTHER_PORT = part("web", {"app": "web", "track": "y"}), part("web", {"app": "web", "track": "y"}, port_name="web")
+# What is to become of them is {"app": "api"}.
 SELECTORS = [
-    ("a label too many", service(selector={"app": "api", "track": "canary"}), (), "api", {"app": "api"}),
-    ("another value", service(selector={"app": "apii"}), (), "api", {"app": "api"}),
-    ("none of its labels", service(selector={"name": "x"}), (), "api", {"app": "api"}),
-    ("as it was applied", service(selector={"app": "old"}, applied={"selector": {"app": "api"}}), (), "service/api", {"app": "api"}),
-    ("the one that is nearest, when nobody is named", service(selector={"app": "api", "track": "x"}), (part("web"),), "service/api", {"app": "api"}),
-    (
-        "the one that has the port, when nobody is named",
-        service(selector={"app": "api", "tier": "x"}),
-        (part("web", port_name="web"),),
-        "service/api",
-        {"app": "api"},
-    ),
+    ("another value", service(selector={"app": "apii"}), (), "api", "safe"),
+    ("as it was applied", service(selector={"app": "old"}, applied={"selector": {"app": "api"}}), (), "service/api", "safe"),
+    ("a label more than was applied", service(selector=TOO_MANY, applied={"selector": {"app": "api"}}), (), "api", "disruptive"),
+    ("a label that another has", service(selector=TOO_MANY), (WITH_TRACK,), "api", "disruptive"),
+    ("none of its labels", service(selector={"track": "x"}), (WITH_TRACK,), "api", "disruptive"),
+    ("the one that is nearest, when nobody is named", service(selector={"app": "api", "track": "x"}), (WITH_TRACK,), "service/api", "disruptive"),
+    ("the one that has the port, when nobody is named", service(selector=TOO_MANY), (OF_ANOTHER_PORT,), "service/api", "disruptive"),
 ]
 
 
-@pytest.mark.parametrize(("what", "one", "others", "component", "wanted"), SELECTORS, ids=[case[0] for case in SELECTORS])
-def test_a_selector(what, one, others, component, wanted):
+@pytest.mark.parametrize(("what", "one", "others", "component", "risk"), SELECTORS, ids=[case[0] for case in SELECTORS])
+def test_a_selector(what, one, others, component, risk):
     preview, after = cured(SELECTOR, facing(one, *others), step(SELECTOR, component, service="api", namespace="shop"), SERVICE)
-    assert after[SERVICE]["spec"]["selector"] == wanted and preview.risk == "safe"
+    assert after[SERVICE]["spec"]["selector"] == {"app": "api"} and preview.risk == risk
 
 
 def test_a_selector_that_a_person_gives():
@@ -1154,12 +1634,62 @@ BAD_SELECTORS = [
     ("its port is nobody's", service(selector={"app": "x"}, target=9999), (), "api", "no workload of its namespace has the ports"),
     ("its labels are others' too", service(selector={"app": "x"}), (part("web", {"app": "api"}),), "api", "do not tell its pods from others"),
     ("a name of the world", service(type="ExternalName", externalName="db.example"), (), "api", "only another name"),
+    ("a label that nobody has", service(selector=TOO_MANY), (), "api", "the label track=canary, which stands in no template"),
+    ("nobody bears the label of the leader", service(selector={"app": "api", "role": "master"}), (), "service/api", "role=master, which stands in no template"),
+    ("that and a wrong value", service(selector={"app": "apii", "spilo-role": "master"}), (), "api", "spilo-role=master, which stands in no template"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("what", "one", "others", "component", "words"), BAD_SELECTORS, ids=[case[0] for case in BAD_SELECTORS])
 def test_selectors_are_refused(what, one, others, component, words):
     refused(SELECTOR, facing(one, *others), step(SELECTOR, component, service="api", namespace="shop"), words)
+
+
+@pytest.mark.parametrize("label", [*services.PASSING])
+def test_a_label_that_a_controller_gives_stays(label):
+    """Also where a template has it by mistake, and where the manifest does not name it."""
+    told = "the label %s=x, which a controller gives pods" % label
+    one = {"app": "api", label: "x"}
+    refused(SELECTOR, facing(service(selector=one), part("web", {"app": "web", label: "y"})), step(SELECTOR, service="api"), told)
+    refused(SELECTOR, facing(service(selector=one, applied={"selector": {"app": "api"}})), step(SELECTOR, service="api"), told)
+
+
+def running(*labels):
+    """Pods of the api that were given labels while they run."""
+    found = [pod(number, made=part("api")["spec"]["template"]) for number, _more in enumerate(labels)]
+    for one, more in zip(found, labels):
+        one["metadata"]["labels"].update(more)
+    return found
+
+
+LEADER, REPLICA = {"role": "master"}, {"role": "replica"}
+
+
+def test_who_leads_now_is_told_by_a_label_that_no_template_has():
+    asked = step(SELECTOR, service="api", namespace="shop")
+    assert not SELECTOR.preview(facing(service(selector={"app": "api", **LEADER}), pods=running(LEADER, REPLICA)), asked).changed
+    preview = SELECTOR.preview(facing(service(selector={"app": "apii", **LEADER}), pods=running(LEADER, REPLICA)), asked)
+    assert [(line["before"], line["after"]) for line in preview.diff] == [("apii", "api")] and preview.risk == "safe"
+    between = {"selector": {"app": "api", **LEADER}}
+    for one in (service(**between), service(**between, applied={"selector": {"app": "api"}})):
+        nobody = facing(one, part("web", {"app": "web", "role": "page"}), pods=running(REPLICA, REPLICA))
+        refused(SELECTOR, nobody, asked, "role=master, which stands in no template of its pods")
+    given = step(SELECTOR, service="api", selector={"app": "api", **LEADER})
+    assert SELECTOR.preview(facing(service(selector={"app": "apii"}), pods=running(LEADER, REPLICA)), given).changed
+
+
+def test_less_than_it_asked_for_is_nothing_that_nobody_notices():
+    asked = step(SELECTOR, service="api", selector={"app": "api"})
+    assert SELECTOR.preview(facing(service(selector={"app": "api", **LEADER}), pods=running(REPLICA)), asked).risk == "disruptive"
+
+
+def test_a_service_of_a_rollout_is_its_own():
+    one = service(selector={"app": "api", "rollouts-pod-template-hash": "5d4"})
+    one["metadata"]["annotations"] = {"argo-rollouts.argoproj.io/managed-by-rollouts": "api"}
+    for params in ({}, {"selector": {"app": "api"}}):
+        error = refused(SELECTOR, facing(one), step(SELECTOR, service="api", **params), r"service/api is kept by Argo Rollouts \(api\)")
+        assert (error.kind, error.details["fix"]) == ("owned", "change the Rollout")
+    assert not SELECTOR.preview(facing(one, pods=running({"rollouts-pod-template-hash": "5d4"})), step(SELECTOR, service="api")).changed
 
 
 def test_a_service_that_is_not_there_or_not_named():
@@ -1186,6 +1716,29 @@ def test_a_port(what, one, heard, wanted):
         stage.renew()
     preview, after = cured(PORT, stage, step(PORT, service="api", namespace="shop", port=one["spec"]["ports"][0]["port"]), SERVICE)
     assert after[SERVICE]["spec"]["ports"][0]["targetPort"] == wanted and preview.risk == "safe"
+
+
+EXPORTER = {"name": "exporter", "image": "exporter:1", "ports": [{"name": "metrics", "containerPort": 9102}]}
+ENVOY = {"name": "istio-proxy", "image": "istio/proxyv2:1"}
+BESIDE = [
+    ("what listens beside a program that hangs", service(target=8000), [EXPORTER], [9102], 8000),
+    ("what it says, not what is beside it", service(target=9), [EXPORTER], [8000, 9102], 8000),
+    ("what is left of a mesh's", service(target=9), [ENVOY], [8080, 15001, 15006], 8080),
+    ("the port of what is beside it", service(target="metrics"), [EXPORTER], [8000, 9102], "metrics"),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "others", "heard", "wanted"), BESIDE, ids=[case[0] for case in BESIDE])
+def test_a_port_is_not_that_of_another_container(what, one, others, heard, wanted):
+    stage = facing(one)
+    for path, found in stage.cluster.objects.items():
+        if "/deployments/" in path or "/pods/" in path:
+            (found["spec"].get("template") or found)["spec"]["containers"] += copy.deepcopy(others)
+    stage.heard["api"] = {"listening": [{"address": "0.0.0.0", "port": port} for port in heard]}
+    stage.renew()
+    preview = PORT.preview(stage, step(PORT, service="api", namespace="shop"))
+    old = one["spec"]["ports"][0]["targetPort"]
+    assert [line["after"] for line in preview.diff] == ([] if wanted == old else [str(wanted)])
 
 
 BAD_PORTS = [
@@ -1232,6 +1785,15 @@ def test_a_node_takes_pods_again():
     preview, after = cured(UNCORDON, stage, step(UNCORDON, node="n1"), NODE)
     assert "unschedulable" not in after[NODE]["spec"] and preview.risk == "disruptive"
     assert preview.lasting == ["who cordoned node/n1, and why, is not known here: tell them"]
+
+
+def test_another_node_of_its_name_is_not_cordoned():
+    stage = Stage(deployments=deployment(), pods=pod(), nodes=[node(unschedulable=True)])
+    preview = UNCORDON.preview(stage, step(UNCORDON, node="n1"))
+    UNCORDON.apply(stage, step(UNCORDON, node="n1"), preview)
+    not_undone(UNCORDON, stage, {**preview.undo, "unsure": True}, "nothing shows that the run itself")
+    stage.cluster.objects[NODE]["metadata"]["uid"] = "a-new-machine"
+    not_undone(UNCORDON, stage, preview.undo, "node/n1 was made anew since")
 
 
 TAKEN = {"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}

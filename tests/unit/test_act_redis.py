@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy import redis
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis import (
     agrees,
     choose_config,
@@ -19,9 +22,11 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.redis imp
     save_cause,
     saves,
     start_of,
+    to_put_back,
     worked_by,
 )
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.workload_redis import volume_danger
+from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 
 MIB = 1 << 20
@@ -66,6 +71,69 @@ def test_a_configuration_is_chosen(asked, facts, room, wanted):
 def test_a_configuration_is_refused(asked, facts, room, said):
     with pytest.raises(Refused, match=said):
         choose_config(asked, {**FACTS, **facts}, {**ROOM, **room}, 80.0)
+
+
+SET = {"settings": {"maxmemory-policy": "noeviction", "maxmemory": 100 * MIB}, "after": {"maxmemory-policy": "allkeys-lru", "maxmemory": 160 * MIB}}
+GREW = {"settings": {"maxmemory": 100 * MIB}, "after": {"maxmemory": 160 * MIB}}
+
+
+@pytest.mark.parametrize(
+    ("what", "record", "facts", "back", "left"),
+    [
+        ("as it was set", SET, {}, {"maxmemory-policy": "noeviction", "maxmemory": 100 * MIB}, {}),
+        ("put back already", SET, {"maxmemory": 100 * MIB, "maxmemory-policy": "noeviction", "used": 120 * MIB}, {}, {}),
+        ("half of it was set", SET, {"maxmemory": 100 * MIB}, {"maxmemory-policy": "noeviction"}, {}),
+        ("a larger limit by somebody else", SET, {"maxmemory": 300 * MIB}, {"maxmemory-policy": "noeviction"}, {"maxmemory": "since, to 300 MiB"}),
+        ("another policy by somebody else", SET, {"maxmemory-policy": "volatile-ttl"}, {"maxmemory": 100 * MIB}, {"maxmemory-policy": "to volatile-ttl"}),
+        ("as full as it was", GREW, {"used": 104 * MIB}, {"maxmemory": 100 * MIB}, {}),
+        ("fuller than it was", GREW, {"used": 120 * MIB}, {}, {"maxmemory": "120 MiB are used, more than the maxmemory of 100 MiB"}),
+        ("it would throw away", GREW, {"used": 104 * MIB, "maxmemory-policy": "allkeys-lru"}, {}, {"maxmemory": "104 MiB are used"}),
+        ("it had no limit", {**GREW, "settings": {"maxmemory": 0}}, {"used": 120 * MIB}, {"maxmemory": 0}, {}),
+        ("what was set is not known", {"settings": {"maxmemory": 100 * MIB}}, {}, {}, {"maxmemory": "changed by somebody else"}),
+    ],
+)
+def test_what_of_a_configuration_is_put_back(what, record, facts, back, left):
+    policy = record.get("after", {}).get("maxmemory-policy", "noeviction")
+    set_again, stays = to_put_back(record, {"used": 50 * MIB, "maxmemory": 160 * MIB, "maxmemory-policy": policy, **facts})
+    assert (list(set_again.items()), list(stays)) == (list(back.items()), list(left))
+    assert all(words in stays[name] for name, words in left.items())
+
+
+def test_what_somebody_else_has_set_stays_and_is_told(monkeypatch):
+    done = []
+    monkeypatch.setattr(redis, "_set", lambda _stage, _component, settings: done.append(settings))
+    monkeypatch.setattr(redis, "stop_users", lambda _stage, users: done.append(users))
+    record = {**GREW, "component": "cache", "users": [["api", "id", "api-1"]]}
+    now = {"used": 50 * MIB, "maxmemory-policy": "allkeys-lru"}
+    monkeypatch.setattr(redis, "read_server", lambda _stage, _component: now)
+    for limit, expected in ((160, [record["users"], {"maxmemory": 100 * MIB}]), (300, [{}])):
+        now["maxmemory"] = limit * MIB
+        done.clear()
+        if limit == 160:
+            redis.RedisConfig().undo(None, record)
+        else:
+            with pytest.raises(StackError, match=r"cache: its maxmemory was changed by somebody else since, to 300 MiB \(314572800 bytes\)") as caught:
+                redis.RedisConfig().undo(None, record)
+            assert caught.value.kind == "not_undone" and "set maxmemory: 100 MiB" in caught.value.details["fix"]
+        assert done == expected
+
+
+@pytest.mark.parametrize(
+    ("kinds", "seen", "expected"),
+    [
+        (["cache"], [], False),
+        (["cache"], [1], True),
+        (["cache", "broker"], [], True),  # its keys were not met
+    ],
+)
+def test_who_has_a_broker_there(monkeypatch, kinds, seen, expected):
+    info = {"db0": {"keys": 1}, "db1": {"keys": 2}, "used_memory": 5, "run_id": "x"}
+    client = types.SimpleNamespace(info=lambda _what: info, config_get=lambda name: {name: "0" if name == "maxmemory" else "noeviction"})
+    stage = types.SimpleNamespace(server=lambda _component, _kind: types.SimpleNamespace(clients=[Target("api", "S", "process", kind) for kind in kinds]))
+    monkeypatch.setattr(redis, "at_redis", lambda _stage, _component, do: do(client))
+    monkeypatch.setattr(redis, "broker_databases", lambda _client, databases: [one for one in databases if one in seen])
+    found = redis.read_server(stage, "kv")
+    assert (found["broker"], found["maxmemory"], found["maxmemory-policy"]) == (expected, 0, "noeviction")
 
 
 @pytest.mark.parametrize(("text", "size"), [("256mb", 256 * MIB), ("1gb", 1024 * MIB), ("1g", 10**9), ("10 kb", 10240), ("77", 77), ("many", 0), ("", 0)])

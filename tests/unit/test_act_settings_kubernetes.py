@@ -435,6 +435,26 @@ def test_half_of_it_is_put_back() -> None:
     assert cluster.export() == before
 
 
+@pytest.mark.parametrize("by", ["kubectl-edit", "aiops-runbook"])
+def test_what_a_run_that_died_may_not_have_done_itself(by: str) -> None:
+    """It is put back where the server says that we wrote it: a person may have done the same."""
+    cluster = shop()
+    stage = stage_of(cluster)
+    before = cluster.export()
+    preview = previewed(stage, "stack_env", set={"LEVEL": "DEBUG"})
+    own = cluster.objects[CORE + "/configmaps/own"]
+    own["data"]["level"] = "DEBUG"
+    own["metadata"]["managedFields"] = [{"manager": by, "operation": "Update", "fieldsV1": {"f:data": {"f:level": {}}}}]
+    preview.undo = {**(preview.undo or {}), "unsure": True}
+    if by == "aiops-runbook":
+        undone(stage, preview)
+        assert cluster.export() == before
+        return
+    with pytest.raises(StackError, match="configmap/own is as this run wanted it, but nothing shows that the run itself has changed it: it stays") as caught:
+        undone(stage, preview)
+    assert "INFO" not in caught.value.message and own["data"]["level"] == "DEBUG"
+
+
 def test_pods_that_do_not_come_up_are_told() -> None:
     cluster = shop()
     stage = stage_of(cluster)

@@ -18,6 +18,8 @@ WANTED = [
     ("handed on from the shell", {"environment": {"TOKEN": None}}, "environment", {}),
     ("a port", {"ports": [{"target": 80, "published": "8080"}]}, "ports", [{"inside": 80, "outside": 8080}]),
     ("any port", {"ports": [{"target": 80}]}, "ports", [{"inside": 80, "outside": 0}]),
+    ("a port of UDP", {"ports": [{"target": 50000, "published": "50000", "protocol": "udp"}]}, "ports", []),
+    ("a port of TCP, as Compose writes it", {"ports": [{"target": 80, "published": "8080", "protocol": "tcp"}]}, "ports", [{"inside": 80, "outside": 8080}]),
     ("a range of ports", {"ports": [{"target": 80, "published": "8080-8089"}]}, "ports", [{"inside": 80, "outside": 8080}]),
 ]
 
@@ -54,6 +56,14 @@ def test_published(what, asked, given, expected):
     found["NetworkSettings"]["Ports"] = given
     one = read_instance(found)
     assert (one.published, one.exposed) == ([{"inside": 80, "host": "0.0.0.0", "outside": expected}], [80, 9000])
+
+
+def test_what_is_no_port_of_tcp_is_no_way_in():
+    found = inspected()
+    found["HostConfig"]["PortBindings"] = {name: [{"HostIp": "", "HostPort": "1"}] for name in ("50000/udp", "9899/sctp", "8000/tcp", "9000")}
+    found["Config"]["ExposedPorts"] = {"6379/udp": {}, "80/tcp": {}, "90": {}}
+    one = read_instance(found)
+    assert ([mapping["inside"] for mapping in one.published], one.exposed) == ([8000, 9000], [80, 90])
 
 
 HOMES = [

@@ -8,6 +8,8 @@ import base64
 import hashlib
 import hmac
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +47,12 @@ URLS = [
     ("postgresql://u:p@h/d\n", {"database": "d"}, ["spaces"]),
     ("host=h port=6000 dbname='my d' user=u password='a\\'b' sslmode=require", {"database": "my d", "password": "a'b", "port": 6000, "sslmode": "require"}, []),
     ("dbname=d", {"database": "d", "host": ""}, ["no_host"]),
+    ("asyncpg://u:p@h:5433/d", {"host": "h", "port": 5433, "password": "p", "driver": ""}, []),
+    ("psycopg://u:p@h/d", {"host": "h"}, []),
+    ("PGSQL://u:p@h/d", {"host": "h"}, []),
+    ("psql://u:p@h/d", {"host": "h"}, []),
+    ("postgis://u:p@h/d", {"host": "h"}, []),
+    ("timescale://u:p@h/d?sslmode=require", {"host": "h", "sslmode": "require"}, []),
 ]
 
 
@@ -66,6 +74,7 @@ MALFORMED = [
     ("s3cr3t", "does not begin"),
     ("mysql://u:s3cr3t@h/d", "not postgresql"),
     ("s3cr3t://u@h/d", "not postgresql"),
+    ("postgress://u:s3cr3t@h/d", "not postgresql"),
     ("postgresql://u:s3cr3t@h:54a/d", "port is not a number"),
     ("postgresql://u:s3cr3t", "port is not a number"),
     ("postgresql://u:s3cr3t@h:99999/d", "between 1 and 65535"),
@@ -187,6 +196,23 @@ def test_a_name_without_address():
 
 def test_a_socket_folder_without_socket(tmp_path):
     assert failure(host=str(tmp_path)).kind == "refused"
+
+
+@pytest.mark.parametrize("given", [{}, {"ca_data": "PEM"}, {"options": {"sslrootcert": "/here.pem"}}], ids=["none", "by its text", "a file here"])
+def test_certificates_that_are_known_by_their_text_lie_in_a_file_while_hands_are_shaken(given, monkeypatch):
+    read = []
+
+    def handshake(target, words, until):
+        path = words.get("sslrootcert", "")
+        read.append((path, Path(path).read_text(encoding="utf-8") if path.startswith(tempfile.gettempdir()) else ""))
+        raise StackError("enough", kind="tls")
+
+    monkeypatch.setattr(postgres, "_handshake", handshake)
+    with pytest.raises(StackError):
+        connect(PostgresTarget(host="db", hostaddr="192.0.2.7", sslmode="verify-full", **given), 1.0)
+    path, text = read[0]
+    assert text == given.get("ca_data", "") and (path == "/here.pem") is ("options" in given) and bool(path) is bool(given)
+    assert not path or not Path(path).exists()
 
 
 def test_a_missing_library_names_the_role(monkeypatch):

@@ -33,6 +33,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
         ("redis://[::1]:7000/1", "::1", 7000, None, None, 1, False),
         ("redis://a:1/0;redis://b:2/0", "a", 1, None, None, 0, False),
         ("redis://cache?password=pw&username=bob", "cache", 6379, "bob", "pw", 0, False),
+        ("rediscache://:pw@cache:6380/1", "cache", 6380, None, "pw", 1, False),
+        ("rediscaches://cache", "cache", 6379, None, None, 0, True),
     ],
 )
 def test_url(text, host, port, username, password, database, tls):
@@ -121,6 +123,27 @@ def test_errors_by_kind(error, kind):
     seen = explain(error, RedisTarget(host="cache", password="geheim99"), 1.0)
     assert seen.kind == kind
     assert "geheim99" not in seen.message
+
+
+@pytest.mark.parametrize(("ca", "expected"), [("/certs/ca.pem", "tls"), (None, "protocol")], ids=["its file", "another one"])
+def test_a_certificate_s_file_that_is_not_here_says_nothing_of_the_server(ca, expected):
+    error = caused(ERRORS.ConnectionError("Error 2"), FileNotFoundError(2, "No such file or directory"))
+    seen = explain(error, RedisTarget(host="cache", tls=True, ca=ca), 1.0)
+    assert seen.kind == expected and ("ssl_ca_certs" in seen.message) is bool(ca)
+
+
+AUTHORITIES = [
+    ("a file", {"ca": "/ca.pem"}, {"ssl_ca_certs": "/ca.pem", "ssl_cert_reqs": "required"}),
+    ("the certificates themselves", {"ca": "/ca.pem", "ca_data": "PEM"}, {"ssl_ca_data": "PEM", "ssl_cert_reqs": "required"}),
+    ("the system's", {}, {"ssl_ca_certs": None, "ssl_cert_reqs": "required"}),
+    ("none are checked", {"ca": "/ca.pem", "verify": False}, {"ssl_cert_reqs": "none"}),
+]
+
+
+@pytest.mark.parametrize(("what", "given", "expected"), AUTHORITIES, ids=[case[0] for case in AUTHORITIES])
+def test_whose_certificates_are_believed(what, given, expected):
+    arguments = connect.connection_arguments(RedisTarget(host="cache", tls=True, **given), 1.0, "x")[1]
+    assert {name: value for name, value in arguments.items() if name.startswith(("ssl_ca", "ssl_cert"))} == expected
 
 
 def test_an_unneeded_password_is_told_from_a_wrong_one():

@@ -95,6 +95,51 @@ def test_a_server_elsewhere_is_not_looked_for_by_the_commands_of_this_stack():
     assert not any("docker compose" in line for line in root["do"])
 
 
+CELERY = [
+    component("api", "api"), component("worker", "worker"), component("mailer", "worker"), component("redis", "redis"), component("exporter", "other"),
+    component("db", "postgres"), component("analytics", "postgres"), component("metabase", "other"), component("llm", "llm"),
+]  # fmt: skip
+CELERY_EDGES = [
+    *(edge(name, "redis", "broker") for name in ("api", "worker", "mailer")),
+    edge("exporter", "redis", "redis"), edge("worker", "db"), edge("metabase", "analytics"), edge("api", "llm", "llm"),
+]  # fmt: skip
+APART = [
+    ("another client of the broker", ["container.not_running@exporter", "celery.no_worker@redis"], 2),
+    ("the api's way elsewhere", ["config.wrong_port@api", "celery.queue_without_consumer@redis"], 2),
+    ("a worker", ["container.crashed@mailer", "celery.queue_without_consumer@redis"], 1),
+    ("a database of no worker", ["postgres.long_query@analytics", "celery.queue_backlog@redis"], 2),
+    ("the workers' database", ["postgres.long_query@db", "celery.queue_backlog@redis"], 1),
+]
+
+
+@pytest.mark.parametrize(("what", "names", "roots"), APART, ids=[case[0] for case in APART])
+def test_what_stands_in_queues_is_explained_only_by_who_works_on_them(what, names, roots):
+    found = diagnose(stack(*CELERY, edges=CELERY_EDGES), [finding(name) for name in names])["root_causes"]
+    assert len(found) == roots
+
+
+@pytest.mark.parametrize(("kind", "roots"), [("import_error", 2), ("port_in_use", 2), ("setting_missing", 1), ("", 1)])
+def test_what_a_program_lacks_itself_has_nothing_to_do_with_its_settings(kind, roots):
+    crash = finding("container.crashed@api", failure_kind=kind, failure_about="")
+    names = [root["id"] for root in diagnose(stack(*CELERY, edges=CELERY_EDGES), [finding("config.wrong_port@api", about="llm"), crash])["root_causes"]]
+    assert len(names) == roots and ("container.crashed" in names) == (roots == 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("config.host_unresolved", "host"),
+        ("config.url_malformed", "setting"),
+        ("logs.error_burst", "fingerprint"),
+        ("postgres.connections_exhausted", "scope"),
+        ("postgres.prepared_transaction", "gid"),
+    ],
+)
+def test_several_illnesses_of_one_kind_are_all_told(name, key):
+    one, other, again = (finding(name + "@api", **{key: value}) for value in ("a", "b", "a"))
+    assert [found["evidence"][key] for found in diagnose(stack(component("api", "api")), [one, other, again])["findings"]] == ["a", "b"]
+
+
 def test_a_slight_cause_stands_only_for_a_grave_symptom_without_a_graver_one():
     slight = finding("postgres.lock_held@db", INFO, pid=1)
     roots = [root["id"] for root in diagnose(stack(*SHOP, edges=EDGES), [slight, finding("http.hung@api")])["root_causes"]]

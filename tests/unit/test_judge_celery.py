@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import types
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.redis import RedisTarget
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import celery as judge
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Clear, Finding, Unseen, unseen
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import FACTS, moves, read_message, read_workers
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import FACTS, _Look, moves, read_message, read_workers
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, say
 
 IDS = {name for name in catalogue() if name.startswith("celery.")}
@@ -142,6 +145,23 @@ SLOW = samples({"celery": [150, 160]}, {"celery@abc": [(10, 4, 4), (10, 4, 4)]})
         (facts(expected=[instance(), instance(hostname="def", instance="worker-2")]), {("celery.worker_not_responding", "worker"): WARNING}),
         (facts(expected=[instance(), instance(hostname="def", age_seconds=4)]), {}),
         (facts(expected=[instance(), instance(hostname="def", solo=True)]), {}),
+        # worker-10 does not answer for worker-1, a domain after the name does
+        (
+            facts(workers=[worker("celery@worker-10")], expected=[instance(hostname="worker-1"), instance(hostname="worker-10")]),
+            {("celery.worker_not_responding", "worker"): WARNING},
+        ),
+        (
+            facts(workers=[worker("celery@abc.shop.internal")], expected=[instance(hostname="ab"), instance()]),
+            {("celery.worker_not_responding", "worker"): WARNING},
+        ),
+        (facts(workers=[worker("celery@abc.shop.internal")], expected=[instance()]), {}),
+        (facts(workers=[worker("celery@abc.b"), worker("celery@abc")], expected=[instance(hostname="abc.b"), instance()]), {}),
+        # remote control is switched off
+        (facts(workers=[], listening=0, poppers=1), {}),
+        (facts(workers=[], listening=0, poppers=1, expected=[], expected_count=1), {}),
+        (facts(workers=[], listening=0, poppers=0), {("celery.no_worker", "worker"): CRITICAL, ("celery.worker_not_responding", "worker"): CRITICAL}),
+        (facts(workers=[], listening=1, poppers=1), {("celery.no_worker", "worker"): CRITICAL, ("celery.worker_not_responding", "worker"): CRITICAL}),
+        (facts(poppers=1, listening=1, expected=[instance(), instance(hostname="def")]), {("celery.worker_not_responding", "worker"): WARNING}),
         (facts(workers=[worker("w1@my-name")]), {}),
         (facts(workers=[worker("w1@abc"), worker("w2@abc")]), {}),
         (facts(workers=[worker("w1@one"), worker("w1@two")], expected=[instance(), instance(hostname="def")]), {}),
@@ -169,6 +189,8 @@ SLOW = samples({"celery": [150, 160]}, {"celery@abc": [(10, 4, 4), (10, 4, 4)]})
         (facts(messages=[{"queue": "celery", "tasks": ["app.add", "app.gone"], "looked_at": 5}]), {("celery.task_unregistered", "worker"): CRITICAL}),
         (facts(messages=[{"queue": "celery", "tasks": ["app.add", "?"], "looked_at": 5}]), {}),
         (facts(messages=[{"queue": "other", "tasks": ["app.gone"], "looked_at": 5}]), {}),
+        (facts(messages=[{"queue": "celery", "tasks": ["celery.backend_cleanup", "celery.chord_unlock"], "looked_at": 5}]), {}),
+        (facts(messages=[{"queue": "celery", "tasks": ["celeryapp.gone"], "looked_at": 5}]), {("celery.task_unregistered", "worker"): CRITICAL}),
         (facts(workers=[worker(registered=None)], messages=[{"queue": "celery", "tasks": ["app.gone"], "looked_at": 5}]), {}),
         # unacknowledged
         (facts(unacked={"count": 1, "oldest_seconds": 3500}), {}),
@@ -178,6 +200,24 @@ SLOW = samples({"celery": [150, 160]}, {"celery@abc": [(10, 4, 4), (10, 4, 4)]})
 )
 def test_findings(seen, expected):
     assert findings(seen) == expected
+
+
+WATCHED = [
+    ("nothing waits", {"samples": []}, Clear),
+    ("two samples in which it moves", {"queues": [queue(length=50)], "samples": DRAINS}, Clear),
+    ("one sample, and something waits", {"queues": [queue(length=90)], "samples": STUCK[:1]}, Unseen),
+    ("one sample, and it works", {"workers": [worker(active=4)], "queues": [queue(length=90)], "samples": BUSY[:1]}, Clear),
+    ("one sample, and it holds tasks", {"workers": [worker(reserved=3, reserved_tasks={"app.add": 3})], "samples": HELD[:1]}, Unseen),
+    ("one sample, and what waits is another's", {"queues": [queue(length=0), queue("mail", 9, [])], "samples": samples({"mail": [9]}, {})}, Clear),
+    ("it did not say what it consumes", {"workers": [{**worker(), "queues": None}], "queues": [queue(length=90)], "samples": STUCK}, Unseen),
+    ("it did not say that, and nothing waits", {"workers": [{**worker(), "queues": None}]}, Clear),
+    ("it is stalled", {"queues": [queue(length=5)], "samples": STUCK}, Finding),
+]
+
+
+@pytest.mark.parametrize(("what", "seen", "expected"), WATCHED, ids=[case[0] for case in WATCHED])
+def test_a_stall_is_ruled_out_only_where_somebody_looked(what, seen, expected):
+    assert [type(answer) for answer in judged(facts(**seen)) if answer.id == "celery.worker_stalled"] == [expected]
 
 
 def test_a_stall_is_the_worker_s_that_has_it():
@@ -291,6 +331,13 @@ def test_messages(text, expected):
 )
 def test_whether_another_sample_is_needed(seen, expected):
     assert moves(seen, {"celery"}) is expected
+
+
+def test_who_waits_in_another_database_is_no_consumer_of_this_one():
+    clients = [{"db": "1", "flags": "b", "cmd": "brpop"}, {"db": "0", "flags": "b", "cmd": "brpop"}, {"db": "0", "flags": "N", "cmd": "get"}]
+    client = types.SimpleNamespace(info=lambda _section: {"connected_clients": 3}, client_list=lambda: clients)
+    found = [_Look(client, RedisTarget(host="kv", database=database), Mask(), 1.0, None, [], "", 0.1)._poppers() for database in (0, 1, 2)]
+    assert found == [1, 1, 0]
 
 
 def test_domain_is_registered():

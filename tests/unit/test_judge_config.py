@@ -8,7 +8,7 @@ from samples import NOW, component, found, instance, stack
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import config, network
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import JUDGES, judge_domain
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, Unseen, unseen
 
 DOOR = {"inside": 8000, "host": "0.0.0.0", "outside": 8000}
 
@@ -128,13 +128,82 @@ def test_malformed():
     assert not found(judged(api(targets=[target()])))
 
 
-SORTS = [("amqp", "celery.no_worker"), ("redis+sentinel", "redis.not_answering"), ("postgresql+socket", "postgres.not_answering")]
+SORTS = [
+    ("amqp", "celery.no_worker"),
+    ("redis+sentinel", "redis.not_answering"),
+    ("sentinel", "redis.not_answering"),
+    ("postgresql+socket", "postgres.not_answering"),
+]
 
 
 @pytest.mark.parametrize(("scheme", "expected"), SORTS, ids=[case[0] for case in SORTS])
 def test_a_server_that_is_not_looked_at_is_named(scheme, expected):
     answers = judged(api(targets=[target(kind="unsupported", scheme=scheme)]))
     assert [answer.id for answer in answers if isinstance(answer, Unseen) and scheme in answer.reason] == [expected]
+
+
+def test_a_database_of_a_kind_that_nobody_knows_is_named():
+    answers = judged(api(targets=[target(kind="database", scheme="gel", host="", port=0)]))
+    assert [answer.id for answer in answers if isinstance(answer, Unseen) and "gel" in answer.reason] == ["postgres.not_answering"]
+
+
+def led(user, used, kind="postgres"):
+    return {"from": user, "to": used, "kind": kind, "setting": "DATABASE_URL", "source": "process", "host": used, "port": 5432}
+
+
+NOT_ASKED = [
+    ("a tool", [component("x", "other")], [led("api", "x")], {}, [], ["x"]),
+    ("a broker", [component("x", "broker")], [led("api", "x", "cache")], {}, [], ["x"]),
+    ("a server of the other kind", [component("x", "redis")], [led("api", "x")], {"redis": {"x": {"component": "x", "answers": True}}}, [], ["x"]),
+    ("it was asked", [db()], [led("api", "db")], {"postgres": {"db": {"component": "db", "answers": True}}}, [], []),
+    (
+        "what it leads to was asked",
+        [component("x", "gate")],
+        [led("api", "x"), led("x", "x:5432")],
+        {"postgres": {"x:5432": {"component": "x:5432", "answers": True}}},
+        [],
+        [],
+    ),
+    (
+        "the database of a pooler was asked",
+        [component("x", "pgbouncer"), db()],
+        [led("api", "x"), led("x", "db")],
+        {"postgres": {"db": {"component": "db", "answers": True}}},
+        [],
+        [],
+    ),
+    ("it cannot be reached, which is told", [component("x", "other")], [led("api", "x")], {}, [reach(to="x", connects=False, error="refused")], []),
+    ("it does not run, which is told", [component("x", "other", instance("x", state="exited"))], [led("api", "x")], {}, [], []),
+    ("who has the settings and uses other servers only", [component("x", "other"), component("clock", "beat")], [led("clock", "x")], {}, [], []),
+    ("a call of another kind", [component("x", "other")], [led("api", "x", "http")], {}, [], []),
+]
+
+
+@pytest.mark.parametrize(("what", "parts", "edges", "servers", "reached", "expected"), NOT_ASKED, ids=[case[0] for case in NOT_ASKED])
+def test_what_a_setting_leads_to_and_nobody_asked(what, parts, edges, servers, reached, expected):
+    seen = stack(api(), *parts, edges=edges, reach=reached, **servers)
+    assert [answer.component for answer in config.unasked(seen, Limits()) if isinstance(answer, Unseen)] == expected
+
+
+DOORS = [
+    ("let in", {"accepted": True, "reason": ""}, [], ["Clear"]),
+    ("refused", {"accepted": False, "reason": "no"}, [("postgres.password_rejected", "api")], ["Finding"]),
+    ("the pooler waits for its server", {"accepted": None, "reason": "no answer within 2.0 s"}, [], ["Unseen"]),
+]
+
+
+@pytest.mark.parametrize(("what", "login", "expected", "said"), DOORS, ids=[case[0] for case in DOORS])
+def test_the_door_of_a_pooler(what, login, expected, said):
+    facts = {"component": "pool", "accounts": [{"component": "api", "setting": "DATABASE_URL", "user": "u", "password_changed_at": 0.0, **login}]}
+    answers = list(config.doors(stack(api(), component("pool", "pgbouncer"), doors={"pool": facts}), Limits()))
+    assert (found(answers), [type(answer).__name__ for answer in answers]) == (expected, said)
+    assert all(answer.about == "pool" for answer in answers if not isinstance(answer, Unseen))
+
+
+def test_the_door_of_a_pooler_that_nobody_came_to():
+    facts = {"component": "pool", "unasked": {"unseen": {"reason": "no answer within 5.0 s", "kind": "timeout", "fix": ""}}, "accounts": []}
+    assert [answer.component for answer in config.doors(stack(api(), doors={"pool": facts}), Limits())] == ["pool"]
+    assert not list(config.doors(stack(api()), Limits())), "observations that were saved before there were doors"
 
 
 def test_a_server_that_only_a_connection_shows_was_not_looked_at():
@@ -184,6 +253,35 @@ def test_setting_missing_is_told_by_a_twin():
     assert not found(judged(wrong, twin)), "it is set, whatever is wrong with it"
     assert not found(judged(api(), twin)), "a component that runs does without it"
     assert not found(judged(component("api.tail", "unknown", one=CRASHED), twin)), "what ships logs needs none of it"
+
+
+def last(kind, sample, about=None, **detail):
+    return {"kind": kind, "about": about, "exception": None, "sample": sample, "detail": detail}
+
+
+HEADS = last("migration_multiple_heads", "FAILED: Multiple head revisions are present for given argument 'head'")
+WORDS = [
+    ("it said nothing", "api", None, "CACHE_REDIS_URL"),
+    ("words that name the setting", "api", last("exception", "KeyError: 'REDIS_URL'"), "REDIS_URL"),
+    ("a setting of a longer name", "api", last("exception", "KeyError: 'OLD_REDIS_URL'"), None),
+    ("words that list it", "api", last("setting_missing", "1 validation error", name="token", names=["token", "redis_url"]), "REDIS_URL"),
+    ("words of such a server", "worker", last("redis_refused", "Error 111 connecting to localhost:6379", "redis"), "CACHE_REDIS_URL"),
+    ("words of the broker", "worker", last("broker_unreachable", "consumer: Cannot connect", "broker"), "CACHE_REDIS_URL"),
+    ("words of another server", "api", last("postgres_refused", "connection to server failed", "postgres"), None),
+    ("words of something else", "api", last("import_error", "No module named 'pricing'"), None),
+    ("a migration with two heads", "migration", HEADS, None),
+    ("a migration without a database", "migration", last("redis_refused", "Error 111", "redis"), "CACHE_REDIS_URL"),
+]
+
+
+@pytest.mark.parametrize(("what", "role", "said", "expected"), WORDS, ids=[case[0] for case in WORDS])
+def test_what_a_twin_has_is_missed_where_the_last_words_fit(what, role, said, expected):
+    cache = [target(setting=name, kind=kind) for name, kind in (("REDIS_URL", "redis"), ("CACHE_REDIS_URL", "cache"))]
+    ended = instance("shop-it-1", state="exited", exit_code=1, **({"last_words": said} if said else {}))
+    it = component("it", role, ended, targets=[target()], settings=[{"name": "TOKEN", "set": True, "source": "container"}])
+    seen = stack(it, component("twin", "worker", targets=[target(), *cache]))
+    told = [one.evidence["setting"] for one in config.missing(seen, Limits()) if isinstance(one, Finding)]
+    assert told == ([expected] if expected else [])
 
 
 def test_copies_that_differ():
@@ -333,6 +431,91 @@ WAY_IN = [
 @pytest.mark.parametrize(("what", "parts", "facts", "outsiders", "expected"), WAY_IN, ids=[case[0] for case in WAY_IN])
 def test_way_in(what, parts, facts, outsiders, expected):
     assert found(judged(*parts, outside=facts, outsiders=outsiders)) == expected
+
+
+GRPC = {"inside": 50051, "outside": 50051}
+MORE_PORTS = [
+    ("gRPC beside HTTP", [outside(), outside(**GRPC, **hangs_up("protocol"))], []),
+    ("a debugger beside HTTP", [outside(), outside(**GRPC, **hangs_up("reset"))], []),
+    ("nobody could look, and something answers", [outside(), outside(**GRPC, **{**hangs_up("protocol"), "listening": None})], []),
+    (
+        "nobody could look, and somebody hangs up",
+        [outside(), outside(**GRPC, **{**hangs_up("reset"), "listening": None})],
+        [("outside_unreachable", "warning")],
+    ),
+    ("one more that refuses", [outside(), outside(**GRPC, **{**hangs_up("refused"), "listening": None})], [("outside_unreachable", "warning")]),
+    ("one more without a listener", [outside(), outside(**GRPC, listening=False, connects=False)], [("published_port_wrong", "warning")]),
+    # what must stay grave
+    (
+        "no other answers",
+        [outside(connects=False), outside(**GRPC, listening=False, connects=False)],
+        [("outside_unreachable", "critical"), ("published_port_wrong", "critical")],
+    ),
+    ("the only one hangs up", [outside(**hangs_up("protocol"))], [("outside_unreachable", "critical")]),
+    ("a copy answers at the same port", [outside(), outside(outside=8001, **hangs_up("reset"))], [("outside_unreachable", "critical")]),
+    (
+        "another component answers",
+        [outside(to="web"), outside(**GRPC, listening=False, connects=False)],
+        [("published_port_wrong", "critical")],
+    ),
+    (
+        "a proxy's door for TLS",
+        [outside(to="web"), outside(to="web", inside=443, outside=443, listening=False, connects=False)],
+        [("published_port_wrong", "critical")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "facts", "expected"), MORE_PORTS, ids=[case[0] for case in MORE_PORTS])
+def test_an_api_may_publish_what_is_not_http(what, facts, expected):
+    answers = [one for one in network.outside(stack(api(), PROXY, outside=facts), Limits()) if isinstance(one, Finding)]
+    assert [(one.id.split(".")[1], one.severity) for one in answers] == expected
+
+
+def test_what_is_no_http_is_told_as_that():
+    given = list(network.outside(stack(api(), outside=[outside(), outside(**GRPC, **hangs_up("protocol"))]), Limits()))
+    assert [one.evidence["status"] for one in given] == [200, "something else than HTTP"]
+
+
+def asked_inside(status, **changes):
+    return {"component": "api", "answers": True, "routes": {"/health": {"status": status}}, **changes}
+
+
+def by_address(status, **changes):
+    return outside(to="web", status=status, route="/health", **changes)
+
+
+SITES = [
+    ("HAProxy without a default", by_address(503), asked_inside(200), [], ["http.bad_gateway"]),
+    ("Traefik", by_address(404), asked_inside(200), [], ["http.bad_gateway"]),
+    ("an api that has no such route", by_address(503), asked_inside(404), [], ["http.bad_gateway"]),
+    ("the api's own 404, handed on", by_address(404), asked_inside(404), [], []),
+    ("the api's own 503, handed on", by_address(503), asked_inside(503), [("http.bad_gateway", "web")], []),
+    ("the api is ill", by_address(503), asked_inside(500), [("http.bad_gateway", "web")], []),
+    ("the api does not answer", by_address(503), asked_inside(200, answers=unseen("x", kind="timeout")), [("http.bad_gateway", "web")], []),
+    ("what nginx says of an upstream that is gone", by_address(502), asked_inside(200), [("http.bad_gateway", "web")], []),
+    ("saved before the route was noted", outside(to="web", status=503), asked_inside(200), [("http.bad_gateway", "web")], []),
+]
+
+
+@pytest.mark.parametrize(("what", "fact", "inside", "expected", "not_seen"), SITES, ids=[case[0] for case in SITES])
+def test_a_proxy_that_may_serve_by_names(what, fact, inside, expected, not_seen):
+    parts = [component("api", "api", instance(listening=[8000])), PROXY]
+    answers = list(network.outside(stack(*parts, outside=[fact], http={"api": inside}), Limits()))
+    assert (found(answers), [one.id for one in answers if isinstance(one, Unseen)]) == (expected, not_seen)
+    assert all(one.fix == "name where users reach it by http_url" for one in answers if isinstance(one, Unseen))
+    # Where users come is told: then what the address says is nothing, and what is met there counts.
+    met = outside(to="", url="https://shop.example")
+    told = list(network.outside(stack(*parts, outside=[fact, met], http={"api": inside}), Limits()))
+    assert (found(told), [one for one in told if isinstance(one, Unseen)]) == (expected, [])
+    ill = list(network.outside(stack(*parts, outside=[fact, {**met, "status": 503}], http={"api": inside}), Limits()))
+    assert ("http.bad_gateway", "web") in found(ill)
+
+
+def test_a_proxy_that_cannot_reach_the_api_is_not_spared():
+    cut = component("api", "api", instance(listening=[8000], networks={"other": "172.21.0.2"}))
+    answers = network.outside(stack(cut, PROXY, outside=[by_address(503)], http={"api": asked_inside(200)}), Limits())
+    assert found(answers) == [("http.bad_gateway", "web")]
 
 
 def test_a_port_that_the_files_want_and_the_container_has_not():

@@ -107,6 +107,7 @@ ONCE = {"exit_code": 0, "restart_policy": "no", **ENDED}
 SEEDS = [
     ("an api by its name only, beside another", {"role_source": "name"}, ONCE, []),
     ("one that is to be started again", {"role_source": "name"}, {**ONCE, "restart_policy": "always"}, [("container.not_running", "api-seed")]),
+    ("a pod that is never started again", {"role_source": "name"}, {**ONCE, "restart_policy": "never"}, []),
     ("one that was told to end", {"role_source": "name"}, {**ONCE, "exit_code": 143}, [("container.not_running", "api-seed")]),
     ("one that is known by its program", {}, ONCE, [("container.not_running", "api-seed")]),
 ]
@@ -118,6 +119,25 @@ def test_what_does_its_work_once(what, source, one, expected):
     assert found(judge_domain(containers.DOMAIN, stack(component("api", "api"), seed), Limits())) == expected
     alone = judge_domain(containers.DOMAIN, stack(seed, component("db", "postgres")), Limits())
     assert found(alone) == [("container.not_running", "api-seed")]
+
+
+SHORT = {**ONCE, "started_at": NOW - 70}
+IMAGES = [
+    ("a script on a server's image", {"role_source": "image"}, SHORT, [], [], []),
+    ("a server that was told to stop", {"role_source": "image"}, SHORT, [event("kv-2", "stop", 60, "s")], [], [("container.not_running", "kv-2")]),
+    ("a server that ended after a day", {"role_source": "image"}, {**ONCE, "started_at": NOW - 86400}, [], [], [("container.not_running", "kv-2")]),
+    ("one that somebody uses", {"role_source": "image"}, SHORT, [], [edge("api", "kv-2", "redis")], [("container.not_running", "kv-2")]),
+    ("one that is to be started again", {"role_source": "image"}, {**SHORT, "restart_policy": "always"}, [], [], [("container.not_running", "kv-2")]),
+    ("a server by its command", {"role_source": "command"}, SHORT, [], [], [("container.not_running", "kv-2")]),
+]
+
+
+@pytest.mark.parametrize(("what", "source", "one", "events", "edges", "expected"), IMAGES, ids=[case[0] for case in IMAGES])
+def test_what_does_its_work_once_on_a_servers_image(what, source, one, events, edges, expected):
+    seen = stack(component("api", "api"), component("kv", "redis"), component("kv-2", "redis", instance("s", **one), **source), events=events, edges=edges)
+    assert found(judge_domain(containers.DOMAIN, seen, Limits())) == expected
+    alone = stack(component("api", "api"), component("kv-2", "redis", instance("s", **one), **source), events=events, edges=edges)
+    assert found(judge_domain(containers.DOMAIN, alone, Limits())) == [("container.not_running", "kv-2")]
 
 
 @pytest.mark.parametrize(("source", "severity"), [("name", "warning"), ("command", "critical")])

@@ -71,6 +71,42 @@ def test_autoscalers(what, things, one, kinds, expected):
     assert [name for name, _where in found if name.startswith("autoscaling.")] == expected
 
 
+def by_container(**figures):
+    """An autoscaler by the CPU of each container: its present percentage of 70 wished."""
+    one = scaler(replicas=3, limited="TooManyReplicas")
+    told = [("target", "averageUtilization", [70] * len(figures)), ("current", "averageUtilization", list(figures.values()))]
+    wanted, now = (
+        [
+            {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": name.replace("_", "-"), key: {what: value}}}
+            for name, value in zip(figures, values)
+        ]
+        for key, what, values in told
+    )
+    one["spec"]["metrics"], one["status"]["currentMetrics"] = wanted, now
+    return one
+
+
+@pytest.mark.parametrize(("busy", "found"), [(190, True), (60, False)])
+def test_each_container_has_a_figure_of_its_own(busy, found):
+    document = seen(*API, horizontalpodautoscalers=[by_container(api=busy, istio_proxy=12)])
+    assert [one["current"] for one in document["kubernetes"]["autoscalers"][0]["metrics"]] == [busy, 12]
+    assert ("autoscaling.at_maximum" in answers(document)) is found
+
+
+QUEUE = "the HPA was unable to compute the replica count: unable to get external metric shop/depth/nil: no metrics returned from external metrics API"
+GIVEN = [
+    ("a LimitRange gives the requests", [pod(container=ASKS)], "autoscaling.metric_unknown"),
+    ("not to every pod", [pod(container=ASKS), pod(number=2)], "autoscaling.no_requests"),
+    ("nobody gives any", [pod()], "autoscaling.no_requests"),
+]
+
+
+@pytest.mark.parametrize(("what", "pods", "expected"), GIVEN, ids=[case[0] for case in GIVEN])
+def test_requests_that_only_the_pods_have(what, pods, expected):
+    found = judged(seen(deployment(), replicaset(), *pods, horizontalpodautoscalers=[scaler(message=QUEUE)]))
+    assert [name for name, _where in found if name.startswith("autoscaling.")] == [expected]
+
+
 YOUNG = pod(container=ASKS, ready_since=10, seconds=20, status={**RUNS, "state": {"running": {"startedAt": ago(15)}}})
 UNREADY = pod(container=ASKS, status=waits("ContainerCreating"), seconds=300)
 
@@ -128,11 +164,27 @@ def test_resources(what, things, kinds, expected):
     assert judged(seen(*things, replicaset(), **kinds)) == expected
 
 
-@pytest.mark.parametrize(("used", "severity"), [("5", None), ("9", "info"), ("10", "warning")])
-def test_quotas(used, severity):
-    quota = {"metadata": meta("small"), "status": {"hard": {"pods": "10"}, "used": {"pods": used}}}
+QUOTAS = [
+    ("room", {"pods": "5"}, None, None),
+    ("little room", {"pods": "9"}, "info", "pods"),
+    ("full", {"pods": "10"}, "warning", "pods"),
+    ("full by the other name", {"count/pods": "10"}, "warning", "count/pods"),
+    ("no memory left", {"requests.memory": "10"}, "warning", "requests.memory"),
+    ("no CPU left to limit", {"limits.cpu": "10", "services.nodeports": "10"}, "warning", "limits.cpu"),
+    ("no disk left", {"requests.ephemeral-storage": "10"}, "warning", "requests.ephemeral-storage"),
+    # Counted when it is made, and as many as are wanted.
+    ("all load balancers used", {"services.loadbalancers": "10", "pods": "3"}, "info", "services.loadbalancers"),
+    ("all claims used", {"persistentvolumeclaims": "10"}, "info", "persistentvolumeclaims"),
+    ("all load balancers used, and little room", {"services.loadbalancers": "10", "pods": "9"}, "info", "pods"),
+    ("all devices used", {"requests.nvidia.com/gpu": "10"}, "info", "requests.nvidia.com/gpu"),
+]
+
+
+@pytest.mark.parametrize(("what", "used", "severity", "resource"), QUOTAS, ids=[case[0] for case in QUOTAS])
+def test_quotas(what, used, severity, resource):
+    quota = {"metadata": meta("small"), "status": {"hard": dict.fromkeys(used, "10"), "used": used}}
     found = answers(seen(*API, resourcequotas=[quota])).get("quota.nearly_used_up")
-    assert (found.severity if found else None) == severity
+    assert (found and found.severity, found and found.evidence["resource"]) == (severity, resource)
 
 
 # volumes
@@ -259,6 +311,9 @@ JOBS = [
         [("job.failed", "load", "warning")],
     ),
     ("made good by a later one", [job("load-2", "Complete", ("CronJob", "load"), 100), job("load-1", "Failed", ("CronJob", "load"), 900)], []),
+    ("made good by the next release", [job("load-8", "Complete", seconds=50), job("load-7", "Failed", seconds=900)], []),
+    ("failed again with the next release", [job("load-8", "Failed", seconds=50), job("load-7", "Failed", seconds=900)], [("job.failed", "load-8", "critical")]),
+    ("failed beside another part", [job("load-8", "Complete", seconds=899), job("load-7", "Failed", seconds=900)], [("job.failed", "load-7", "critical")]),
 ]
 
 
@@ -276,9 +331,11 @@ def test_more_jobs_than_are_told(condition, told):
     assert ("job.failed" in answers(document, Unseen)) is told
 
 
-def cronjob(schedule="*/5 * * * *", last=100.0, seconds=90000, events=(), **spec):
+def cronjob(schedule="*/5 * * * *", last=100.0, seconds=90000, success=-1.0, active=0, **spec):
+    """last, success: seconds since the last start and the last success, None where there was none; every start has been one where nothing is said."""
     template = {"spec": {"template": {"spec": {"containers": [{"name": "load", "image": "x", **ASKS}]}}}}
-    status = {"lastScheduleTime": ago(last)} if last is not None else {}
+    times = {"lastScheduleTime": last, "lastSuccessfulTime": last if success == -1.0 else success}
+    status = {"active": [{}] * active, **{key: ago(time) for key, time in times.items() if time is not None}}
     return {"metadata": meta("load", seconds), "spec": {"schedule": schedule, "jobTemplate": template, **spec}, "status": status}
 
 
@@ -296,16 +353,85 @@ SCHEDULES = [
     ("never yet, and not due either", cronjob("0 0 1 1 *", last=None, seconds=100), []),
     ("never, and long due", cronjob(last=None), ["schedule.missed"]),
     ("suspended", cronjob(last=4000, suspend=True), ["schedule.suspended"]),
-    ("the one before is not over", cronjob(last=4000, concurrencyPolicy="Forbid") | {"status": {"active": [{}], "lastScheduleTime": ago(4000)}}, []),
+    ("the one before is not over", cronjob(last=3500, success=3600, active=1, concurrencyPolicy="Forbid"), []),
     ("in another time zone", cronjob("0 22 * * *", last=4 * 3600 - 200, timeZone="Asia/Taipei"), []),
     ("not to be understood", cronjob("often"), []),
 ]
+
+
+HOUR, DAY = 3600, 86400
+# NOW is 46 minutes after the hour.
+LAST = NOW % HOUR
+FORBID = {"concurrencyPolicy": "Forbid"}
+SCHEDULES += [
+    ("starts in time, and the last success is days ago", cronjob("0 * * * *", LAST, 9e5, 5 * DAY), ["schedule.failing"]),
+    ("never a success", cronjob("0 * * * *", LAST, 5 * DAY, None), ["schedule.failing"]),
+    ("each start ends the one before", cronjob("0 * * * *", LAST, 9e5, 5 * DAY, 1, concurrencyPolicy="Replace"), ["schedule.failing"]),
+    ("one run holds the others back for days", cronjob("0 * * * *", 5 * DAY, 9e5, 5 * DAY + 60, 1, **FORBID), ["schedule.failing"]),
+    ("the last success is two starts ago", cronjob("0 * * * *", LAST, 9e5, LAST + 2 * HOUR - 60), []),
+    ("a run that takes its time", cronjob("0 * * * *", LAST + HOUR, 9e5, LAST + 2 * HOUR - 60, 1, **FORBID), []),
+    ("a long run of a rare one", cronjob("0 0 * * *", 20 * HOUR, 9e6, 21 * HOUR, 1, **FORBID), []),
+    ("the first run is not over", cronjob(last=1000, seconds=1100, success=None, active=1, **FORBID), []),
+    ("the first ones are not over", cronjob(last=100, seconds=2000, success=None, active=6), []),
+    ("the first one is not due yet", cronjob("0 0 1 1 *", None, 100, None), []),
+    ("changed since, and not often enough", cronjob("0 * * * *", LAST, 5 * DAY, None) | {"metadata": meta("load", 2 * HOUR)}, []),
+    ("suspended for days", cronjob("0 * * * *", 5 * DAY, 9e5, 5 * DAY, suspend=True), ["schedule.suspended"]),
+]
+
+
+def test_a_success_that_only_its_job_tells_of_is_one():
+    document = seen(cronjobs=[cronjob("0 * * * *", LAST, 9e5, None)], jobs=[job("load-1", "Complete", ("CronJob", "load"), 2000)], roles={"load": "job"})
+    document["kubernetes"]["jobs"][0]["finished_at"] = NOW - 1900
+    assert "schedule.failing" not in answers(document)
+
+
+def test_a_job_that_went_away_before_its_end_was_seen_may_have_succeeded():
+    found = {"cronjobs": [cronjob("0 * * * *", LAST, 9e5, 5 * DAY)], "roles": {"load": "job"}}
+    gone = event("CronJob", "load", "MissingJob", "Active job went missing: load-1")
+    assert "schedule.failing" in answers(seen(**found))
+    assert "schedule.failing" not in answers(seen(**found, events=[gone]))
+
+
+def test_a_failed_job_says_why_a_schedule_gets_nothing_done():
+    jobs = [job("load-1", "Failed", ("CronJob", "load"), 2000)]
+    document = seen(cronjobs=[cronjob("0 * * * *", LAST, 9e5, 5 * DAY)], jobs=jobs, roles={"load": "job"})
+    result = diagnose(document, judge_stack(document, Limits()))
+    assert [root["id"] for root in result["root_causes"]] == ["job.failed"]
+    assert "schedule.failing" in {item["id"] for item in result["findings"]}
 
 
 @pytest.mark.parametrize(("what", "one", "expected"), SCHEDULES, ids=[case[0] for case in SCHEDULES])
 def test_schedules(what, one, expected):
     found = judged(seen(cronjobs=[one], roles={"load": "job"}))
     assert [name for name, _where in found if name.startswith("schedule.")] == expected
+
+
+def user(kind, phase="", replicas=1):
+    """What names a claim that is not there: a workload of this kind, and its pod where it has one."""
+    template = {"template": {"spec": {"containers": [{"name": "load", "image": "x"}], "volumes": VOLUME["volumes"]}}}
+    if kind == "Deployment":
+        return {"deployments": [deployment(replicas=replicas, pod_spec=VOLUME)]}
+    made = pod("load", spec={**VOLUME, "restartPolicy": "Never"}, status={**RUNS, "ready": False}, phase=phase)
+    made["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "load", "controller": True}]
+    works = {"cronjobs": [{**cronjob(), "spec": {"schedule": "@daily", "jobTemplate": {"spec": template}}}]}
+    if kind == "Job":
+        works = {"jobs": [{"metadata": meta("load"), "spec": template, "status": {}}]}
+    return {**works, "pods": [made] if phase else []}
+
+
+MISSING = [
+    ("of a Job that is done", user("Job", "Succeeded"), None),
+    ("of a Job that waits for it", user("Job", "Pending"), "warning"),
+    ("of what a schedule starts next", user("CronJob"), "warning"),
+    ("of what is scaled to nothing", user("Deployment", replicas=0), "info"),
+    ("of what cannot start", user("Deployment"), "critical"),
+]
+
+
+@pytest.mark.parametrize(("what", "kinds", "severity"), MISSING, ids=[case[0] for case in MISSING])
+def test_a_claim_that_is_not_there(what, kinds, severity):
+    found = answers(seen(roles={"load": "job"}, **kinds)).get("storage.claim_missing")
+    assert (found.severity if found else None) == severity
 
 
 def test_a_schedule_that_the_cluster_cannot_read_either():

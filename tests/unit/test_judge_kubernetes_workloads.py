@@ -10,7 +10,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import contain
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes import awake, judge_kubernetes
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
+from ansible_collections.aiops.runbook.plugins.module_utils.model import Clear, Finding, Unseen, unseen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.diagnose import diagnose
 
 SET = [deployment(), replicaset()]
@@ -42,6 +43,30 @@ ABSENT = [
 def test_absent(what, work, one, more, expected):
     found = judged(seen(work, *([one] if one else []), **more))
     assert [answer for answer in found if answer[0] == "container.not_running"] == expected
+
+
+def rollout(copies, *messages):
+    """A worker that Argo Rollouts keeps; messages: why its pods are refused."""
+    found = replicaset("worker", replicas=copies)
+    found["metadata"]["ownerReferences"] = [{"kind": "Rollout", "name": "worker", "controller": True, "apiVersion": "argoproj.io/v1alpha1"}]
+    found["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message} for message in messages]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([rollout(2, OVER)], [("container.not_running", "worker"), ("quota.exceeded", "worker")]),
+        ([rollout(2)], [("container.not_running", "worker")]),
+        ([rollout(1), pod("worker")], []),
+    ],
+)
+def test_a_rollout_of_argo_is_there_without_a_pod(found, expected):
+    document = seen(*found[1:], replicasets=found[:1], roles={"worker": "worker"})
+    assert [one for one in judged(document) if one[0] != "resources.unset"] == expected
+    work = document["kubernetes"]["workloads"]["worker"]
+    assert (work["kind"], work["wanted"]) == ("Rollout", found[0]["spec"]["replicas"])
+    assert work["managed_by"] == [{"tool": "Argo Rollouts", "name": "Rollout/worker"}]
 
 
 def spare(name, role, of, image="shop/api:2", **kinds):
@@ -412,6 +437,131 @@ def test_readiness(what, probe, message, status, expected):
     events = [event("Pod", one["metadata"]["name"], "Unhealthy", "Readiness probe failed: " + message)] if message else []
     document = seen(deployment(container={"readinessProbe": probe}), replicaset(), one, events=events)
     assert [name for name, _where in judged(document) if name.startswith("container.")] == expected
+
+
+HEALTHY, FAILS = ({"status": status, "failing": 0, "output": ILL if status == "unhealthy" else ""} for status in ("healthy", "unhealthy"))
+NEVER = {**FAILS, "never_ready": True}
+GOES_ON, DONE = ["True", "ReplicaSetUpdated", "", 50], ["True", "NewReplicaSetAvailable", "", 3000]
+KILLS = ("Killing", "Container api failed liveness probe, will be restarted")
+COMING_UP = [
+    ("within the grace", 25, DONE, {}, 0, (), Unseen),
+    ("the grace is over", 45, DONE, {}, 0, (), Finding),
+    ("starts take as long", 45, DONE, {}, 30, (), Unseen),
+    ("starts do not take as long", 70, DONE, {}, 30, (), Finding),
+    ("another was not ready for a while, long ago", 700, DONE, {}, 3000, (), Finding),
+    ("a rollout goes on", 90, GOES_ON, {}, 0, (), Unseen),
+    ("a rollout has gone on for long", 700, GOES_ON, {}, 0, (), Finding),
+    ("a rollout is stuck", 90, STUCK, {}, 0, (), Finding),
+    ("it was ready once", 25, GOES_ON, {"health": FAILS}, 0, (), Finding),
+    ("it has ended once", 25, GOES_ON, {"restarts": 1}, 0, (), Finding),
+    ("its probe kills it", 25, GOES_ON, {}, 0, (KILLS,), Finding),
+    ("no other serves", 90, GOES_ON, {"alone": True}, 0, (), Finding),
+    ("its check is broken", 25, GOES_ON, {"health": {**NEVER, "output": "exec: curl: not found"}}, 0, (), Finding),
+]
+
+
+def comes_up(seconds, progress, more, needs, events, probe=None):
+    """A copy that was started so many seconds ago, beside an old one that took so long for its start."""
+    old, new = pod(ready_since=3590 - needs), pod(number=2, status={**UNREADY, "state": {"running": {"startedAt": ago(seconds)}}}, phase="Running")
+    told = [event("Pod", new["metadata"]["name"], *one, type="Normal") for one in events]
+    work = deployment(replicas=2, conditions={"Progressing": progress}, container={"readinessProbe": probe or http()})
+    document = seen(work, replicaset(), old, new, events=told)
+    other, copy = sorted(document["components"]["api"]["instances"], key=lambda one: one["name"])
+    other["health"] = NEVER if more.get("alone") else HEALTHY
+    copy.update({"health": NEVER, **{key: value for key, value in more.items() if key != "alone"}})
+    return document, copy
+
+
+@pytest.mark.parametrize(("what", "seconds", "progress", "more", "needs", "events", "kind"), COMING_UP, ids=[case[0] for case in COMING_UP])
+def test_a_copy_that_comes_up_beside_others_is_not_ill(what, seconds, progress, more, needs, events, kind):
+    document, copy = comes_up(seconds, progress, more, needs, events)
+    found = [one for one in judge_domain(containers.DOMAIN, document, Limits()) if one.id in ("container.unhealthy", "container.healthcheck_broken")]
+    assert {type(one) for one in found if copy["name"] in str(one)} == {kind}
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(3, Unseen), (90, Unseen), (700, Finding)])
+def test_nor_is_it_when_it_is_asked_itself(seconds, kind):
+    document, copy = comes_up(seconds, GOES_ON, {"health": {**NEVER, "status": "starting" if seconds < 20 else "unhealthy"}}, 0, ())
+    document["http"] = {"api/2": {"component": "api", "answers": unseen("it listens on no port", kind="refused"), "port": 0, "instance": copy["name"]}}
+    assert [type(one) for one in judge_stack(document, Limits()) if one.id == "http.unreachable"] == [kind]
+
+
+def test_its_probe_may_be_wrong_all_the_same():
+    """Beside old copies that serve, whose rollout goes on: what its probe asks is not there."""
+    told = ("Unhealthy", "Readiness probe failed: " + NOT_FOUND)
+    document, _copy = comes_up(45, GOES_ON, {}, 0, (told,), http(path="/nope"))
+    document["outsiders"] = ["Ingress shop"]
+    model = diagnose(document, judge_stack(document, Limits()))
+    assert [(root["id"], root["severity"]) for root in model["root_causes"]] == [("container.probe_wrong", "warning")]
+
+
+def beside(name, image="", **more):
+    return {"name": name, "image": image or name + ":1", **more}
+
+
+EXPORTER = beside("exporter", "prom/statsd-exporter:1")
+CLOUD_SQL, ISTIO = beside("cloud-sql-proxy"), beside("istio-proxy", "istio/proxyv2:1")
+OUTLET = beside("outlet", "socat:1", args=["tcp-listen:9102,fork", "tcp:10.0.0.1:9102"])
+NGINX = beside("web", "nginx:1", ports=[{"containerPort": 8080}])
+SAID = {"command": ["uvicorn", "app:app", "--port", "9000"]}
+RIGHT_PORT, WRONG_PORT = http(8000), http(8001)
+BESIDE = [
+    ("nothing", [], RIGHT_PORT, [], {}, None),
+    ("nothing, and it listens elsewhere", [], RIGHT_PORT, [9102], {}, 9102),
+    ("a proxy to a database", [CLOUD_SQL], RIGHT_PORT, [5432], {}, None),
+    ("a proxy to a database whose port is its own", [beside("sidecar", ports=[{"containerPort": 5433}])], RIGHT_PORT, [5433], {}, None),
+    ("an exporter that says nothing", [EXPORTER], RIGHT_PORT, [9102], {}, None),
+    ("an exporter whose command says it", [beside("exporter", args=["--web.listen-address=:9102"])], RIGHT_PORT, [9102], {}, None),
+    ("an exporter that is asked for it", [beside("exporter", livenessProbe={"tcpSocket": {"port": 9102}})], RIGHT_PORT, [9102], {}, None),
+    ("a mesh", [beside("linkerd-proxy", "linkerd/proxy:2")], RIGHT_PORT, [4140, 4143, 4191], {}, None),
+    ("another program of the application", [NGINX], RIGHT_PORT, [8080], {}, None),
+    ("a wrong port, in a mesh", [ISTIO], WRONG_PORT, [8000, 15001, 15090], {}, 8000),
+    ("a wrong port, beside all of them", [CLOUD_SQL, EXPORTER, OUTLET], WRONG_PORT, [5432, 8000, 9102], {}, 8000),
+    ("what it says is wrong, too, in a mesh", [ISTIO], RIGHT_PORT, [9000, 15001], {}, 9000),
+    ("what it says is wrong, too, and its command tells", [EXPORTER], RIGHT_PORT, [9000, 9102], SAID, 9000),
+    ("what it says is wrong, too, and nothing tells whose it is", [EXPORTER], RIGHT_PORT, [9000, 9102], {}, None),
+]
+
+
+def hangs(others, probe, heard, more, injected=False):
+    """An api that is not ready, beside others that are."""
+    own = {"name": "api", "image": "shop/api:1", "ports": [{"name": "http", "containerPort": 8000}], "readinessProbe": probe, **more}
+    one = pod(status=UNREADY, phase="Running", spec={"containers": [own, *others]})
+    one["status"]["containerStatuses"] += [{"name": other["name"], **RUNS} for other in others]
+    message = event("Pod", one["metadata"]["name"], "Unhealthy", "Readiness probe failed: " + REFUSES)
+    made, slice_ = service(ready=0)
+    template = {"containers": [own] if injected else [own, *others]}
+    document = seen(deployment(pod_spec=template), replicaset(), one, events=[message], services=[made], endpointslices=[slice_])
+    document["components"]["api"]["instances"][0].update(listening=heard)
+    return document
+
+
+@pytest.mark.parametrize(("what", "others", "probe", "heard", "more", "right"), BESIDE, ids=[case[0] for case in BESIDE])
+def test_a_probe_is_not_wrong_for_what_listens_beside_the_program(what, others, probe, heard, more, right):
+    found = answers(hangs(others, probe, heard, more)).get("container.probe_wrong")
+    assert (found.evidence["right"] if found else None) == ({"port": right} if right else None)
+
+
+@pytest.mark.parametrize(("what", "others", "probe", "heard", "more", "right"), BESIDE, ids=[case[0] for case in BESIDE])
+def test_a_service_is_not_wrong_for_what_listens_beside_the_program(what, others, probe, heard, more, right):
+    found = answers(hangs(others, probe, heard, more)).get("network.published_port_wrong")
+    assert (found.evidence["listening"] if found else []) == ([right] if right and 8000 not in heard else [])
+
+
+@pytest.mark.parametrize(("others", "heard", "expected"), [([EXPORTER], [9102], []), ([], [9000], [9000]), ([ISTIO], [9000, 15001], [9000])])
+def test_nor_is_a_port_of_the_node(others, heard, expected):
+    document = hangs(others, RIGHT_PORT, heard, {})
+    document["kubernetes"]["services"] = []
+    document["outside"] = [{"to": "api", "inside": 8000, "outside": 30080, "host": "10.9.9.9", "listening": False, "connects": False, "error": None}]
+    found = [one.evidence["listening"] for one in judge_stack(document, Limits()) if one.id == "network.published_port_wrong" and isinstance(one, Finding)]
+    assert found == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(("other", "expected"), [(beside("linkerd-proxy", "linkerd/proxy:2"), True), (beside("agent"), False)])
+def test_what_a_webhook_has_put_beside_the_program(other, expected):
+    """It stands in no template, and says nothing of its ports."""
+    found = answers(hangs([other], RIGHT_PORT, [4143, 9000], {}, injected=True))
+    assert ("container.probe_wrong" in found) is expected and ("network.published_port_wrong" in found) is expected
 
 
 def test_what_the_api_server_was_not_asked_for_is_unseen_once():

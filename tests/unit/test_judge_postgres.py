@@ -34,14 +34,14 @@ def idle_in_transaction(pid, seconds, **changes):
     return session(pid, **{"state": "idle in transaction", "state_seconds": seconds, "xact_seconds": seconds + 1, **changes})
 
 
-def waits(pid, seconds, *blocked_by, relation="items", held=None):
+def waits(pid, seconds, *blocked_by, relation="items", held=None, locktype="relation"):
     """A waiting session and its row of the lock table."""
-    one = active(pid, seconds, wait_event_type="Lock", wait_event="relation", blocked_by=list(blocked_by), waits_seconds=seconds)
+    one = active(pid, seconds, wait_event_type="Lock", wait_event=locktype, blocked_by=list(blocked_by), waits_seconds=seconds)
     modes = held or [{"pid": blocker, "mode": "AccessExclusiveLock"} for blocker in blocked_by]
     row = {
         "pid": pid,
         "mode": "AccessShareLock",
-        "locktype": "relation",
+        "locktype": locktype,
         "blocked_by": list(blocked_by),
         "seconds": seconds,
         "relation": relation,
@@ -227,7 +227,15 @@ LOCKS = [
     ("longer: a note", [HOLDER], [waits(11, 30.0, 8)], [("lock_held", "db", "info")]),
     ("a minute", [HOLDER], [waits(11, 61.0, 8)], [("lock_held", "db", "warning")]),
     ("two minutes", [HOLDER], [waits(11, 121.0, 8)], [("lock_held", "db", "critical")]),
-    ("five wait", [HOLDER], [waits(pid, 0.5, 8) for pid in range(11, 16)], [("lock_held", "db", "warning")]),
+    ("five wait", [HOLDER], [waits(pid, 2.5, 8) for pid in range(11, 16)], [("lock_held", "db", "warning")]),
+    ("a busy row: ten wait for a moment", [active(8, 0.1)], [waits(pid, 0.03, 8) for pid in range(11, 21)], []),
+    ("a leader and its standbys", [session(8)], [waits(pid, 7200.0, 8, locktype="advisory") for pid in range(11, 22)], [("lock_held", "db", "info")]),
+    (
+        "who waits for its turn as leader holds up others",
+        [session(8)],
+        [waits(11, 7200.0, 8, locktype="advisory"), waits(12, 130.0, 11, locktype="transactionid")],
+        [("lock_held", "db", "critical")],
+    ),
     (
         "ten wait, in a queue behind the first",
         [HOLDER],
@@ -317,6 +325,10 @@ PROTECTED = [
     ({}, "VACUUM (ANALYZE) items", "vacuum"),
     ({}, "create unique index concurrently x ON y (z)", "index build"),
     ({}, "UPDATE alembic_version SET version_num=?", "alembic"),
+    ({"state": "active", "state_seconds": 900.0}, "ALTER TABLE orders ADD COLUMN x int", "schema change"),
+    ({"state": "idle in transaction", "state_seconds": 3.0}, "ALTER TABLE orders ADD COLUMN x int", "schema change"),
+    ({"state": "idle in transaction", "state_seconds": 900.0}, "ALTER TABLE orders ADD COLUMN x int", ""),
+    ({"state": "idle in transaction", "state_seconds": 900.0, "application_name": "pg_dump"}, "COPY items TO stdout", "pg_dump"),
     ({"application_name": "alembic"}, "", "alembic"),
     ({"application_name": "aiops.runbook"}, "SELECT ?", "aiops.runbook"),
     ({"user": "rdsadmin"}, "SELECT ?", "provider's own"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import redis as judge
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import judge_domain
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen, unseen
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import SECTIONS, busy, read_info
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.document import _mark_brokers
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import SECTIONS, _Look, broker_databases, busy, read_info
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, say
 
 MEGA = 1 << 20
@@ -94,6 +98,11 @@ AT_WORK = {"busy": {"seconds": 0.8, "percent": 90.0}}
 UNTOLD = unseen("commandstats is denied", kind="denied")
 
 
+# A full server that may evict keys with an expiry only.
+VOLATILE = {"used": 100 * MEGA, "policy": "volatile-lru", "keys": 10_000, "expiring": 5_000}
+REFUSING = {"seconds": 0.1, "rejected": 0, "evicted": 0, "oom": 4}
+
+
 def slowlog(count, took, ago, command="KEYS"):
     return [{"command": command, "ms": took, "seconds_ago": ago}] * count
 
@@ -112,6 +121,17 @@ def slowlog(count, took, ago, command="KEYS"):
         (changed(memory={"used": 99 * MEGA, "policy": "allkeys-lru"}, holds_broker=False), {}),
         (changed(memory={"used": 100 * MEGA, "policy": "volatile-lru", "expiring": 50}), {}),
         (changed(memory={"used": 100 * MEGA, "policy": "volatile-lru", "expiring": 0}), {"redis.memory_full": CRITICAL}),
+        # by a policy that spares keys without an expiry: writes are refused just now, or were, and there is next to nothing to evict
+        (changed(memory=VOLATILE), {}),
+        (changed(memory={**VOLATILE, "oom_errors": 52_000}), {}),
+        (changed(memory={**VOLATILE, "oom_errors": 52_000}, stats={"since": REFUSING}), {"redis.memory_full": CRITICAL}),
+        (changed(memory={**VOLATILE, "used": 99.5 * MEGA}, stats={"since": REFUSING}), {"redis.memory_full": CRITICAL}),
+        (changed(memory={**VOLATILE, "used": 90 * MEGA, "oom_errors": 52_000}, stats={"since": REFUSING}), {}),
+        (changed(memory={**VOLATILE, "expiring": 1, "oom_errors": 52_000}), {"redis.memory_full": CRITICAL}),
+        (changed(memory={**VOLATILE, "expiring": 1, "oom_errors": 52_000}, stats=unseen("denied", kind="denied")), {"redis.memory_full": CRITICAL}),
+        (changed(memory={**VOLATILE, "expiring": 1}), {}),  # a few large ones may be room enough: nothing was ever refused
+        (changed(memory={**VOLATILE, "expiring": 50, "oom_errors": 9}, stats={"since": {**REFUSING, "oom": 0, "evicted": 7}}), {}),
+        (changed(memory={**VOLATILE, "policy": "allkeys-lru", "expiring": 1, "oom_errors": 9}, holds_broker=False), {}),
         (changed(memory={"max": 0}), {"redis.no_memory_limit": INFO}),
         # eviction
         (changed(memory={"policy": "allkeys-lru"}), {"redis.evicts_broker_keys": WARNING}),
@@ -290,6 +310,90 @@ def test_info_with_and_without_config():
     assert seen["clients"]["connected"] == 1
     assert seen["persistence"]["stop_writes_on_bgsave_error"]["unseen"]["kind"] == "denied"
     assert read_info(info, {"stop-writes-on-bgsave-error": "no", "save": ""}, {"own": 1})["persistence"]["save"] is False
+
+
+# Whose keys
+
+
+class Keys:
+    """A Redis with these keys by database, as far as it is asked for them. denied: a command that the account may not use."""
+
+    def __init__(self, keys, denied=""):
+        self.keys, self.denied, self.database, self.scans = keys, denied, 7, 0
+        self.found = []
+
+    def pipeline(self, transaction):
+        self.found = []
+        return self
+
+    def execute_command(self, command, database):
+        assert command == "SELECT"
+        self.database = database
+        self.found.append("OK")
+
+    def exists(self, *names):
+        self.found.append(sum(name in self.keys[self.database] for name in names))
+
+    def execute(self):
+        return self.found
+
+    def scan(self, cursor, match, count):
+        """The keys by two."""
+        if self.denied == "scan":
+            raise connect_redis.redis.exceptions.NoPermissionError("no permissions")
+        self.scans += 1
+        some = self.keys[self.database][cursor : cursor + 2]
+        return (cursor + 2 if cursor + 2 < len(self.keys[self.database]) else 0), fnmatch.filter(some, match)
+
+
+WHOSE = [
+    ("a broker's", {0: ["_kombu.binding.celery", "celery"]}, "", [0], 0),
+    ("with a prefix", {0: ["a", "b"], 1: ["x", "y", "z", "shop:_kombu.binding.celery.pidbox", "shop:celery", "w"]}, "", [1], 3),
+    ("of both kinds", {3: ["unacked"], 5: ["{shop}_kombu.binding.mail"]}, "", [3, 5], 1),
+    ("a cache's", {0: ["a", "b", "c"], 2: ["kombu:binding"]}, "", [], 3),
+    ("a cache's, of which not all can be seen", {0: ["a"]}, "scan", [], 0),
+    ("a broker's, of which not all can be seen", {0: ["unacked_index"]}, "scan", [0], 0),
+    ("none", {}, "", [], 0),
+]
+
+
+@pytest.mark.parametrize(("what", "keys", "denied", "expected", "scans"), WHOSE, ids=[case[0] for case in WHOSE])
+def test_where_a_brokers_keys_stand(what, keys, denied, expected, scans):
+    client = Keys(keys, denied)
+    look = _Look(client, connect_redis.RedisTarget(host="redis", database=7), Mask(), 5.0)
+    found = look._broker_databases({"db%d" % database: {"keys": len(some), "expires": 0} for database, some in keys.items()})
+    assert (found, client.scans, client.database) == (expected, scans, 7), "the connection stands in its own database again"
+
+
+def test_keys_with_a_prefix_are_not_looked_for_beyond_their_time():
+    client = Keys({0: ["shop:_kombu.binding.celery"], 1: ["unacked"]})
+    assert broker_databases(client, [1, 0], seconds=0.0) == [1] and client.scans == 0
+
+
+TOLD = [
+    ("by nothing", [], {}, False, False),
+    ("by a setting", [{"from": "api", "to": "redis", "kind": "broker"}], {}, False, True),
+    ("by a setting, where its keys cannot be asked for", [{"from": "api", "to": "redis", "kind": "broker"}], {}, unseen("denied", kind="denied"), True),
+    ("by the setting of another", [{"from": "api", "to": "queue", "kind": "broker"}], {}, False, False),
+    ("as a cache", [{"from": "api", "to": "redis", "kind": "cache"}], {}, False, False),
+    ("by its queues", [], {"redis/1": {"component": "redis", "queues": [{"name": "celery"}]}}, False, True),
+    ("by no queue", [], {"redis": {"component": "redis", "queues": []}}, False, False),
+    ("by queues that were not seen", [], {"redis": {"component": "redis", "queues": unseen("late", kind="timeout")}}, False, False),
+]
+
+
+@pytest.mark.parametrize(("how", "edges", "celery", "seen", "holds"), TOLD, ids=[case[0] for case in TOLD])
+def test_what_else_tells_of_a_broker(how, edges, celery, seen, holds):
+    facts = changed(memory={"used": 100 * MEGA, "policy": "allkeys-lru"}, holds_broker=seen)
+    _mark_brokers({"edges": edges, "celery": celery, "redis": {"redis": facts}})
+    assert facts["holds_broker"] == holds
+    assert findings(facts) == ({"redis.evicts_broker_keys": WARNING} if holds else {})
+
+
+def test_a_server_that_does_not_answer_is_no_broker_for_that():
+    facts = lost("refused")
+    _mark_brokers({"edges": [{"from": "api", "to": "redis", "kind": "broker"}], "celery": {}, "redis": {"redis": facts}})
+    assert facts == lost("refused")
 
 
 def test_domain_is_registered():

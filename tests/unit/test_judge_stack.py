@@ -53,6 +53,51 @@ def test_a_name_that_nobody_knows_is_told_once():
     assert [(one.id, one.component) for one in answers] == [("config.host_unresolved", "api")]
 
 
+def test_a_broker_that_cannot_be_told_is_said_of_its_server():
+    why = unseen("nothing tells which of A_URL, B_URL leads to the broker of jobs", kind="untold", fix="name it CELERY_BROKER_URL")
+    seen = stack(component("jobs", "worker"), component("kv", "redis"), celery={"kv/jobs": {"component": "kv", "answers": why}})
+    told = [one for one in judge_stack(seen, Limits()) if isinstance(one, Unseen) and one.id == "celery.no_worker" and one.component == "kv"]
+    assert [(one.reason, one.fix) for one in told] == [("the broker could not be asked: " + why["unseen"]["reason"], "name it CELERY_BROKER_URL")]
+
+
+GATE = component("gate", "gate", instance("g", listening=[5432]))
+MET = {**REACH, "to": "gate", "outer": "", "host": "gate", "port": 5432, "resolves": True, "addresses": ["10.0.0.3"], "connects": True, "error": ""}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reached", "expected"),
+    [
+        ("protocol", MET, [("postgres.not_answering", "gate:5432")]),
+        ("timeout", MET, [("postgres.not_answering", "gate:5432")]),
+        ("refused", {**MET, "connects": False, "error": "refused"}, [("network.refused", "api")]),
+        ("tls", MET, []),
+    ],
+    ids=["it hangs up", "it says nothing", "nothing listens", "it was not seen"],
+)
+def test_a_server_that_is_met_through_a_gate_is_blamed_where_the_gate_is_reached(kind, reached, expected):
+    facts = {"component": "gate:5432", "answers": unseen("no", kind=kind), "target": {"where": "gate:5432", "user": "u", "database": "d"}, "through": "gate"}
+    api = component("api", "api", instance("a", published=[DOOR], listening=[1]))
+    answers = judge_stack(stack(api, GATE, postgres={"gate:5432": facts}, reach=[reached]), Limits())
+    assert [one for one in found(answers) if one[0].startswith(("postgres.", "network.", "config."))] == expected
+    assert expected or any(isinstance(one, Unseen) and one.component == "gate:5432" for one in answers)
+
+
+def full(name, started, **changes):
+    """A PostgreSQL without a free slot."""
+    server = {"version": "16.4", "started": started, "now": started + 60.0, "usable": 10}
+    server.update(dict.fromkeys(("read_only", "in_recovery", "default_transaction_read_only"), False))
+    counts = {"total": 10, "active": 10, "idle": 0, "idle_in_transaction": 0}
+    return {"component": name, "answers": True, "server": server, "session_counts": counts, "sessions": unseen("not asked"), **changes}
+
+
+@pytest.mark.parametrize(("started", "expected"), [(100.0, ["db"]), (200.0, ["db", "gate:5432"])], ids=["the same one", "another one"])
+def test_a_server_of_the_stack_that_is_met_through_a_gate_too_is_blamed_once(started, expected):
+    api = component("api", "api", instance("a", published=[DOOR], listening=[1]))
+    servers = {"db": full("db", 100.0), "gate:5432": full("gate:5432", started, through="gate")}
+    answers = judge_stack(stack(api, GATE, component("db", "postgres"), postgres=servers, reach=[MET]), Limits())
+    assert sorted(name for what, name in found(answers) if what == "postgres.connections_exhausted") == expected
+
+
 def test_logs_that_cannot_be_read_are_said():
     unread = {"unseen": {"reason": "the log driver none cannot be read back", "kind": "log_driver", "fix": "use json-file"}}
     stopped = {"unseen": {"reason": "no instance of it runs", "kind": "not_running", "fix": ""}}

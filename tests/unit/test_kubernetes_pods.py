@@ -112,6 +112,44 @@ def test_health(what, status, expected):
     assert pods.read_health(PROBED, status, {"count": 4, "message": "HTTP probe failed with statuscode: 503"}, NOW)["status"] == expected
 
 
+STARTED = "2025-12-31T23:00:00Z"
+EVER = [
+    ("not ready since before its start", running(STARTED, ready=False), ("False", "2025-12-31T22:59:58Z"), True),
+    ("from the second of its start on", running(STARTED, ready=False), ("False", STARTED), True),
+    ("it was ready once", running(STARTED, ready=False), ("False", "2025-12-31T23:00:20Z"), False),
+    ("it was started again", running(STARTED, ready=False, restartCount=1), ("False", "2025-12-31T22:59:58Z"), False),
+    ("it is ready", running(STARTED, ready=True), ("True", "2025-12-31T23:00:20Z"), False),
+    ("nothing tells", running(STARTED, ready=False), None, False),
+]
+
+
+@pytest.mark.parametrize(("what", "status", "ready", "expected"), EVER, ids=[case[0] for case in EVER])
+def test_whether_it_was_ready_once(what, status, ready, expected):
+    conditions = [{"type": "Ready", "status": ready[0], "lastTransitionTime": ready[1]}] if ready else []
+    since = pods.unready_since(pod("api-1", status={"conditions": conditions}))
+    assert pods.read_health(PROBED, status, None, NOW, since).get("never_ready", False) is expected
+
+
+SAID = [
+    ("uvicorn app:app --host 0.0.0.0 --port 8000", [8000]),
+    ("gunicorn -b 0.0.0.0:8000 -w 4", [8000]),
+    ("gunicorn --bind=[::]:8000", [8000]),
+    ("manage.py runserver 0.0.0.0:8000", [8000]),
+    ("exporter --web.listen-address=:9102 --statsd.listen-udp=:9125", [9102, 9125]),
+    ("oauth2-proxy --http-address=http://0.0.0.0:4180 --upstream=http://127.0.0.1:8000", [4180]),
+    ("cloud_sql_proxy -instances=a:b:c=tcp:5433", [5433]),
+    ("socat TCP-LISTEN:9000,fork UNIX:/run/x", [9000]),
+    ("psql postgres://u:12345@db:5432/x --password 12345 --retries=3000", []),
+    ("wait-for-it postgres:5432 -- app", []),
+    ("app", []),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SAID)
+def test_which_ports_a_command_line_has_opened(text, expected):
+    assert pods.said_ports(text) == expected
+
+
 def test_health_without_probe_is_none():
     assert pods.read_health(container(), running(), None, NOW) is None
 

@@ -114,6 +114,12 @@ MEANT = {"spec": {"type": "NodePort", "ports": [{"port": 80, "targetPort": "http
 UNPUBLISHED = [
     ("as it was applied", "NodePort", json.dumps(MEANT), []),
     ("taken from outside since", "ClusterIP", json.dumps(MEANT), [{"inside": 8000, "outside": 30080}]),
+    (
+        "of UDP, by which nobody comes for HTTP",
+        "ClusterIP",
+        json.dumps({"spec": {"type": "NodePort", "ports": [{"port": 53, "targetPort": "http", "nodePort": 30053, "protocol": "UDP"}]}}),
+        [],
+    ),
     ("never meant for outside", "ClusterIP", json.dumps({"spec": {"ports": [{"port": 80}]}}), []),
     ("made without kubectl apply", "ClusterIP", None, []),
     ("a note that nobody can read", "ClusterIP", "{", []),

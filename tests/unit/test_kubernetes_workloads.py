@@ -49,6 +49,120 @@ def test_workloads_and_their_pods():
     }
 
 
+def of(kind, name, *, uid="", labels=None, **more):
+    """An object that a controller of this kind and name owns; nobody does where the kind is ""."""
+    found = {"metadata": meta(uid, (kind, name) if kind else None, labels, **more.pop("meta", {})), **more}
+    return found
+
+
+def owned_by(objects):
+    return {"%s/%s" % (one.kind, one.name): sorted(pod["metadata"]["name"] for pod in one.pods) for one in workloads.workloads_of(objects)}
+
+
+def test_only_a_schedule_takes_the_pods_of_its_jobs():
+    """The Jobs of an operator, of KEDA, are none of its servers."""
+    jobs = [of("CronJob", "nightly", uid="nightly-1", spec={}), of("Cluster", "pg", uid="pg-1-initdb", spec={})]
+    pods = [pod("n", owner=("Job", "nightly-1")), pod("i", owner=("Job", "pg-1-initdb"), phase="Succeeded"), pod("pg-1", owner=("Cluster", "pg"))]
+    assert owned_by({"jobs": jobs, "pods": pods}) == {"CronJob/nightly": ["n"], "Job/pg-1-initdb": ["i"], "Cluster/pg": ["pg-1"]}
+
+
+def ending(policy, *containers, phase="Succeeded"):
+    return pod("a", *containers, phase=phase, spec={"restartPolicy": policy})
+
+
+ASKED = container(readinessProbe={"httpGet": {"port": 8000}})
+BESIDE = container("istio-proxy", readinessProbe={"httpGet": {"port": 15021}})
+FINITE = [
+    ("a pod that nothing starts again", "Pod", [ending("Never")], True),
+    ("one that is started again when it fails", "Pod", [ending("OnFailure", phase="Running")], True),
+    ("one that is always started again", "Pod", [pod("a")], False),
+    ("the steps of a workflow", "Workflow", [ending("Never"), ending("Never", phase="Running")], True),
+    ("a step with a mesh beside it", "Workflow", [ending("Never", container(), BESIDE)], True),
+    ("what an operator keeps running", "Cluster", [pod("a"), ending("Never")], False),
+    ("one that is asked whether it serves", "Pod", [ending("Never", ASKED, phase="Running")], False),
+    ("one without a pod", "Rollout", [], False),
+    ("a Deployment's", "Deployment", [pod("a")], False),
+    ("a Job's", "Job", [], True),
+]
+
+
+@pytest.mark.parametrize(("what", "kind", "found", "expected"), FINITE, ids=[case[0] for case in FINITE])
+def test_what_does_its_work_and_ends(what, kind, found, expected):
+    one = workloads.Workload(kind, "shop", "x", pods=found)
+    assert (one.finite, one.supposed) == (expected, expected and kind != "Job")
+
+
+def rolled(name, copies, owner=("Rollout", "worker"), revision=1, image="app:1", **status):
+    notes = {"annotations": {workloads.ROLLOUT_REVISION: str(revision)}}
+    spec = {"replicas": copies, "template": {"spec": {"containers": [{"name": "app", "image": image}]}}}
+    return of(*owner, uid=name, meta=notes, spec=spec, status=status)
+
+
+REFUSED = [{"type": "ReplicaFailure", "status": "True"}]
+SETS = [
+    ("its only one", [rolled("w-1", 2)], ("Rollout", "worker", 2, "app:1", 0)),
+    ("the next beside the one that serves", [rolled("w-2", 1, revision=2, image="app:2"), rolled("w-1", 3)], ("Rollout", "worker", 4, "app:2", 0)),
+    ("one that was given up", [rolled("w-2", 0, revision=2, image="app:2"), rolled("w-1", 2, conditions=REFUSED)], ("Rollout", "worker", 2, "app:1", 1)),
+    ("scaled to nothing", [rolled("w-1", 0)], ("Rollout", "worker", 0, "app:1", 0)),
+    ("one that nobody owns", [rolled("w-1", 2, ("", ""))], ("ReplicaSet", "w-1", 2, "app:1", 0)),
+    ("one that nobody owns or wants", [rolled("w-1", 0, ("", ""))], None),
+    ("a Deployment's, which could not be read", [replicaset("api-77", "api")], None),
+]
+
+
+@pytest.mark.parametrize(("what", "found", "expected"), SETS, ids=[case[0] for case in SETS])
+def test_what_only_its_replicasets_tell_of(what, found, expected):
+    told = [
+        (one.kind, one.name, one.whole["spec"]["replicas"], one.template["spec"]["containers"][0]["image"], len(one.whole["status"].get("conditions", [])))
+        for one in workloads.workloads_of({"replicasets": found})
+    ]
+    assert told == ([expected] if expected else [])
+
+
+def test_a_replicaset_that_lost_its_deployment_keeps_its_pods():
+    found = {"replicasets": [rolled("w-1", 1, ("", ""))], "pods": [pod("w-1-x", owner=("ReplicaSet", "w-1"), labels={"pod-template-hash": "1"})]}
+    assert owned_by(found) == {"ReplicaSet/w-1": ["w-1-x"]}
+
+
+def batch(name, created, ended="", condition="Failed", owner=None, labels=None, args="", **more):
+    """created, ended: minutes of one hour."""
+    conditions = [{"type": condition, "status": "True", "lastTransitionTime": "2026-01-01T00:%s:00Z" % ended}] if ended else []
+    spec = {"template": {"spec": {"containers": [container("app", command=["run"], args=[args])]}}}
+    found = {"metadata": meta(name, owner, labels, creationTimestamp="2026-01-01T00:%s:00Z" % created, **more), "spec": spec}
+    return {**found, "status": {"conditions": conditions}}
+
+
+PART, OTHER = ({"app.kubernetes.io/component": name, "app.kubernetes.io/version": "%d" % place} for place, name in enumerate(("migrate", "seed")))
+KEDA, AUTO = ("ScaledJob", "resize"), {"generateName": "sync-"}
+RUNS = [
+    ("the revision after", [batch("migrate-7", "00", "01", labels=PART), batch("migrate-8", "05", "06", "Complete", labels=PART)], ["migrate-7"]),
+    ("though it still runs", [batch("migrate-7", "00", "01", labels=PART), batch("migrate-8", "05", labels=PART)], ["migrate-7"]),
+    ("by its program alone", [batch("migrate-7", "00", "01"), batch("migrate-8", "05", "06", "Complete")], ["migrate-7"]),
+    ("of one version", [batch("migrate-1.4.2", "00", "01"), batch("migrate-1.5.0", "05", "06", "Complete")], ["migrate-1.4.2"]),
+    ("of one commit", [batch("migrate-4f2c1aa", "00", "01"), batch("migrate-99ab3d0", "05", "06", "Complete")], ["migrate-4f2c1aa"]),
+    ("by one beginning of their names", [batch("sync-x7k2p", "00", "01", **AUTO), batch("sync-bcdfg", "05", **AUTO)], ["sync-x7k2p"]),
+    ("of one owner", [batch("resize-7xk2p", "00", "09", owner=KEDA), batch("resize-4bk2p", "05", "06", "Complete", owner=KEDA)], ["resize-7xk2p"]),
+    ("the last one failed", [batch("migrate-7", "00", "01", "Complete"), batch("migrate-8", "05", "06")], ["migrate-7"]),
+    ("both parts of one work", [batch("load-1", "00", "05"), batch("load-2", "01", "06", "Complete")], []),
+    ("another part of it", [batch("load-1", "00", "01", args="a"), batch("load-2", "05", "06", "Complete", args="b")], []),
+    ("another thing of that release", [batch("shop-1", "00", "01", labels=PART), batch("shop-2", "05", "06", "Complete", labels=OTHER)], []),
+    ("another name", [batch("migrate", "00", "01", labels=PART), batch("seed", "05", "06", "Complete", labels=PART)], []),
+    ("other work of one owner", [batch("pg-1-initdb", "00", "01", owner=("Cluster", "pg")), batch("pg-2-join", "05", owner=("Cluster", "pg"))], []),
+    ("a schedule's", [batch("n-1", "00", "01", owner=("CronJob", "n")), batch("n-2", "05", "06", "Complete", owner=("CronJob", "n"))], []),
+    ("the only one", [batch("migrate-7", "05", "01")], []),
+]
+
+
+@pytest.mark.parametrize(("what", "found", "expected"), RUNS, ids=[case[0] for case in RUNS])
+def test_jobs_that_a_later_run_stands_for(what, found, expected):
+    assert sorted(name for _namespace, name in workloads.followed_jobs({"jobs": found})) == expected
+
+
+def test_what_a_later_run_made_good_is_no_part_any_more():
+    pods = [pod("m7", owner=("Job", "migrate-7"), phase="Failed"), pod("m8", owner=("Job", "migrate-8"), phase="Succeeded")]
+    assert owned_by({"jobs": RUNS[0][1], "pods": pods}) == {"Job/migrate-8": ["m8"]}
+
+
 def made(name, phase="Running", created="2026-01-01T00:00:00Z", leaving=False):
     more = {"deletionTimestamp": "2026-01-01T01:00:00Z"} if leaving else {}
     return pod(name, phase=phase, meta={"creationTimestamp": created, **more})

@@ -481,6 +481,14 @@ def test_nothing_is_cut_in_the_middle_of_a_secret(length):
         ("card 4111 1111 1111 1111 refused", "card <n> refused"),
         ("name 'Jane Q. Public' is taken", "name '…' is taken"),
         ("No module named 'app.main'", "No module named 'app.main'"),
+        (
+            "app.main 422: [{'type': 'string_too_short', 'loc': ('body', 'password'), 'msg': 'It is too short', 'input': 'hunter-two'}]",
+            "app.main 422: [{'type': 'string_too_short', 'loc': ('body', 'password'), 'msg': '…', 'input': ***}]",
+        ),
+        (
+            "jwt_secret: too short [type=too_short, input_value='hunter-two', input_type=str]",
+            "jwt_secret: too short [type=too_short, input_value=***, input_type=str]",
+        ),
     ],
 )
 def test_samples_are_generalised(text, wanted):

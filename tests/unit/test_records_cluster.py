@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import threading
 import time
@@ -61,29 +62,153 @@ def dead_run(cluster, *events):
 
 
 def test_a_cluster_keeps_its_own_records_and_a_host_has_files(tmp_path, cluster):
-    platform = SimpleNamespace(name="kubernetes", cluster=cluster, namespace="shop", selector="a=b", project="shop@1")
+    platform = SimpleNamespace(name="kubernetes", cluster=cluster, namespace="shop", namespaces=["shop"], selector="a=b", project="shop@1")
     found = records_of({"state_dir": str(tmp_path)}, platform)
-    assert isinstance(found, ClusterRecords) and found.namespace == "shop"
+    assert isinstance(found, ClusterRecords) and found.namespace == "shop" and found.former is None
     here = records_of({"state_dir": str(tmp_path)}, SimpleNamespace(name="compose", project="shop"))
     assert isinstance(here, Records) and here.folder == str(tmp_path / "shop")
 
 
-def test_a_selector_has_a_lease_of_its_own_however_it_is_written(cluster):
-    names = [records(cluster, text).name for text in ("", "app in (a,b)", "app in (a, b)", "app=c")]
-    assert names[0] == "aiops-runbook" and names[1] == names[2] and len(set(names)) == 3
-    with records(cluster, "app=c").lease({"by": "kim"}), records(cluster).lease({"by": "lee"}):
-        assert sorted(path.rsplit("/", 1)[1] for path in cluster.objects if "/leases/" in path) == sorted({names[0], names[3]})
+SELECTORS = [
+    ("the order of its requirements", "a=1,b=2", "b=2,a=1", True),
+    ("one sign or two", "a=1,b=2", "a==1,b==2", True),
+    ("spaces", "a=1,b=2", " a = 1 , b=2 ", True),
+    ("the same twice", "a=1", "a=1,a==1,", True),
+    ("the order of values", "app in (a,b)", "app in (b, a)", True),
+    ("commas within brackets", "a=1,app notin (x,y),!old", "!old,app notin (y,x), a=1", True),
+    ("nothing", "", " ", True),
+    ("another value", "a=1", "a=2", False),
+    ("another sign", "a=1", "a!=1", False),
+    ("other values", "app in (a,b)", "app in (a)", False),
+    ("the opposite", "app in (a,b)", "app notin (a,b)", False),
+    ("fewer requirements", "a=1,b=2", "a=1", False),
+    ("the whole namespace", "a=1", "", False),
+]
+
+
+@pytest.mark.parametrize(("what", "one", "other", "same"), SELECTORS, ids=[case[0] for case in SELECTORS])
+def test_a_selector_has_a_lease_of_its_own_however_it_is_written(cluster, what, one, other, same):
+    assert (records(cluster, one).name == records(cluster, other).name) is same
+
+
+def test_the_names_of_the_earlier_versions_stay_where_they_say_the_same(cluster):
+    for text, name in (("", ""), ("app.kubernetes.io/instance=shop,tier=app", "-cb4d26dc"), ("app in (a, b)", "-eae759b7")):
+        assert (records(cluster, text).name, records(cluster, text).former) == ("aiops-runbook" + name, None)
+
+
+def test_two_who_write_the_same_stack_in_another_way_do_not_act_at_once(cluster):
+    def of(selector, *namespaces):
+        return records_of({}, a_platform(cluster, namespaces, selector))
+
+    with of("a=1,b=2", "shop", "data").lease({"by": "kim"}):
+        assert {path.split("/")[5] for path in cluster.objects if "/leases/" in path} == {"data"}, "the first by name"
+        for selector, namespaces in (("b==2, a=1", ("shop", "data")), ("a=1,b=2", ("data", "shop")), ("b=2,a=1", ("data", "shop"))):
+            with pytest.raises(StackError, match="^kim is at work on this stack"):
+                of(selector, *namespaces).lease({"by": "lee"})
+        with of("a=2", "shop", "data").lease({"by": "lee"}):
+            pass
+
+
+OVERLAPS = [
+    ("a part of the whole", "", "app=c", r", on the whole namespace shop: wait for it"),
+    ("the whole of a part", "app=c", "", r", on what app=c picks of the namespace shop: wait for it"),
+    ("the same part", "app=c", "app=c", ": wait for it"),
+    ("another part", "app=c", "app=d", ""),
+]
+
+
+@pytest.mark.parametrize(("what", "held", "wanted", "words"), OVERLAPS, ids=[case[0] for case in OVERLAPS])
+def test_who_acts_on_a_part_and_who_acts_on_the_whole_exclude_each_other(cluster, what, held, wanted, words):
+    with records(cluster, held).lease({"by": "kim", "run": "xyz"}):
+        if words:
+            with pytest.raises(StackError, match=r"^kim is at work on this stack since .* \(run xyz\)" + words) as caught:
+                records(cluster, wanted).lease({"by": "lee"})
+            assert caught.value.kind == "leased" and caught.value.details["holder"]["by"] == "kim"
+            assert records(cluster, held).lease_holder()["by"] == "kim" and (held == wanted or records(cluster, wanted).lease_holder() is None)
+        else:
+            with records(cluster, wanted).lease({"by": "lee"}):
+                assert records(cluster, held).lease_holder()["by"] == "kim"
+    with records(cluster, wanted).lease({"by": "lee"}):
+        pass
+
+
+def test_of_many_that_want_the_whole_and_parts_at_once_none_acts_beside_who_has_the_whole(cluster):
+    got, start = [], threading.Barrier(9)
+
+    def want(selector):
+        start.wait()
+        try:
+            got.append((selector, records(cluster, selector).lease({"by": selector or "all"})))
+        except StackError as error:
+            assert error.kind in ("leased", "conflict")
+
+    threads = [threading.Thread(target=want, args=(selector,)) for selector in ("", "app=c", "app=d") * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    held = [selector for selector, _lease in got]
+    assert len(held) == len({*held}) and ("" not in held or held == [""]), held
+
+
+def test_a_run_on_the_whole_that_was_taken_for_dead_does_nothing_more_when_a_part_is_acted_on(cluster):
+    kept, lease, journal = dead_run(cluster, "begin")
+    lease._renewed -= LATER
+    cluster.ahead = LATER
+    with records(cluster, "app=c").lease({"by": "lee"}):
+        with pytest.raises(StackError, match="had run out, and lee is at work on what app=c picks of the namespace shop: nothing more") as caught:
+            lease._write({})
+        assert caught.value.kind == "lease_lost"
+        with pytest.raises(StackError, match="lee is at work"):
+            journal.write("acting", step=1)
+    assert kept.held is lease
+
+
+def former_run(cluster, *events, namespace="shop", selector=""):
+    """What an earlier version of ours left, which went by the selector as it was written; its controller was killed."""
+    kept = ClusterRecords(cluster, namespace)
+    kept.name = "aiops-runbook-" + hashlib.sha256(selector.encode()).hexdigest()[:8] if selector else kept.name
+    kept.held = kept.lease({"by": "old", "run": "xyz"})
+    return a_run(kept, *events, by="old")
+
+
+FORMER = [
+    ("by the selector as it was written", {"selector": "b=2,a=1"}, ("shop",), "b=2,a=1"),
+    ("in the namespace that was given first", {"namespace": "shop"}, ("shop", "data"), ""),
+]
+
+
+@pytest.mark.parametrize(("what", "former", "namespaces", "selector"), FORMER, ids=[case[0] for case in FORMER])
+def test_what_an_earlier_version_of_ours_kept_is_read_and_gone_on_with(cluster, what, former, namespaces, selector):
+    journal = former_run(cluster, "begin", "acting", **former)
+    kept = records_of({}, a_platform(cluster, namespaces, selector))
+    with pytest.raises(StackError, match="^old is at work on this stack"):
+        kept.lease({"by": "lee"})
+    assert kept.lease_holder()["by"] == "old" and kept.at_work()["lease"]["by"] == "old"
+    assert holder_of(kept.read_lease(), time.time()) is None, "it is not kept"
+    cluster.ahead = LATER
+    assert [one["run"] for one in kept.at_work()["unfinished"]] == [journal.name]
+    assert [one.name for one in kept.runs()] == [journal.name] and kept.run(journal.name).begin["by"] == "old"
+    with kept.lease({"by": "lee"}):
+        (found,) = kept.unfinished()
+        with found.taking_back(1):
+            pass
+        found.write("end", result="undone")
+        new = a_run(kept, "begin", "end")
+        assert kept.former.lease_holder()["by"] == "lee", "who still has the earlier version does not act either"
+    assert kept.at_work() == {"lease": None, "unfinished": [], "overdue": []} and kept.former.lease_holder() is None
+    assert [one.name for one in kept.runs()] == [journal.name, new.name] and [one.name for one in kept.former.runs()] == [journal.name]
 
 
 CONTAINER = {"name": "api", "envFrom": [{"secretRef": {"name": "all"}}], "env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "pw"}}}]}
 
 
-def a_platform(cluster, **secrets):
+def a_platform(cluster, namespaces=("shop",), selector="", **secrets):
     """A stack whose only workload refers to all of the Secret all, and to a key of db."""
     held = {("shop", name): Held({key: value.encode() for key, value in data.items()}) for name, data in secrets.items()}
     workload = SimpleNamespace(namespace="shop", template={"spec": {"containers": [CONTAINER]}}, finite=False)
     job = SimpleNamespace(namespace="shop", template={"spec": {"containers": [{"envFrom": [{"secretRef": {"name": "job"}}]}]}}, finite=True)
-    where = {"cluster": cluster, "namespace": "shop", "selector": "", "name": "kubernetes"}
+    where = {"cluster": cluster, "namespace": namespaces[0], "namespaces": namespaces, "selector": selector, "name": "kubernetes"}
     return SimpleNamespace(**where, workloads={"api": workload, "job": job}, settings=Settings({}, held))
 
 

@@ -71,6 +71,34 @@ CASES = [
     (part("shop", processes=["python3 main.py"], environment={"POSTGRES_PASSWORD": "x", "POSTGRES_HOST": "db"}), ("unknown", "")),
     (part("shop", environment={"POSTGRES_PASSWORD": "x", "POSTGRES_HOST": "db"}), ("unknown", "")),
     (part("gateway", processes=["python3 main.py"]), ("proxy", "name")),
+    # One that has ended has no processes: its command tells that it only asked a server.
+    (part("redis-cluster-init", image="redis:7", command=["docker-entrypoint.sh", "redis-cli", "--cluster", "create", "r1:6379"]), ("unknown", "")),
+    (part("db-init", image="postgres:16", command=["docker-entrypoint.sh", "sh", "-c", "until pg_isready; do sleep 1; done; psql -h db"]), ("unknown", "")),
+    (part("dump", image="postgres:16", command=["pg_dump", "-h", "db"], environment={"PGDATA": "/x"}, exposed=[5432]), ("unknown", "")),
+    (part("seed", image="postgres:16", command=["bash", "-ec", "PGPASSWORD=x psql -h db -c 'CREATE EXTENSION vector'"]), ("unknown", "")),
+    (part("ready", image="redis:7", command=["wait-for-it", "redis:6379", "--", "redis-cli", "ping"]), ("unknown", "")),
+    # What starts the server is one, whatever else it does.
+    (part("kv", image="redis:7", command=["sh", "-c", "sleep 1; redis-cli -h other ping && exec docker-entrypoint.sh redis-server"]), ("redis", "image")),
+    (part("db", image="postgres:16", command=["bash", "-c", "docker-entrypoint.sh postgres & sleep 5; psql -U postgres; wait"]), ("postgres", "image")),
+    (part("db", image="bitnami/postgresql:16", command=["/opt/bitnami/entrypoint.sh", "/opt/bitnami/scripts/postgresql/run.sh"]), ("postgres", "image")),
+    (part("db", image="postgres:16", command=["docker-entrypoint.sh", "postgres"]), ("postgres", "command")),
+    (part("psql-front", image="shop:1", command=["uvicorn", "app:app"]), ("api", "command")),
+]
+
+
+def ends(supposed, *processes, **more):
+    found = part("api-shell", processes, **more)
+    found.finite, found.supposed = True, supposed
+    return found
+
+
+CASES += [
+    (ends(True, command=["sh"]), ("job", "platform")),
+    (ends(True, "python import.py"), ("job", "platform")),
+    (ends(True, command=["alembic", "upgrade", "head"]), ("migration", "command")),
+    # A server whose pod nothing would start again is a server as long as it runs, a Job's program is none.
+    (ends(True, "redis-server *:6379"), ("redis", "process")),
+    (ends(False, "celery -A app worker"), ("job", "platform")),
 ]
 
 

@@ -196,6 +196,35 @@ def test_parts_of_settings_mean_what_stands_there(what, other, kind, port, expec
     assert ((found.kind, found.port) if found else None) == expected
 
 
+def with_ports(one, *ports):
+    one.instances[0].published = [{"inside": port, "host": "0.0.0.0", "outside": port} for port in ports]
+    return one
+
+
+LED = [
+    ("what only its name makes a proxy", "proxy", "name", (), ("gate", "peers")),
+    ("what only its name makes one, with a port outside", "proxy", "name", (8080,), ("gate", "peers")),
+    ("what nobody recognised", "unknown", "", (), ("gate", "peers")),
+    ("a proxy that offers nothing but the server outside", "proxy", "image", (5432,), ("gate", "peers")),
+    ("a proxy that serves users, too", "proxy", "process", (443, 5432), ("proxy", "process")),
+    ("a proxy with no port outside", "proxy", "process", (), ("proxy", "process")),
+    ("what a person says of it", "unknown", "given", (), ("unknown", "given")),
+    ("a PostgreSQL", "postgres", "name", (), ("postgres", "name")),
+    ("an api", "api", "process", (), ("api", "process")),
+]
+
+
+@pytest.mark.parametrize(("what", "role", "source", "ports", "expected"), LED, ids=[case[0] for case in LED])
+@pytest.mark.parametrize("led", [True, False], ids=["a setting leads there", "none does"])
+def test_what_a_setting_for_a_server_leads_to_is_no_door_for_users(what, role, source, ports, expected, led):
+    other = with_ports(part("db-proxy", role, address="10.0.0.9"), *ports)
+    other.role_source = source
+    scene = Scene(types.SimpleNamespace(components=lambda: [part("api", "api", address="10.0.0.2"), other]), Mask(), Options())
+    scene.targets["api"] = [Target("api", "DATABASE_URL", "process", "postgres", host="db-proxy" if led else "db", port=5432)]
+    scene._roles_by_use()
+    assert (other.role, other.role_source) == (expected if led else (role, source))
+
+
 def behind(name, outside, home="shop_lan", state="running"):
     one = part(name, "postgres", home=home, address="10.0.0.3")
     one.instances[0].state, one.instances[0].published = state, [{"inside": 5432, "host": "0.0.0.0", "outside": outside}]
@@ -247,3 +276,12 @@ def test_a_network_that_the_files_ask_for(edited, expected):
     scene = Scene(types.SimpleNamespace(components=lambda: SHOP[:1]), Mask(), Options())
     wanted = {"environment": {"A": "1"}, "networks": ["shop_lan", "shop_lan2"], "ports": [], "edited": edited}
     assert Document(scene).drift({"api": wanted})["api"]["networks_missing"] == expected
+
+
+def test_every_broker_of_a_redis_has_a_place_of_its_own():
+    scene = Scene(types.SimpleNamespace(name="compose", components=lambda: SHOP[:1], objects={}), Mask(), Options())
+    further = {"1": {"component": "kv", "answers": True}, "jobs": {"component": "kv", "answers": {"unseen": {"reason": "x", "kind": "untold", "fix": ""}}}}
+    answers = {"celery:kv": {"component": "kv", "answers": True, "further": further}, "celery:kv-2": {}, "redis:kv": {"component": "kv", "answers": True}}
+    seen = Document(scene).write([], answers, {"identity": {}, "outsiders": [], "events": []})
+    assert {name: facts["component"] for name, facts in seen["celery"].items()} == {"kv": "kv", "kv/1": "kv", "kv/jobs": "kv"}
+    assert not any("further" in facts for facts in seen["celery"].values()) and set(seen["redis"]) == {"kv"}

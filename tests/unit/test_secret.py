@@ -7,11 +7,22 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import MASK, Mask, ending, is_plain_url, is_secret_name, masked_query, shortened
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import (
+    ALL_HIDDEN,
+    MASK,
+    Mask,
+    ending,
+    is_plain_url,
+    is_secret_name,
+    masked_query,
+    query_shape,
+    shortened,
+)
 
 # Put in the place of <> in each line: a secret that no Mask has learned, seen by its shape alone.
 PLAIN = "plantedsecret"
@@ -118,6 +129,35 @@ SHAPES = [
     "Authorization: ApiKey <>",
     'Authorization: Digest username="u", realm="r", response="<>"',
     "Authorization: AWS4-HMAC-SHA256 Credential=x/y, SignedHeaders=host, Signature=<>",
+    # a user before the password, an option without a blank, a setting before its command
+    "AUTH app <>",
+    "sending AUTH app <> failed",
+    "printf 'AUTH app <>\\r\\nPING\\r\\n' | nc localhost 6379",
+    "echo AUTH app <> | nc localhost 6379",
+    "AUTH PLAIN <>",
+    "AUTH\x1fapp\x1f<>",
+    "REDISCLI_AUTH=<> redis-cli ping",
+    "VALKEYCLI_AUTH: '<>'",
+    "redis-cli --user app -a<> ping",
+    "redis-cli -a'<> <>' ping",
+    # Azure's
+    "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=<>/<>+<>==;EndpointSuffix=core.windows.net",
+    "Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=<>/<>=",
+    # what was sent to pydantic and FastAPI
+    "  String should have at least 12 characters [type=string_too_short, input_value='<>', input_type=str]",
+    "  Input should be a valid string [type=string_type, input_value={'pin': '<>', 'a': ['<>']}, input_type=dict]",
+    "  Input should be a valid URL [type=url, input_value=\"it's <>\", input_type=str] x [type=url, input_value='<>', input_type=str]",
+    "[{'type': 'string_too_short', 'loc': ('body', 'pin'), 'msg': 'String should have …', 'input': '<>', 'ctx': {'min_length': 12}}]",
+    "[{'type': 'missing', 'loc': ('body',), 'msg': 'Field required', 'input': {'pin': '<>', 'more': [{'a': ('<>',)}]}}]",
+    "[{'type': 'missing', 'loc': ('body',), 'msg': 'Field required', 'input': {'a': {'a': {'a': {'a': '<>'}}}}}]",
+    "[{'type': 'x', 'loc': ('body', 'function-after[f(), str]'), 'msg': 'no', 'input': '<>'}]",
+    "[{'type': 'x', 'loc': (), 'msg': \"it's bad\", 'input': Upload(name='<>', size=3)}]",
+    "[{'type': 'x', 'loc': ('body', 'a'), 'msg': 'one', 'input': '<>'}, {'type': 'x', 'loc': ('body', 'b'), 'msg': 'two', 'input': b'<>'}]",
+    '{"detail": [{"type":"string_too_short","loc":["body","pin"],"msg":"too short","input":"<>"}]}',
+    '{"event": "[{\\"type\\":\\"x\\",\\"loc\\":[\\"body\\",\\"pin\\"],\\"msg\\":\\"too short\\",\\"input\\":\\"<>\\"}]"}',
+    '{"event": "{\\"loc\\":[\\"pin\\"],\\"msg\\":\\"short\\",\\"input\\":\\"say \\\\\\"hi\\\\\\" <>\\"}"}',
+    '{"detail": [{"ctx": {}, "input": "<>", "loc": ["body", "pin"], "msg": "too short", "type": "string_too_short"}]}',
+    "{'type': 'x', 'loc': ('body', 'pin'), 'msg': 'too short', 'input': '<>",  # cut off
     # values of statements
     "DETAIL:  Failing row contains (1, bob, <>).",
     "DETAIL:  Key (api_token)=(<>) already exists.",
@@ -141,6 +181,28 @@ def test_a_word_of_a_command_line_is_known_by_the_one_before() -> None:
     assert Mask().words(["CMD-SHELL", "PGPASSWORD=planted pg_isready -U app"]) == ["CMD-SHELL", "PGPASSWORD=*** pg_isready -U app"]
     assert Mask().words(["sh", "-c", "--password 'planted", "one"]) == ["sh", "-c", "--password ***", "one"]
     assert Mask().words([]) == []
+    assert Mask().words(["CMD", "redis-cli", "AUTH", "app", "planted-two", "PING"])[4:] == [MASK, "PING"]
+    assert Mask().words(["sh", "-c", "REDISCLI_AUTH=planted redis-cli -n 1 ping"]) == ["sh", "-c", "REDISCLI_AUTH=*** redis-cli -n 1 ping"]
+    assert Mask().words(["CMD", "redis-cli", "-aplanted", "ping"]) == ["CMD", "redis-cli", "-a***", "ping"]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("AUTH app planted-two failed", "AUTH *** *** failed"),
+        ("AccountName=shop;AccountKey=a/b+c==;EndpointSuffix=core.windows.net", "AccountName=shop;AccountKey=***;EndpointSuffix=core.windows.net"),
+        ("SharedAccessKeyName=Root;SharedAccessKey=a/b=;EntityPath=q", "SharedAccessKeyName=Root;SharedAccessKey=***;EntityPath=q"),
+        ("too short [type=string_too_short, input_value='a b', input_type=str]", "too short [type=string_too_short, input_value=***, input_type=str]"),
+        (
+            "422: [{'type': 'x', 'loc': ('body', 'a'), 'msg': 'short', 'input': 'a b'}, {'loc': ('q',), 'msg': 'long', 'input': [1, {'a': 'b'}], 'ctx': 1}]",
+            "422: [{'type': 'x', 'loc': ('body', 'a'), 'msg': 'short', 'input': ***}, {'loc': ('q',), 'msg': 'long', 'input': ***, 'ctx': 1}]",
+        ),
+        ('{"input":"a","loc":["b"],"msg":"no","type":"x"}', '{"input":***,"loc":["b"],"msg":"no","type":"x"}'),
+    ],
+)
+def test_what_stands_beside_a_value_stays(text: str, masked: str) -> None:
+    assert Mask().text(text) == masked
+    assert Mask().text(masked) == masked, "what is hidden already takes nothing with it"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +290,16 @@ ORDINARY = [
     "password is expired",
     '{"auth": "required"}',
     "AUTH failed for default",
+    "AUTH command sent before HELLO",
+    "AUTH request took 30 ms",
+    "SMTP AUTH extension not supported by server.",
+    "[AUTH] login of the day",
+    "redis-cli -h redis -n 1 --askpass ping, redis-cli -p 6379",
+    "AccountName=shop;EndpointSuffix=core.windows.net, the account key of shop",
+    '{"level": "info", "msg": "the tool answered", "tool": "search", "input": "weather"}',
+    "input: 3 values, output: 4; 'input': 'north'",
+    "{'loc': ('body', 'name'), 'msg': 'Field required', 'type': 'missing'}, no input",
+    "1 validation error for Settings\nport\n  Input should be a valid integer [type=int_parsing]",
     "HELLO world, user bob is on the list",
     "redis-cli -h redis -p 6379 ping",
     "curl -fsS http://api:8000/health",
@@ -441,6 +513,24 @@ def test_is_plain_url(url: str, plain: bool) -> None:
         ("ALTER ROLE aiops PASSWORD 'planted'", "ALTER ROLE aiops PASSWORD ?"),
         ("SELECT B'0101', X'1FF', N'planted'", "SELECT ?, ?, ?"),
         ("SELECT  a,\n\t b", "SELECT a, b"),
+        # the marks of one part within another
+        ("INSERT INTO t VALUES ('retry -- failed',\n 'planted', 'planted')", "INSERT INTO t VALUES (?, ?, ?)"),
+        (
+            "UPDATE k SET pem = '-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----', o = 'planted' WHERE id = 3",
+            "UPDATE k SET pem = ?, o = ? WHERE id = ?",
+        ),
+        ("SELECT o.id AS \"customer's id\" FROM o WHERE o.email = 'planted'", 'SELECT o.id AS "customer\'s id" FROM o WHERE o.email = ?'),
+        ('SELECT \'a "\', "it\'s ""so""", \'planted\'', 'SELECT ?, "it\'s ""so""", ?'),
+        ("SELECT * FROM t WHERE glob = '/*' AND a = 'planted' AND path LIKE '%*/x'", "SELECT * FROM t WHERE glob = ? AND a = ? AND path LIKE ?"),
+        ("SELECT 1 -- it's one\n, 'planted'", "SELECT ? , ?"),
+        ("SELECT 1 -- it's one\r, 'planted'", "SELECT ? , ?"),
+        ("SELECT /* it's one */ a, 'planted'", "SELECT a, ?"),
+        ("SELECT $$it's$$, 'planted', $q$ $$ $q$", "SELECT ?, ?, ?"),
+        ("SELECT a$b$, 'x $b$ planted', t.type'planted'", "SELECT a$b$, ?, t.type?"),
+        ("SELECT $1$x$planted$x$, $é$planted$é$", "SELECT $1?, ?"),
+        ("SELECT E'\\\\', 'planted', 1e5, 0x1F, 1_000", "SELECT ?, ?, ?, ?, ?"),
+        ('SELECT "planted', "SELECT ?"),
+        ("SELECT E'planted\\", "SELECT ?"),
         ("", ""),
     ],
 )
@@ -463,6 +553,43 @@ def test_masked_query(query: str, masked: str) -> None:
 )
 def test_no_literal_survives_an_odd_query(query: str) -> None:
     assert "planted" not in masked_query(query)
+
+
+@pytest.mark.parametrize(
+    ("opened", "text", "shown", "left"),
+    [
+        ("", "SELECT 'a', \"b\" -- it's", 'SELECT ?, "b"', ""),
+        ("", "SELECT 'planted", "SELECT ?", "'"),
+        ("'", "planted', 'b', c", "?, ?, c", ""),
+        ("'", "planted", "?", "'"),
+        ("'", "'' planted'' c", "?", "'"),  # two quotes at its beginning are one
+        ("", "SELECT E'planted", "SELECT ?", "E'"),
+        ("E'", "it\\'s planted', b", "?, b", ""),
+        ("", "SELECT $q$ planted", "SELECT ?", "$q$"),
+        ("$q$", "$$ 'planted' $q$, b", "?, b", ""),
+        ("", 'SELECT "planted', "SELECT ?", '"'),
+        ('"', 'planted", b', "?, b", ""),
+        ("", "SELECT /* a /* planted", "SELECT", "/*/*"),
+        ("/*/*", "planted */ planted", "", "/*"),
+        ("/*", "*/ a", "a", ""),
+        ("", "SELECT 'it\\'s planted", "SELECT ?", ALL_HIDDEN),
+        (ALL_HIDDEN, "planted', 'planted'", "?", ALL_HIDDEN),
+        ("", "/*" * 5000, "", ALL_HIDDEN),
+    ],
+)
+def test_a_query_in_parts(opened: str, text: str, shown: str, left: str) -> None:
+    assert query_shape(text, opened) == (shown, left)
+
+
+MARKS = "' '' E' E'\\ \\ '\\ '\\a $ $a $a$ $a$b $$ \" \"\" /* */ / - --\n 1 1a a1 a$ $1 é$ U&' 'a'".split(" ")
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_hostile_query_is_read_once(mark: str) -> None:
+    began = time.process_time()
+    for end in ("", "'", ' "', " x"):
+        query_shape(mark * (100_000 // len(mark)) + end)
+    assert time.process_time() - began < 4
 
 
 def test_query_is_cut_after_masking() -> None:
@@ -500,6 +627,13 @@ def test_query_is_cut_after_masking() -> None:
         '"auth": "' * 20_000,
         "api key " * 25_000,
         "Authorization: Digest " * 9_000,
+        "AUTH a b " * 20_000,
+        "redis-cli -ax " * 14_000,
+        "input_value='" * 15_000,
+        "'loc': ('a'), 'msg': 'input': " * 6_000,
+        '\\"input\\": \\"' * 12_000,
+        "'input': x, 'loc': (" * 10_000,
+        "'input': {'a', (" * 12_000,
         " " * 200_000,
         "-" * 200_000,
     ],

@@ -86,6 +86,30 @@ def test_the_stack_s_own_secrets_are_hidden_wherever_they_are_kept():
     assert said(Tail(shop, Mask(), Wanted()).read(0)) == ["a *** b *** c *** d"]
 
 
+@pytest.mark.parametrize("tail", [200, 2])
+def test_a_literal_that_goes_on_is_hidden_also_between_two_looks(tail):
+    lines = [
+        "2026-11-22T20:00:01Z [7] STATEMENT:  INSERT INTO notes VALUES ('dear bob,",
+        "2026-11-22T20:00:02Z \tmy PIN is hunter-two,",
+        "2026-11-22T20:00:03Z \tyours', 3)",
+    ]
+    shop = Shop()
+    shop.said = {"db": lines[:1]}
+    first = Tail(shop, Mask(), Wanted(tail=tail))
+    assert said(first.read(0)) == ["[7] STATEMENT:  INSERT INTO notes VALUES (?"]
+    shop.said["db"].append(lines[1])
+    assert said(first.read(0)) == ["\t?"]
+    shop.said["db"].append(lines[2])
+    # Another run goes on where that one has ended: it sees what was read before, or knows nothing.
+    assert said(Tail(shop, Mask(), Wanted(tail=tail), first.positions).read(0)) == ["\t?, ?)" if tail == 200 else "\t?"]
+
+
+def test_what_is_looked_for_may_stand_in_the_middle_of_a_statement():
+    shop = Shop()
+    shop.said = {"db": ["2026-11-22T20:00:01Z [7] STATEMENT:  SELECT 'a", "2026-11-22T20:00:02Z \tb', x FROM t"]}
+    assert said(Tail(shop, Mask(), Wanted(contains="FROM")).read(0)) == ["\t?, x FROM t"]
+
+
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
@@ -100,4 +124,55 @@ def test_the_stack_s_own_secrets_are_hidden_wherever_they_are_kept():
 )
 def test_literals_of_statements(line, shown):
     line = line.replace("T", "2026-11-22T20:00:00Z", 1)
-    assert hidden(line, Mask()) == (line if shown is None else shown.replace("T", "2026-11-22T20:00:00Z", 1))
+    assert hidden([line], Mask()) == [line if shown is None else shown.replace("T", "2026-11-22T20:00:00Z", 1)]
+
+
+HEAD = "2026-11-22 20:01:36 UTC [7] "
+SEVERAL = [
+    (
+        "a literal",
+        [HEAD + "STATEMENT:  INSERT INTO notes VALUES ('dear bob,", "\tmy PIN is hunter-two', 3)"],
+        [HEAD + "STATEMENT:  INSERT INTO notes VALUES (?", "\t?, ?)"],
+    ),
+    (
+        "all of a line",
+        [HEAD + "STATEMENT:  SELECT 'a", "\thunter-two", "\t", "\thunter-two' FROM t"],
+        [HEAD + "STATEMENT:  SELECT ?", "\t?", "\t", "\t? FROM t"],
+    ),
+    ("with its escapes", [HEAD + "LOG:  statement: SELECT E'a", "\tit\\'s hunter-two', x"], [HEAD + "LOG:  statement: SELECT ?", "\t?, x"]),
+    ("of dollars", [HEAD + "LOG:  execute s1: DO $do$ BEGIN", "\tPERFORM 'hunter-two'; END $do$;"], [HEAD + "LOG:  execute s1: DO ?", "\t?;"]),
+    ("a comment", [HEAD + "LOG:  statement: SELECT 1 /* by", "\thunter-two */ FROM t"], [HEAD + "LOG:  statement: SELECT ?", "\tFROM t"]),
+    ("nobody knows where it ends", [HEAD + "STATEMENT:  SELECT 'it\\'s", "\thunter-two", "\t', 'hunter-two'"], [HEAD + "STATEMENT:  SELECT ?", "\t?", "\t?"]),
+    ("the next line begins anew", [HEAD + "STATEMENT:  SELECT 'a", HEAD + "LOG:  it's done: 3"], [HEAD + "STATEMENT:  SELECT ?", HEAD + "LOG:  it's done: 3"]),
+    ("a row", [HEAD + "DETAIL:  Failing row contains (1, dear bob,", "\tmy PIN is hunter-two, 3)."], [HEAD + "DETAIL:  Failing row contains (***", "\t?"]),
+    (
+        "statements of a deadlock",
+        [HEAD + "DETAIL:  Process 7 waits for ShareLock.", "\tProcess 7: UPDATE t SET a = 'dear", "\thunter-two' WHERE b", "\tProcess 8: SELECT 1"],
+        [HEAD + "DETAIL:  Process 7 waits for ShareLock.", "\tProcess ?: UPDATE t SET a = ?", "\t? WHERE b", "\tProcess ?: SELECT ?"],
+    ),
+    ("the beginning was not seen", ["\tmy PIN is hunter-two', 3)", HEAD + "LOG:  done", "\tfor now"], ["\t?", HEAD + "LOG:  done", "\tfor now"]),
+    ("nor is it known whose line it is", ["\tmy PIN is hunter-two', 3)", "\tat shop.Main(Main.java)"], ["\t?", "\tat shop.Main(Main.java)"]),
+    ("an application's, with blanks", ["INFO statement: SELECT 1,", "  'hunter-two'", "next 'word'"], ["INFO statement: SELECT ?,", "  ?", "next 'word'"]),
+    ("no statement", ["ERROR bad statement: its end is missing", "  line 3: 'word'"], ["ERROR bad statement: its end is missing", "  line 3: 'word'"]),
+    (
+        "a traceback",
+        ["ERROR it's broken", "Traceback:", '  File "a.py", line 3', "    f('word')"],
+        ["ERROR it's broken", "Traceback:", '  File "a.py", line 3', "    f('word')"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "lines", "shown"), SEVERAL, ids=[case[0] for case in SEVERAL])
+def test_a_statement_of_several_lines(what, lines, shown):
+    at = "2026-11-22T20:01:36Z "
+    assert hidden([at + line for line in lines], Mask()) == [at + line for line in shown]
+
+
+def test_another_end_of_a_line_within_a_literal_ends_nothing():
+    lines = ["2026-11-22T20:01:36Z [7] STATEMENT:  SELECT 'dear bob,", "my PIN is hunter-two', x", "2026-11-22T20:01:37Z next"]
+    assert hidden(lines, Mask()) == ["2026-11-22T20:01:36Z [7] STATEMENT:  SELECT ?", "?, x", "2026-11-22T20:01:37Z next"]
+
+
+def test_comments_in_comments_without_end_cost_no_time():
+    lines = ["2026-11-22T20:01:36Z STATEMENT:  SELECT 1"] + ["2026-11-22T20:01:36Z \t" + "/*" * 5000] * 200
+    assert hidden(lines, Mask())[-1] == "2026-11-22T20:01:36Z \t?"

@@ -53,6 +53,25 @@ TARGETS = [
     ("a broker elsewhere", {"CELERY_BROKER_URL": "memory://"}, [("unsupported", "", 0)]),
     ("what browsers are told", {"FRONTEND_HOST": "http://localhost:5173", "NEXT_PUBLIC_API_URL": "https://api.example"}, []),
     ("a list", {"SERVICES": "http://one,http://two"}, []),
+    ("a driver alone", {"DATABASE_URL": "asyncpg://u:p@db:6432/shop"}, [("postgres", "db", 6432)]),
+    ("another driver alone", {"LEDGER": "psycopg2://u:p@db/shop"}, [("postgres", "db", 5432)]),
+    ("django-environ's word", {"DATABASE_URL": "psql://u:p@db/shop"}, [("postgres", "db", 5432)]),
+    ("another word of it", {"DATABASE_URL": "pgsql://u:p@db/shop"}, [("postgres", "db", 5432)]),
+    ("dj-database-url's words", {"A_DB_URL": "postgis://u:p@a/s", "B_DB_URL": "timescale://u@b/s"}, [("postgres", "a", 5432), ("postgres", "b", 5432)]),
+    ("a cache in a Redis", {"CACHE_URL": "rediscache://kv:6390/1"}, [("cache", "kv", 6390)]),
+    ("a cache in a database", {"CACHE_URL": "dbcache://my_cache", "OTHER_CACHE_URL": "locmemcache://", "MORE_CACHE_URL": "/var/cache/shop"}, []),
+    ("a cache of a kind that nobody knows", {"CACHE_URL": "hazelcast://grid:5701"}, []),
+    ("a broker of a kind that nobody knows", {"CELERY_BROKER_URL": "ironmq://x:y@"}, [("unsupported", "", 0)]),
+    ("a Redis Cluster", {"REDIS_URL": "redis+cluster://a:6379"}, [("unsupported", "", 0)]),
+    ("other drivers", {"DATABASE_URL": "aiosqlite:///x.db", "SHOP_DB_URL": "asyncmy://u:p@my/x", "LAKE_DB_URL": "s3://bucket/x", "OLD_DB_URL": "gs://b"}, []),
+    ("stores of vectors", {"LANCEDB_URI": "/data/lance", "MILVUS_DB_URI": "./m.db", "CHROMA_DB_URL": "chroma:8000", "VECTOR_DB_URL": "qdrant+grpc://q"}, []),
+    ("vectors in a PostgreSQL", {"VECTOR_DB_URL": "postgresql://u:p@db/v"}, [("postgres", "db", 5432)]),
+    ("a database of a kind that nobody knows", {"DATABASE_URL": "gel://u:p@edge/x", "GRAPH_DB_URL": "ydb://y"}, [("database", "", 0)]),
+    ("the same beside a PostgreSQL", {"GRAPH_DB_URL": "gel://u:p@edge/x", "DATABASE_URL": "postgresql://u:p@db/s"}, [("postgres", "db", 5432)]),
+    ("Sentinels in parts", {"REDIS_SENTINEL_HOST": "guard", "REDIS_SENTINEL_PORT": "26380", "REDIS_PASSWORD": "pw"}, [("unsupported", "guard", 26380)]),
+    ("Sentinels as a list", {"CELERY_SENTINELS": "a:26379, b:26379"}, [("unsupported", "a", 26379)]),
+    ("a Sentinel by its port", {"REDIS_URL": "redis://guard:26379/0"}, [("unsupported", "guard", 26379)]),
+    ("a switch, a name, and another thing", {"REDIS_SENTINEL": "true", "REDIS_SENTINEL_MASTER": "main", "SENTINEL_HOST": "guard:8719"}, []),
 ]
 
 
@@ -69,12 +88,53 @@ MALFORMED = [
     ("one slash before a Redis", {"JOBS": "redis:/kv:6379/0"}),
     ("no scheme before a Redis", {"REDIS_URL": "kv:6379/0"}),
     ("a backend with a slip", {"RESULT_BACKEND": "redi://kv:6379/0"}),
+    ("a letter too few", {"DATABASE_URL": "postgre://u:p@db/shop"}),
+    ("two letters changed with each other", {"DATABASE_URL": "postgersql+asyncpg://u:p@db/shop"}),
+    ("an underscore for a plus", {"DATABASE_URL": "postgresql_psycopg2://u:p@db/shop"}),
+    ("a letter too much before a Redis", {"CACHE_URL": "rediis://kv:6379/0"}),
+    ("a scheme that was lost", {"DATABASE_URL": "//u:p@db/shop"}),
 ]
 
 
 @pytest.mark.parametrize(("what", "environment"), MALFORMED, ids=[case[0] for case in MALFORMED])
 def test_a_url_that_nobody_can_read(what, environment):
     assert [bool(one.malformed) for one in find_targets("api", environment, "process", files(), [])] == [True]
+
+
+PW = "Zx9-planted"
+BESIDE = [
+    ("libpq's own", {"DATABASE_URL": "postgresql://app@db/shop", "PGPASSWORD": PW}, {}, ("app", PW, "PGPASSWORD")),
+    ("called alike", {"DATABASE_URL": "postgresql://app@db/shop", "DATABASE_PASSWORD": PW}, {}, ("app", PW, "DATABASE_PASSWORD")),
+    ("called by the short word", {"DATABASE_URL": "postgresql://app@db/shop", "DB_PASSWORD": PW}, {}, ("app", PW, "DB_PASSWORD")),
+    ("called by the server's", {"SQLALCHEMY_DATABASE_URI": "postgresql://db/shop", "POSTGRES_PASSWORD": PW, "PGUSER": "u"}, {}, ("u", PW, "POSTGRES_PASSWORD")),
+    ("in a file", {"DB_URL": "postgresql://app@db/s", "DB_PASSWORD_FILE": "/secrets/pw"}, {"secrets__pw": PW + "\n"}, ("app", PW, "DB_PASSWORD_FILE")),
+    ("a Redis", {"REDIS_URL": "redis://kv/0", "REDIS_PASSWORD": PW}, {}, ("", PW, "REDIS_PASSWORD")),
+    ("another server's", {"STOCK_DB_URL": "postgresql://app@db/s", "DB_PASSWORD": PW, "SHOP_DB_PASSWORD": PW}, {}, ("app", "", "STOCK_DB_URL")),
+    ("another kind's", {"REDIS_URL": "redis://kv/0", "PGPASSWORD": PW, "POSTGRES_PASSWORD": PW}, {}, ("", "", "REDIS_URL")),
+    ("the URL has its own", {"DATABASE_URL": "postgresql://app:own@db/s", "PGPASSWORD": PW, "PGUSER": "u"}, {}, ("app", "own", "DATABASE_URL")),
+]
+
+
+@pytest.mark.parametrize(("what", "environment", "held", "expected"), BESIDE, ids=[case[0] for case in BESIDE])
+def test_an_account_that_stands_beside_its_url(what, environment, held, expected):
+    one = next(one for one in find_targets("api", environment, "process", files(**held), []) if one.url)
+    assert (one.user, one.password, one.password_setting) == expected
+    assert one.guessed is (expected[2] != one.setting or not one.password)
+
+
+def test_a_secret_file_beside_a_url():
+    told = find_targets("api", {"DATABASE_URL": "postgresql://app@db/s"}, "process", files(run__secrets__db_password=PW), ["/run/secrets/db_password"])
+    assert [(one.password, one.password_file) for one in told] == [(PW, "/run/secrets/db_password")]
+
+
+IN_FILES = {"POSTGRES_HOST_FILE": "/s/h", "POSTGRES_USER_FILE": "/s/u", "POSTGRES_PASSWORD_FILE": "/s/p", "POSTGRES_DB_FILE": "/s/d"}
+
+
+def test_parts_that_are_told_in_files():
+    told = find_targets("api", IN_FILES, "process", files(s__h="db\n", s__u="app\n", s__p=PW, s__d="shop"), [])
+    assert [(one.host, one.user, one.password, one.database, one.guessed) for one in told] == [("db", "app", PW, "shop", False)]
+    own = {**IN_FILES, "POSTGRES_HOST": "here", "POSTGRES_USER": "me"}
+    assert [(one.host, one.user) for one in find_targets("api", own, "process", files(s__h="db", s__u="app"), [])] == [("here", "me")]
 
 
 TLS = [({}, False), ({"REDIS_SSL": "true"}, True), ({"REDIS_USE_TLS": "1"}, True), ({"REDIS_TLS": "false"}, False)]

@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.http import HttpTarget
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Options, Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.ways import Ways, _speaks_tls
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
@@ -64,6 +65,13 @@ def test_the_route_of_the_health_check_is_asked(test, expected):
     one = copy("x", health_test=test)
     found, _component = ways(one, [])
     assert list(found._routes(one)[len(Options().http_routes) :]) == expected
+
+
+def test_which_route_was_asked_from_outside_is_told(monkeypatch):
+    found, _component = ways(copy("x"), [])
+    answer = {"routes": {"/health": {"status": 404, "seconds": 0.1}}, "answers": True}
+    monkeypatch.setattr("ansible_collections.aiops.runbook.plugins.module_utils.observe.ways.observe_http", lambda *_asked, **_how: answer)
+    assert found._ask_outside(HttpTarget("http://x")) == {"connects": True, "error": None, "status": 404, "seconds": 0.1, "route": "/health"}
 
 
 TLS = [

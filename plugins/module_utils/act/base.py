@@ -102,4 +102,7 @@ class Remedy(Protocol):
         """What of it has not come about, in words; "" when all has."""
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        """Put back what preview.undo recorded, whatever part of it was done; a StackError says what a person must do."""
+        """Put back what preview.undo recorded, whatever part of it was done; a StackError says what a person must do.
+
+        record["unsure"]: the run ended before it could note that it was done: what stands there may be somebody else's.
+        """

@@ -450,7 +450,7 @@ def undo(stage: Stage, record: dict[str, Any]) -> None:
 
     for one in record["objects"]:
         if "made" not in one:
-            attempt(_put_back, one)
+            attempt(_put_back, {**one, "unsure": record.get("unsure", False)})
     for mark in record["marks"]:
         attempt(_start_anew, mark)
     for name in record["touches"]:

@@ -95,6 +95,50 @@ def moved_on(found: dict[str, Any], changed: Iterable[Place]) -> list[str]:
     return lost
 
 
+def written_by(found: dict[str, Any], changed: Iterable[Place], manager: str) -> bool:
+    """Whether this field manager wrote what stands at these places, as managedFields say. What was but removed has no writer: that alone is no proof."""
+    entries = ((found.get("metadata") or {}).get("managedFields")) or []
+    written = [one["fieldsV1"] for one in entries if one.get("manager") == manager and one.get("fieldsV1")]
+    there = [one for one in changed if "after" in one]
+    return bool(there) and all(any(_wrote(fields, found, one) for fields in written) for one in there)
+
+
+def _wrote(fields: dict[str, Any] | None, found: Any, one: Place) -> bool:
+    for word in one["at"]:
+        if not fields:
+            break
+        if isinstance(word, dict):
+            found = next((inner for inner in found or [] if all(inner.get(key) == value for key, value in word.items())), {})
+            fields = _of_item(fields, found)
+        else:
+            found = (found or {}).get(word)
+            fields = fields.get("f:%s" % word)
+    return _new_in(fields, one.get("before"), one["after"])
+
+
+def _new_in(fields: dict[str, Any] | None, before: Any, after: Any) -> bool:
+    """Whether these fields hold all that is new in a value. None: nothing; {}: all that is below."""
+    if not fields or not isinstance(after, (dict, list)):
+        return fields is not None
+    if isinstance(after, dict):
+        known = before if isinstance(before, dict) else {}
+        parts = [(fields.get("f:%s" % key), known.get(key), value) for key, value in after.items() if known.get(key, _ABSENT) != value]
+    else:
+        parts = []
+        old = before if isinstance(before, list) else []
+        for value in after:
+            if value not in old:
+                key = _of_item(fields, value)
+                parts.append((key, next((one for one in old if key is not None and _of_item(fields, one) is key), None), value))
+    return bool(parts) and all(_new_in(*part) for part in parts)
+
+
+def _of_item(fields: dict[str, Any], one: Any) -> dict[str, Any] | None:
+    """The fields of this thing in a list, which are kept by its key: k:{"name":"api"}."""
+    keys = [name for name in fields if name.startswith("k:")] if isinstance(one, dict) else []
+    return next((fields[name] for name in keys if all(one.get(key) == value for key, value in json.loads(name[2:]).items())), None)
+
+
 def _look(found: Any, at: Iterable[Any]) -> tuple[list[Any], Any]:
     """(the words of a JSON pointer to a place, what stands there)."""
     words: list[Any] = []

@@ -272,7 +272,12 @@ class Run:
         self.journal.keep("evidence-%d.json" % step.number, {"step": step.number, "finding": step.finding, **evidence})
         until = {"until": round(time.time() + preview.back_after_seconds, 1)} if preview.back_after_seconds else {}
         self.journal.write("acting", step=step.number, remedy=step.remedy, component=step.component, undo=preview.undo, diff=entry["diff"], **until)
-        remedy.apply(self.stage, step, preview)
+        try:
+            remedy.apply(self.stage, step, preview)
+        except StackError as error:
+            if error.kind == "not_verified":  # all was written, and is not well
+                self.journal.write("acted", step=step.number)
+            raise
         self.journal.write("acted", step=step.number)
         self.stage.renew()
         problem = remedy.verify(self.stage, step, preview)
@@ -483,9 +488,11 @@ def undo_step(stage: Stage, journal: BaseJournal, number: int) -> None:
         return
     if acting.get("undo") is None:
         raise StackError("step %d (%s on %s) cannot be taken back" % (number, acting["remedy"], acting["component"]), kind="not_undone")
+    # Who died before it could note that it had acted may have done nothing yet; what stands there may be somebody else's same cure.
+    unsure = {"unsure": True} if acting["undo"] and journal.last("acted", number) is None else {}
     with journal.taking_back(number):
         stage.renew()
-        remedy_of(acting["remedy"], stage.platform.name).undo(stage, acting["undo"])
+        remedy_of(acting["remedy"], stage.platform.name).undo(stage, {**acting["undo"], **unsure})
 
 
 def _entry(step: Step) -> dict[str, Any]:

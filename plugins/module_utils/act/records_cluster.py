@@ -6,7 +6,10 @@
     secret/aiops-runbook-<run>       journal: one JSON object a line, acknowledged by the API server before what it announces happens
                                      evidence-<step>.json.gz
 
-Both stand in the stack's first namespace; with a selector its hash is part of the names. Secrets are asked for by name, never listed.
+Both stand in the first of the stack's namespaces by name; with a selector the hash of what it says is part of the names, in whatever order
+and form it is written. The Lease of the whole namespace names those by selectors: who takes either looks at the other, too. Earlier
+versions of ours went by the namespace that was given first and the selector as it was written: where that is another place and a Lease is
+there, it is held as well, and the runs that it names are read and gone on with. Secrets are asked for by name, never listed.
 A journal is written only by who holds the lease, and only on top of what it was when that one read it: of a holder that was taken for
 dead and one that takes its work over, only one can announce what it does.
 """
@@ -19,6 +22,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import threading
 import time
@@ -45,8 +49,11 @@ NAME = "aiops-runbook"
 JOURNAL_TYPE = "aiops.runbook/journal"
 HOLDER = "aiops.runbook/holder"
 RUNS = "aiops.runbook/runs"
+# On the Lease of the whole namespace: the names of those by selectors.
+PARTS = "aiops.runbook/parts"
 BY = {"fieldManager": NAME}
 MERGE_PATCH = "application/merge-patch+json"
+PART = re.compile(NAME + r"-[0-9a-f]{8}")
 KEEP_RUNS = 50
 
 # A lease that was not renewed for so long is free. Its holder renews it more often, and stops long before others take it for dead.
@@ -71,7 +78,7 @@ LONGEST_TEXT = 2000
 def records_of(params: Mapping[str, Any], platform: Any) -> BaseRecords:
     """Where the records of acting on this stack are kept. params: state_dir, for those on a host."""
     if platform.name == "kubernetes":
-        return ClusterRecords(platform.cluster, platform.namespace, platform.selector, partial(hidden, platform))
+        return ClusterRecords(platform.cluster, min(platform.namespaces), platform.selector, partial(hidden, platform), platform.namespace)
     return Records(params.get("state_dir") or "", platform.project)
 
 
@@ -87,14 +94,22 @@ def hidden(platform: Any) -> bytes:
 
 
 class ClusterRecords(BaseRecords):
-    """What is kept of one stack. cluster: connect.kubernetes.Cluster. hidden: gives all that is secret in it. held: the lease, while it is ours."""
+    """What is kept of one stack. cluster: connect.kubernetes.Cluster. hidden: gives all that is secret in it. held: the lease, while it is ours.
 
-    def __init__(self, cluster: Any, namespace: str, selector: str = "", hidden: Callable[[], bytes] = bytes) -> None:
+    first: the namespace that was given first. former: what earlier versions of ours kept of it, where that is another place.
+    """
+
+    def __init__(self, cluster: Any, namespace: str, selector: str = "", hidden: Callable[[], bytes] = bytes, first: str = "") -> None:
         self.cluster, self.namespace, self._hidden = cluster, namespace, hidden
-        picked = "".join(selector.split())
-        self.name = NAME + ("-" + hashlib.sha256(picked.encode("utf-8")).hexdigest()[:8] if picked else "")
+        self.selector = normal(selector)
+        self.name = named(self.selector)
         self.held: ClusterLease | None = None
         self._uid = b""
+        self.former: ClusterRecords | None = None
+        place = (first or namespace, named("".join(selector.split())))
+        if place != (self.namespace, self.name):
+            self.former = ClusterRecords(cluster, place[0], self.selector, hidden)
+            self.former.name = place[1]  # of the selector as it is written
 
     def key(self) -> bytes:
         """Made of what is there, so that a diagnosis need not keep one: the same for all who see the same of the stack.
@@ -114,18 +129,29 @@ class ClusterRecords(BaseRecords):
     # runs
 
     def runs(self) -> list[ClusterJournal]:
-        return self._journals(entry["run"] for entry in self._index())
+        former = self.former.runs() if self.former else []
+        return former + self._journals(entry["run"] for entry in self._index())
 
     def run(self, name: str) -> ClusterJournal:
         found = self._journal(name) if RUN.fullmatch(name) else None
+        if found is None and self.former:
+            return self.former.run(name)
         if found is None:
             raise StackError("there is no record of a run %s in the namespace %s" % (name, self.namespace), kind="bad_option", option="run")
         return found
 
     def unfinished(self) -> list[ClusterJournal]:
-        return [journal for journal in self._journals(entry["run"] for entry in self._index() if entry["open"]) if journal.died]
+        former = self.former.unfinished() if self.former else []
+        return former + [journal for journal in self._journals(entry["run"] for entry in self._index() if entry["open"]) if journal.died]
 
     def at_work(self) -> dict[str, Any]:
+        told = self._at_work()
+        if self.former:
+            former = self.former.at_work()
+            told = {"lease": told["lease"] or former["lease"], **{key: former[key] + told[key] for key in ("unfinished", "overdue")}}
+        return told
+
+    def _at_work(self) -> dict[str, Any]:
         lease = self.read_lease()
         holder, standing = holder_of(lease, self.now()), [entry for entry in index_of(lease) if entry["open"]]
         try:
@@ -202,12 +228,13 @@ class ClusterRecords(BaseRecords):
         return ClusterLease(self, holder, wait)
 
     def lease_holder(self) -> dict[str, Any] | None:
-        return holder_of(self.read_lease(), self.now())
+        found = holder_of(self.read_lease(), self.now())
+        return found or (self.former.lease_holder() if self.former else None)
 
-    def read_lease(self) -> dict[str, Any] | None:
-        """The Lease; None when nobody ever acted here."""
+    def read_lease(self, name: str = "") -> dict[str, Any] | None:
+        """The Lease, or the one of this name; None when nobody ever acted here."""
         try:
-            found: dict[str, Any] = self.cluster.get(self.lease_path + "/" + self.name)
+            found: dict[str, Any] = self.cluster.get(self.lease_path + "/" + (name or self.name))
             return found
         except StackError as error:
             if error.kind == "not_found":
@@ -236,34 +263,56 @@ class ClusterRecords(BaseRecords):
 
 
 class ClusterLease:
-    """The Lease object, held: a thread renews it until the end of the block, and who finds it not renewed takes it over."""
+    """The Lease object, held: a thread renews it until the end of the block, and who finds it not renewed takes it over.
+
+    former: the one of an earlier version of ours, held as well, where there is one.
+    """
 
     def __init__(self, records: ClusterRecords, holder: dict[str, Any], wait: float) -> None:
-        self.records, self.cluster = records, records.cluster
-        self.facts = holder_facts(holder, records.now())
+        self.records, self.cluster, self._holder = records, records.cluster, holder
+        self.facts = {**holder_facts(holder, records.now()), **({"selector": records.selector} if records.selector else {})}
         self.identity = "%s/%s/%d/%s" % (holder.get("by") or "somebody", self.facts["host"], self.facts["pid"], secrets.token_hex(4))
         self.index: list[dict[str, Any]] = []
         self._object: dict[str, Any] = {}
         self._lock, self._done = threading.Lock(), threading.Event()
         self._problem, self._lost = "", ""
         self._renewed = 0.0
+        self.former: ClusterLease | None = None
         self._take(wait)
 
     def __enter__(self) -> ClusterLease:
         self.records.held = self
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._renewer.start()
+        if self.former:
+            self.former.__enter__()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._done.set()
         self.records.held = None
-        with self._lock:
-            with contextlib.suppress(StackError):  # it runs out by itself, or is somebody else's already
-                self._patch({HOLDER: None}, {"holderIdentity": None, "acquireTime": None, "renewTime": None})
+        if self.former:
+            self.former.__exit__()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        with self._lock, contextlib.suppress(StackError):  # else it runs out by itself, or is somebody else's already
+            for _attempt in range(ATTEMPTS):
+                try:
+                    self._patch({HOLDER: None}, {"holderIdentity": None, "acquireTime": None, "renewTime": None})
+                    return
+                except StackError as error:
+                    if error.kind != "conflict":
+                        raise
+                # Who wants a part of the namespace writes on it, too.
+                self._object = self.records.read_lease() or {}
+                if (self._object.get("spec") or {}).get("holderIdentity") != self.identity:
+                    return
 
     def check(self) -> None:
         """StackError when it was not renewed for so long that another one may take it soon."""
+        if self.former:
+            self.former.check()
         silent = time.monotonic() - self._renewed
         if self._lost or silent >= STOP_SECONDS:
             why = self._lost or "the lease on this stack could not be renewed for %d s (%s)" % (silent, self._problem or "this program stood still")
@@ -287,13 +336,70 @@ class ClusterLease:
 
     def _take(self, wait: float) -> None:
         end = time.monotonic() + wait
+        if self.records.selector:
+            self._announce()
         while True:
-            other = self._try()
-            if other is None:
+            problem = self._refusal()
+            if problem is None:
                 return
             if time.monotonic() >= end:
-                raise leased(other, _quiet(other))
+                raise problem
             time.sleep(min(POLL_SECONDS, max(0.1, end - time.monotonic())))
+
+    def _refusal(self) -> StackError | None:
+        """Take it, and the former one; who has it or acts on some of the same, when that is not possible: then it is not kept."""
+        other = self._try()
+        if other is not None:
+            return leased(other, _more(other))
+        try:
+            # Of two that take overlapping ones at the same moment, each sees the other only now.
+            other = self._beside(self._object)
+            if other is not None:
+                raise leased(other, _more(other))
+            former = self.records.former
+            if former is not None and former.read_lease() is not None:
+                self.former = ClusterLease(former, self._holder, 0.0)
+        except StackError as error:
+            self._give_back()
+            if error.kind != "leased":
+                raise
+            return error
+        return None
+
+    def _announce(self) -> None:
+        """Name it on the Lease of the whole namespace, before it is taken: who takes that one looks at it from then on."""
+        problem = StackError("the lease changes hands all the time", kind="conflict")
+        for _attempt in range(ATTEMPTS):
+            found = self.records.read_lease(NAME)
+            parts = parts_of(found)
+            if self.records.name in parts:
+                return
+            metadata: dict[str, Any] = {"annotations": {PARTS: json.dumps(sorted([*parts, self.records.name]))}}
+            try:
+                if found is None:
+                    metadata.update(name=NAME, labels={"app.kubernetes.io/managed-by": NAME})
+                    self.cluster.change("POST", self.records.lease_path, {"metadata": metadata, **_kind("coordination.k8s.io/v1", "Lease")}, BY)
+                else:
+                    metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+                    self.cluster.change("PATCH", "%s/%s" % (self.records.lease_path, NAME), {"metadata": metadata}, BY, MERGE_PATCH)
+                return
+            except StackError as error:
+                if error.kind == "denied":
+                    raise self.records.unrecorded("lease/" + NAME, error) from error
+                if error.kind not in ("conflict", "not_found", *UNCLEAR):
+                    raise
+                problem = error
+        raise problem
+
+    def _beside(self, lease: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Who acts on some of the same: on the whole namespace, or on a part of it that the Lease of the whole names; "of" says on what."""
+        for name in [NAME] if self.records.selector else parts_of(lease):
+            other = holder_of(self.records.read_lease(name), self.records.now())
+            if other is not None and self.records.selector:
+                return {**other, "of": "the whole namespace %s" % self.records.namespace}
+            if other is not None:
+                return {**other, "of": "what %s picks of the namespace %s" % (other.get("selector") or "a selector", self.records.namespace)}
+        return None
 
     def _try(self) -> dict[str, Any] | None:
         """Take it; who has it, when that is not possible."""
@@ -301,7 +407,7 @@ class ClusterLease:
         for _attempt in range(ATTEMPTS):
             found = self.records.read_lease()
             if ((found or {}).get("spec") or {}).get("holderIdentity") != self.identity:
-                other = holder_of(found, self.records.now())
+                other = holder_of(found, self.records.now()) or self._beside(found)
                 if other is not None:
                     return other
             started = time.monotonic()
@@ -366,6 +472,8 @@ class ClusterLease:
                 started = time.monotonic()
                 try:
                     self._object = self._patch(annotations, {"renewTime": micro_time(self.records.now())})
+                    if started - self._renewed >= STOP_SECONDS:
+                        self._look_beside()
                     self._renewed = started
                     return
                 except StackError as error:
@@ -381,6 +489,13 @@ class ClusterLease:
             self._lost = "the lease on this stack was taken %s" % ("over by %s" % other.get("by") if other else "away")
             self.check()
         self._object = found or {}
+
+    def _look_beside(self) -> None:
+        """See whether somebody took it for dead and acts on some of the same: that changes nothing of this Lease."""
+        other = self._beside(self._object)
+        if other is not None:
+            self._lost = "the lease on this stack had run out, and %s is at work on %s" % (other.get("by"), other["of"])
+            self.check()
 
     def _patch(self, annotations: Mapping[str, str | None], spec: dict[str, Any]) -> dict[str, Any]:
         """Change it if it is what it was when it was read last; conflict otherwise."""
@@ -479,6 +594,26 @@ class ClusterJournal(BaseJournal):
 # Pure.
 
 
+def normal(selector: str) -> str:
+    """A label selector as all who mean the same write it: no spaces, = for ==, its requirements and the values of each in order."""
+    terms = set()
+    # Commas stand between requirements, and within the brackets of one.
+    for term in re.split(r",(?![^(]*\))", "".join(selector.split())):
+        key, bracket, values = term.rstrip(")").partition("(")
+        terms.add("%s(%s)" % (key, ",".join(sorted({*values.split(",")}))) if bracket else term.replace("==", "="))
+    return ",".join(sorted(terms - {""}))
+
+
+def named(selector: str) -> str:
+    """What the Lease of such a part of a namespace is called, and the journals under it begin with; "": of the whole namespace."""
+    return NAME + ("-" + hashlib.sha256(selector.encode("utf-8")).hexdigest()[:8] if selector else "")
+
+
+def parts_of(lease: dict[str, Any] | None) -> list[str]:
+    """The names of the leases on parts of a namespace that the Lease of the whole names."""
+    return [name for name in _parsed(lease, PARTS, list) if PART.fullmatch(str(name))]
+
+
 def holder_of(lease: dict[str, Any] | None, now: float) -> dict[str, Any] | None:
     """{"by", "since", …, "quiet": seconds since it was renewed} of who holds a Lease; None when nobody does, or did for too long."""
     spec = (lease or {}).get("spec") or {}
@@ -511,6 +646,11 @@ def _parsed(lease: dict[str, Any] | None, annotation: str, kind: type) -> Any:
     except ValueError:
         return kind()
     return found if isinstance(found, kind) else kind()
+
+
+def _more(other: Mapping[str, Any]) -> str:
+    """On what else than the same a holder acts, and that it may be dead."""
+    return (", on %s" % other["of"] if other.get("of") else "") + _quiet(other)
 
 
 def _quiet(other: Mapping[str, Any]) -> str:

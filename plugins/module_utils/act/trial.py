@@ -62,7 +62,7 @@ def run_once(platform: Compose, component: str, seconds: float, network: bool, t
         "oom_killed": after.oom_killed,
         "error": mask.text(after.error),
         "seconds": took,
-        "lines": [hidden(line, mask) for line in lines],
+        "lines": hidden(lines, mask),
         "last_words": last_words(lines, mask) if ended else None,
     }
 

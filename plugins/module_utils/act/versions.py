@@ -4,20 +4,27 @@
 
 from __future__ import annotations
 
+import time
+from itertools import takewhile
 from typing import Any, Iterable
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
-from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, differences, seconds_since, unmarked
+from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, unmarked
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import references
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name, changed_at, listed
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_start, event_time
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name, changed_at, listed, owner_of
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # A version that has run for so long is not what broke it.
 PROVEN_SECONDS = 7 * 86400
 # What events say of the pods of a version that does not come up.
 TROUBLES = ("Failed", "BackOff", "FailedCreate", "FailedScheduling")
+# What is told of the same object when such a trouble is over.
+OVER = {"FailedCreate": "SuccessfulCreate", "FailedScheduling": "Scheduled"}
+# For so long after a version was made its rollout may last: the cluster's own default. What begins later befell a version that had come up.
+OWN_SECONDS = 600.0
 # What is written at the same time as a rollout belongs to it.
 MARGIN_SECONDS = 60.0
 MEND = "mend what the finding names"
@@ -25,7 +32,7 @@ MEND = "mend what the finding names"
 
 def present_version(target: Target, known: Iterable[Revision]) -> Revision | None:
     """The version that the workload asks for now; None where the cluster does not know it."""
-    return next((one for one in known if not differences(one.template, target.template)), None)
+    return next((one for one in known if bare(one.template) == bare(target.template)), None)
 
 
 def last_healthy(stage: Stage, step: Step, target: Target) -> Revision:
@@ -43,18 +50,19 @@ def to_go_back_to(stage: Stage, target: Target) -> Revision:
     whole = target.by_hand or status.get("currentRevision") == status.get("updateRevision")
     current = "" if whole else str(status.get("currentRevision") or "")
     under_way = bool(current) or (target.kind == "Deployment" and not whole_since(target.object))
-    others = [one for one in known if one is now or differences(unmarked(one.template), unmarked(target.template))]
-    before = next((one for one in known if now is not None and one.number < now.number), None)
-    if under_way and before is not None and before not in others:
+    others = [one for one in known if one is now or unmarked(one.template) != unmarked(target.template)]
+    ill = troubled(listed(stage.platform.objects, "events"), known, target.pods)
+    if under_way and now is not None and only_restarted(known, others, now, current, ill):
         sources = sorted({"%s/%s" % (ref["kind"].lower(), ref["name"]) for ref in references(target.template["spec"])})
         raise Refused(
             "%s was only restarted: its pods are of the version that worked, and something else has changed" % target,
             fix="put back what was changed in %s" % ", ".join(sources) if sources else MEND,
         )
-    chosen = choose(others, now, current, troubled(listed(stage.platform.objects, "events"), known))
+    chosen = choose(others, now, current, ill)
     if chosen is None:
         raise Refused("the cluster knows no earlier version of %s" % target, fix=MEND)
-    if now is not None and now.made_at and seconds_since(now.made_at) > PROVEN_SECONDS and not under_way:
+    since = present_since(target, now, known) if now is not None else 0.0
+    if since and time.time() - since > PROVEN_SECONDS and not under_way:
         raise Refused("%s has had this version for more than a week: its rollout is not what broke it" % target, fix=MEND)
     later = changed_later(stage, target)
     if later:
@@ -76,14 +84,65 @@ def choose(known: list[Revision], now: Revision | None, current: str = "", ill: 
     return next(iter([*serving, *well, *earlier]), None)
 
 
-def troubled(events: Iterable[dict[str, Any]], known: Iterable[Revision]) -> set[str]:
-    """The names of the versions of whose pods events tell that they do not come up. Pure."""
-    found = set()
-    about = [(event.get("involvedObject") or {}) for event in events if event.get("reason") in TROUBLES]
-    for one in known:
-        if any(place.get("name") == one.name or str(place.get("name")).startswith(one.name + "-") for place in about):
-            found.add(one.name)
+def only_restarted(known: Iterable[Revision], others: list[Revision], now: Revision, current: str, ill: Iterable[str]) -> bool:
+    """Whether the present version is but a restart of one that worked, and no other one before it serves still. Pure.
+
+    others: those of known that differ from the present one by more than the mark of a restart. current, ill: as choose() takes them.
+    """
+    earlier = [one for one in known if one.number < now.number]
+    serving = [one for one in earlier if one.ready or one.name == current]
+    same = list(takewhile(lambda one: one not in others, earlier))
+    if not same or any(one in others for one in serving):
+        return False
+    # The first of them came with a rollout of its own, which tells whether it ever worked; the rest are restarts, too.
+    return any(one in serving for one in same) or same[-1].name not in {*ill}
+
+
+def troubled(events: Iterable[dict[str, Any]], known: Iterable[Revision], pods: Iterable[dict[str, Any]] = ()) -> set[str]:
+    """The names of the versions that did not come up, as events of their own rollouts tell, or of a pod that is still not ready. Pure.
+
+    pods: those that there are now. A version of which one serves has come up; what is over, and what befell it later, says nothing of it.
+    """
+    events, pods = list(events), list(pods)
+    found: set[str] = set()
+    waiting = {pod["metadata"]["name"] for pod in pods if not is_ready(pod)}
+    serving = {(owner_of(pod) or {}).get("name") for pod in pods if is_ready(pod)}
+    last = {(place_of(event), event.get("reason")): event_time(event) for event in sorted(events, key=event_time)}
+    for event in events:
+        place, reason = place_of(event), str(event.get("reason"))
+        if reason not in TROUBLES:
+            continue
+        over = last.get((place, OVER.get(reason, "")), -1.0) >= event_time(event)
+        for one in known:
+            if (place == one.name or place.startswith(one.name + "-")) and not one.ready and one.name not in serving:
+                if place in waiting or (of_rollout(one, event) and not over):
+                    found.add(one.name)
     return found
+
+
+def place_of(event: dict[str, Any]) -> str:
+    """The name of what an event is about."""
+    return str((event.get("involvedObject") or {}).get("name") or "")
+
+
+def of_rollout(one: Revision, event: dict[str, Any]) -> bool:
+    """Whether an event may be of the rollout of a version; when that was is not known of one that was deployed again. Pure."""
+    made = read_time(one.made_at)
+    return one.again or not made or event_start(event) <= made + OWN_SECONDS
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in (pod.get("status") or {}).get("conditions") or [])
+
+
+def present_since(target: Target, now: Revision, known: Iterable[Revision]) -> float:
+    """Since when a version is the present one, in UNIX seconds; 0 where nobody tells. Pure.
+
+    One that is deployed again keeps its object and the time at which that was made: then the workload tells, or the pods of a StatefulSet.
+    """
+    made = read_time(now.made_at)
+    again = now.again or any(one.number < now.number and read_time(one.made_at) > made for one in known)
+    return whole_since(target.object, target.pods) if again or not made else made
 
 
 def whole_since(work: dict[str, Any], pods: Iterable[dict[str, Any]] = ()) -> float:

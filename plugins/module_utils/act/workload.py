@@ -8,15 +8,14 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refused
-from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject, pointer, version_of
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, ClusterObject, pointer, version_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, REVISION, WORKLOADS
-from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # A rollout is given so long at least and at most. That the cluster calls one late ends no wait: it may still say so of the one before.
 ROLLOUT_SECONDS = 180.0
@@ -27,17 +26,26 @@ PULL_SECONDS = 30.0
 SEEN_SECONDS = 10.0
 SCALABLE = ("Deployment", "StatefulSet")
 HASH = "pod-template-hash"
+# The numbers that a ReplicaSet had before, where its version was deployed again.
+HISTORY = REVISION + "-history"
+# By what the things in a list of a template are told apart; what is mounted, by its place: of one volume there may be several.
+NAMES = ("name", "mountPath")
+_ABSENT: Any = object()
 
 
 @dataclass
 class Revision:
-    """A version of a workload that the cluster still knows. made_at: as the API says it. ready: its pods that serve, where the cluster counts them."""
+    """A version of a workload that the cluster still knows.
+
+    made_at: as the API says it. ready: its pods that serve, where the cluster counts them. again: whether it was deployed once more, later than it was made.
+    """
 
     number: int
     name: str
     template: dict[str, Any]
     made_at: str
     ready: int = 0
+    again: bool = False
 
 
 class Target(ClusterObject):
@@ -139,20 +147,64 @@ class Target(ClusterObject):
         """What is left of its rollout after so many seconds; if none are given, after as long as a healthy one may take."""
         return stage.wait(self.rolled_out, rollout_seconds({**self.object, "kind": self.kind}) if seconds is None else seconds, 1.0)
 
+    def scaled(self, fewer: bool = False) -> str:
+        """What is left until it has as many copies as are wanted, of whatever version, in words; fewer: no more than those, whether they serve or not."""
+        status, wanted = self.read().get("status") or {}, self.replicas
+        if int(status.get("observedGeneration") or 0) < self.generation:
+            return "%s: its controller has not seen the change yet" % self
+        if fewer:
+            there = int(status.get("replicas") or 0)
+            return "" if there <= wanted + self._surge() else "%s: %d pods are there, %d are wanted" % (self, there, wanted)
+        serving = int(status.get("readyReplicas") or 0)
+        return "" if serving >= wanted else "%s: %d of %d pods serve" % (self, serving, wanted)
+
+    def wait_scaled(self, stage: Stage, fewer: bool = False) -> str:
+        """What is left of it after as long as healthy copies may take to come."""
+        return stage.wait(lambda: self.scaled(fewer), rollout_seconds({**self.object, "kind": self.kind}), 1.0)
+
+    def _surge(self) -> int:
+        """How many copies more than are wanted a Deployment has in the midst of a rollout, which may stand still."""
+        status, strategy = self.object.get("status") or {}, self.object["spec"].get("strategy") or {}
+        between = int(status.get("updatedReplicas") or 0) < int(status.get("replicas") or 0)
+        if self.kind != "Deployment" or strategy.get("type") == "Recreate" or not between or not self.replicas:
+            return 0
+        return _share((strategy.get("rollingUpdate") or {}).get("maxSurge"), self.replicas, math.ceil)
+
     def drop_stuck(self) -> None:
         """A StatefulSet waits for ever for a pod of a broken version: it is made anew only when that is gone."""
-        if self.kind != "StatefulSet":
+        rolling = (self.object["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+        # By hand or only in part: a pod of an older version is there on purpose.
+        if self.kind != "StatefulSet" or self.by_hand or rolling.get("partition"):
             return
         end = time.monotonic() + SEEN_SECONDS
         while int((self.read().get("status") or {}).get("observedGeneration") or 0) < self.generation and time.monotonic() < end:
             time.sleep(0.2)  # until then its status names the version from before
-        wanted = (self.object.get("status") or {}).get("updateRevision")
+        for attempt in range(ATTEMPTS):
+            # One that has changed since it was seen may serve by now: it is looked at once more.
+            if not [pod for pod in self._stuck() if not self._dropped(pod, attempt + 1 == ATTEMPTS)]:
+                return
+
+    def _stuck(self) -> list[dict[str, Any]]:
+        """Its pods of another version than the present one that do not serve."""
+        wanted, found = (self.object.get("status") or {}).get("updateRevision"), []
         labels = ",".join("%s=%s" % pair for pair in sorted((self.object["spec"]["selector"].get("matchLabels") or {}).items()))
         for pod in self.cluster.every("/api/v1/namespaces/%s/pods" % self.namespace, {"labelSelector": labels}):
             ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
             owned = any(owner.get("uid") == self.uid for owner in pod["metadata"].get("ownerReferences") or [])
             if owned and not ready and (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != wanted:
-                self.cluster.change("DELETE", "/api/v1/namespaces/%s/pods/%s" % (self.namespace, pod["metadata"]["name"]))
+                found.append(pod)
+        return found
+
+    def _dropped(self, pod: dict[str, Any], last: bool) -> bool:
+        """Delete this very pod as it was seen; False where it is another one by now. last: that is an error."""
+        guard = {"preconditions": {key: pod["metadata"][key] for key in ("uid", "resourceVersion")}}
+        try:
+            self.cluster.change("DELETE", "/api/v1/namespaces/%s/pods/%s" % (self.namespace, pod["metadata"]["name"]), guard)
+        except StackError as error:
+            if error.kind not in ("conflict", "not_found") or (error.kind == "conflict" and last):
+                raise
+            return error.kind == "not_found"
+        return True
 
     # its versions
 
@@ -164,12 +216,14 @@ class Target(ClusterObject):
             if not any(owner.get("uid") == self.uid for owner in one["metadata"].get("ownerReferences") or []):
                 continue
             if kind == "replicasets":
-                number, template = (one["metadata"].get("annotations") or {}).get(REVISION), one["spec"]["template"]
+                notes = one["metadata"].get("annotations") or {}
+                number, template, again = notes.get(REVISION), one["spec"]["template"], bool(notes.get(HISTORY))
             else:
-                number, template = one.get("revision"), ((one.get("data") or {}).get("spec") or {}).get("template") or {}
+                number, template, again = one.get("revision"), ((one.get("data") or {}).get("spec") or {}).get("template") or {}, False
             if number is not None and template:
                 ready = int((one.get("status") or {}).get("readyReplicas") or 0)
-                found.append(Revision(int(number), one["metadata"]["name"], bare(template), one["metadata"].get("creationTimestamp") or "", ready))
+                made_at = one["metadata"].get("creationTimestamp") or ""
+                found.append(Revision(int(number), one["metadata"]["name"], bare(template), made_at, ready, again))
         return sorted(found, key=lambda one: -one.number)
 
 
@@ -253,36 +307,66 @@ def bare(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
-    """Where two pod templates differ, as lines of a difference; values of settings are not told: secrets may be among them."""
-    old, new = dict(_leaves(bare(before))), dict(_leaves(bare(after)))
+    """Where two pod templates differ, as lines of a difference; [] only where they are equal. Values of settings are not told: secrets may be among them."""
     lines = []
-    for place in sorted({*old, *new}):
-        if old.get(place) == new.get(place):
-            continue
-        if place.startswith("environment ") or ".httpHeaders" in place:
-            told = [("as it is" if place in old else "(not set)"), ("another" if place in new else "(not set)")]
+    for place, old, new in sorted(_unlike(bare(before), bare(after)), key=lambda one: one[0]):
+        settings = place.endswith(".env") and list in (type(old), type(new))
+        if settings or place.startswith("environment ") or ".httpHeaders" in place:
+            told = ["(not set)" if old is _ABSENT else "as it is", "(not set)" if new is _ABSENT else "another"]
         else:
-            told = [json.dumps(side[place]) if place in side else "(none)" for side in (old, new)]
+            told = ["(none)" if side is _ABSENT else json.dumps(side) for side in (old, new)]
         lines.append({"what": place, "before": told[0], "after": told[1]})
     return lines
 
 
-def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, Any]]:
-    """(place in words, value) of everything in a template; containers and settings go by their names."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, "%s.%s" % (place, key) if place else str(key))
-    elif isinstance(value, list) and value and all(isinstance(one, dict) and "name" in one for one in value):
-        for one in value:
-            if place.rpartition(".")[2] == "env":
-                yield "environment %s of %s" % (one["name"], place.rpartition(".")[0].replace("spec.containers", "container")), one
-            else:
-                rest = {key: inner for key, inner in one.items() if key != "name"}
-                yield from _leaves(rest or "there", "%s[%s]" % (place, one["name"]))
-    else:
-        yield place.replace("spec.containers", "container"), value
+def _unlike(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
+    """(place in words, what stands there before, and after) of all in which two values differ; a side without it is _ABSENT."""
+    if old == new:
+        return []
+    sides = [side for side in (old, new) if side is not _ABSENT]
+    found: list[tuple[str, Any, Any]] = []
+    if all(isinstance(side, dict) for side in sides):
+        was, now_is = ({} if side is _ABSENT else side for side in (old, new))
+        for key in {**was, **now_is}:
+            found += _unlike(was.get(key, _ABSENT), now_is.get(key, _ABSENT), "%s.%s" % (place, key) if place else str(key))
+    elif all(isinstance(side, list) for side in sides):
+        found += _unlike_things([] if old is _ABSENT else old, [] if new is _ABSENT else new, place)
+    return found or [(_in_words(place), old, new)]
 
 
-def seconds_since(moment: str) -> float:
-    """Seconds since a time of the API."""
-    return time.time() - read_time(moment)
+def _unlike_things(old: list[Any], new: list[Any], place: str) -> list[tuple[str, Any, Any]]:
+    """The same of two lists, thing by thing, each by its name; nothing where they have none, or one of it twice."""
+    of_settings = place.rpartition(".")[2] == "env"
+    name = next((key for key in NAMES if all(_named(side, key, of_settings) for side in (old, new))), "")
+    found: list[tuple[str, Any, Any]] = []
+    if not name:
+        return found
+    names = [list(dict.fromkeys(one[name] for one in side)) for side in (old, new)]
+    for one in {**dict.fromkeys(names[0]), **dict.fromkeys(names[1])}:
+        was, now_is = ([thing for thing in side if thing[name] == one] or _ABSENT for side in (old, new))
+        if of_settings:
+            if was != now_is:
+                found.append(("environment %s of %s" % (one, _in_words(place.rpartition(".")[0])), was, now_is))
+        else:
+            found += _unlike(_without(was, name), _without(now_is, name), "%s[%s]" % (place, one))
+    orders = [[one for one in side if one in other] for side, other in (names, reversed(names))]
+    if orders[0] != orders[1]:
+        found.append(("order of %s" % _in_words(place), orders[0], orders[1]))
+    return found
+
+
+def _named(things: list[Any], key: str, twice: bool) -> bool:
+    """Whether each of these things has a name under this key. twice: whether two may have the same one."""
+    names = [one.get(key) if isinstance(one, dict) else None for one in things]
+    return None not in names and (twice or len({*names}) == len(names))
+
+
+def _without(things: Any, key: str) -> Any:
+    """What the only one of these things says beside its name."""
+    if things is _ABSENT:
+        return _ABSENT
+    return {name: value for name, value in things[0].items() if name != key} or "there"
+
+
+def _in_words(place: str) -> str:
+    return place.replace("spec.containers", "container")

@@ -7,10 +7,12 @@ from __future__ import annotations
 import re
 import select
 import socket
+import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 from urllib.parse import parse_qsl, unquote
 
 try:
@@ -30,6 +32,8 @@ __all__ = ["APPLICATION_NAME", "PostgresConnection", "PostgresTarget", "connect"
 
 APPLICATION_NAME = "aiops.runbook"
 PORT = 5432
+# What libraries of Python call the same thing: the drivers' own names, and those of dj-database-url and django-environ.
+SCHEMES = frozenset("postgres postgresql asyncpg psycopg psycopg2 psycopg3 psql pgsql postgis timescale timescaledb timescalegis".split())
 SSL_MODES = frozenset(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
 # libpq's own keywords that may stand in a URL and that we pass on.
 PASSED_ON = frozenset(["sslcert", "sslkey", "sslrootcert", "sslcrl", "target_session_attrs", "channel_binding", "requirepeer", "krbsrvname"])
@@ -45,6 +49,7 @@ _FIXES = {
     "tls": "correct ssl_mode or ca_cert",
     "dns": "correct the host name",
 }
+UNREAD_AUTHORITY = "let the file that sslrootcert names be read where its client stands, or put it at the same path on this host"
 
 
 @dataclass
@@ -55,6 +60,7 @@ class PostgresTarget:
     options: further libpq keywords. hosts: every (host, port) of a URL that names several; host and port are the first.
     flags: what is odd about a URL that could be understood: scheme_postgres, quoted, spaces, password_unencoded_at,
     password_unencoded_slash, password_unencoded_hash, password_unencoded_question, several_hosts, no_host, no_database, ssl_parameter.
+    ca_data: the certificates of the authorities that count (PEM), where they are known by their text; sslrootcert among the options is a file here.
     """
 
     host: str = ""
@@ -68,6 +74,7 @@ class PostgresTarget:
     hosts: list[tuple[str, int]] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     driver: str = ""
+    ca_data: str = field(default="", repr=False)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> PostgresTarget:
@@ -111,11 +118,11 @@ def parse_url(text: str) -> PostgresTarget:
     if not bare:
         raise _malformed("it is empty")
     scheme = _SCHEME.match(bare)
-    if "://" not in bare and (scheme is None or scheme.group("dialect").lower() not in ("postgres", "postgresql")):
+    if "://" not in bare and (scheme is None or scheme.group("dialect").lower() not in SCHEMES):
         if re.match(r"^[a-z_]+\s*=", bare):
             return _parse_dsn(bare, flags)
         raise _malformed("it does not begin with postgresql://")
-    if scheme is None or scheme.group("dialect").lower() not in ("postgres", "postgresql"):
+    if scheme is None or scheme.group("dialect").lower() not in SCHEMES:
         raise _malformed("its scheme is not postgresql")
     if scheme.group("joint") != "://":
         raise _malformed("after the scheme stands %r instead of '://'" % scheme.group("joint"))
@@ -316,14 +323,16 @@ def _open(target: PostgresTarget, address: str, until: float, deadline: float, t
     if address:
         words["hostaddr"] = address
     pooled = False
-    try:
-        connection = _handshake(target, words, until)
-    except StackError as error:
-        if error.kind != "options_refused":
-            raise
-        del words["options"]
-        pooled = True
-        connection = _handshake(target, words, until)
+    with _authorities(target) as trusted:
+        words.update(trusted)
+        try:
+            connection = _handshake(target, words, until)
+        except StackError as error:
+            if error.kind != "options_refused":
+                raise
+            del words["options"]
+            pooled = True
+            connection = _handshake(target, words, until)
     ours = PostgresConnection(connection, target, settings, deadline, pooled)
     try:
         ours.begin()
@@ -331,6 +340,18 @@ def _open(target: PostgresTarget, address: str, until: float, deadline: float, t
         ours.close()
         raise
     return ours
+
+
+@contextmanager
+def _authorities(target: PostgresTarget) -> Iterator[dict[str, str]]:
+    """libpq's word for the certificates that are known by their text: it reads them from a file, and while it shakes hands only."""
+    if not target.ca_data:
+        yield {}
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="aiops-runbook-", suffix=".pem", encoding="utf-8") as held:
+        held.write(target.ca_data)
+        held.flush()
+        yield {"sslrootcert": held.name}
 
 
 def _handshake(target: PostgresTarget, words: dict[str, Any], until: float) -> Any:
@@ -380,7 +401,7 @@ def _connect_error(target: PostgresTarget, words: Mapping[str, Any], error: Any)
     return StackError(
         "PostgreSQL at %s (database %s, user %s): %s" % (target.where, words["dbname"], words["user"], mask.text(message)[:400]),
         kind=kind,
-        fix=_FIXES.get(kind, ""),
+        fix=UNREAD_AUTHORITY if kind == "tls" and "root certificate file" in message and target.options.get("sslrootcert") else _FIXES.get(kind, ""),
     )
 
 

@@ -25,8 +25,8 @@ except ImportError:
 
 CLIENT_NAME = "aiops.runbook"
 DEFAULT_PORT = 6379
-# valkey:// and keydb:// are what some libraries of the forks call the same thing.
-SCHEMES = {"redis": False, "rediss": True, "valkey": False, "valkeys": True, "keydb": False, "keydbs": True}
+# valkey:// and keydb:// are what some libraries of the forks call the same thing, rediscache:// what django-environ calls a cache in one.
+SCHEMES = {"redis": False, "rediss": True, "valkey": False, "valkeys": True, "keydb": False, "keydbs": True, "rediscache": False, "rediscaches": True}
 UNSUPPORTED = {
     "sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
     "redis+sentinel": "Sentinel URLs are not supported: name the primary itself by redis://",
@@ -35,6 +35,7 @@ UNSUPPORTED = {
     "redis+socket": "a socket file cannot be reached from outside of its container: name host and port by redis://",
 }
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
+UNREADABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EISDIR)
 NO_VERIFY = ("none", "cert_none")
 # The options of a module that connects to one Redis (doc fragment: aiops.runbook.redis_server).
 TARGET_SPEC: dict[str, dict[str, Any]] = {
@@ -57,6 +58,7 @@ class RedisTarget:
 
     address: connect to this address instead of resolving host; the name checked in the certificate stays host.
     verify: check the certificate ("none" only where the application's own URL says so). options: what else its URL asked for.
+    ca: a file on this machine; ca_data: the same certificates (PEM) where their text is known, which counts then.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +71,7 @@ class RedisTarget:
     address: str = ""
     verify: bool = True
     options: dict[str, str] = field(default_factory=dict)
+    ca_data: str = ""
 
     @property
     def shown(self) -> str:
@@ -209,6 +212,9 @@ def explain(error: BaseException, target: RedisTarget, timeout: float) -> StackE
             return StackError(
                 "%s: no TLS connection: %s" % (place, (getattr(cause, "reason", None) or "handshake failed").replace("_", " ").lower()), kind="tls"
             )
+        if isinstance(cause, OSError) and target.tls and target.ca and cause.errno in UNREADABLE:
+            fix = "let that file be read where its client stands, or put it at the same path on this host"
+            return StackError("%s: the file that ssl_ca_certs names (%s) cannot be read: %s" % (place, target.ca, cause.strerror), kind="tls", fix=fix)
         if isinstance(cause, ConnectionRefusedError):
             return StackError("%s refuses connections: nothing listens there" % place, kind="refused")
         if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
@@ -274,7 +280,9 @@ def connection_arguments(target: RedisTarget, timeout: float, client_name: str |
     base: Any = redis.Connection
     if target.tls:
         base = redis.SSLConnection
-        wanted.update({"ssl_cert_reqs": "required" if target.verify else "none", "ssl_check_hostname": target.verify, "ssl_ca_certs": target.ca})
+        wanted.update({"ssl_cert_reqs": "required" if target.verify else "none", "ssl_check_hostname": target.verify})
+        if target.verify:  # who checks nothing needs no authority, and its file would be opened all the same
+            wanted.update({"ssl_ca_data": target.ca_data} if target.ca_data else {"ssl_ca_certs": target.ca})
     if target.address:
         base = _pinned(base, target.address)
     known = set()

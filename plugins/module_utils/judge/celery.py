@@ -3,9 +3,10 @@
 """Judgements on Celery: its queues and its workers, from what observe/celery.py saw. Pure.
 
 Besides what the broker tells, the caller may add:
-expected: [{"component", "instance", "hostname", "processes", "stopped_processes", "age_seconds", "solo"}], the workers that run ("named": true
-of one that is taken for a worker by its name only, and runs other programs);
-expected_count: how many workers there should be, where no more is known; worker_components: the components that have that role.
+expected: [{"component", "instance", "hostname", "processes", "stopped_processes", "age_seconds", "solo"}], the workers that run and are told
+that this is their broker ("named": true of one that is taken for a worker by its name only, and runs other programs);
+expected_count: how many workers there should be, where no more is known; worker_components: the components that have that role, but those whose
+broker is known to be another one, or cannot be told.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICA
 DOMAIN = "celery"
 # The runbook's patience with a backlog that is being worked off: 20 minutes.
 PATIENCE_SECONDS = 1200.0
+# What `inspect registered` does not list by default (celery.backend_cleanup, celery.chord_unlock, celery.starmap, …).
+BUILT_IN = "celery."
 
 
 @judges("celery.no_worker", domain=DOMAIN, needs=["workers", "queues"])
@@ -42,10 +45,8 @@ def no_worker(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         reason = "the worker's solo pool does not answer while it runs a task, and a task is in its hands"
         yield Unseen("celery.no_worker", component, reason, "run it again in a while")
         return
-    poppers = seen.get("poppers")
-    if not why_unseen(poppers) and poppers and not seen.get("listening"):
-        reason = "nobody answers, but %d clients wait for messages: is remote control switched off?" % poppers
-        yield Unseen("celery.no_worker", component, reason, "worker_enable_remote_control = True")
+    if _uncontrolled(seen):
+        yield Unseen("celery.no_worker", component, *_not_controlled(seen))
         return
     if not waiting and _all_young(seen, limits):
         yield Unseen("celery.no_worker", component, "the workers were started just now", "run it again in a moment")
@@ -86,7 +87,8 @@ def queue_without_consumer(seen: dict[str, Any], _limits: Limits) -> Iterator[An
 @judges("celery.worker_not_responding", domain=DOMAIN, needs=["workers"])
 def worker_not_responding(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A worker that runs (or is expected) did not answer a ping. Not said of one that has been started just now, of a solo pool
-    (it cannot answer while it runs a task), and of one whose processes are stopped (that is celery.worker_stalled).
+    (it cannot answer while it runs a task), of one whose processes are stopped (that is celery.worker_stalled), and where nobody listens to
+    pings while somebody waits for messages.
     """
     if not seen.get("expected"):
         yield from _not_responding_by_count(seen)
@@ -115,6 +117,8 @@ def worker_not_responding(seen: dict[str, Any], limits: Limits) -> Iterator[Answ
         elif one["solo"] and one["processes"]:
             reason = "%s has a solo pool, which does not answer while it runs a task" % one["instance"]
             yield Unseen("celery.worker_not_responding", component, reason, "run it again in a while")
+        elif _uncontrolled(seen):
+            yield Unseen("celery.worker_not_responding", component, *_not_controlled(seen))
         else:
             yield Finding("celery.worker_not_responding", component, CRITICAL if len(silent) == len(_expected(seen)) else WARNING, evidence)
     for component in sorted(names - told - {one["component"] for one in silent}):
@@ -129,6 +133,7 @@ def worker_stalled(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
     """
     default = worker_component(seen)
     found = set()
+    hidden: dict[str, tuple[str, str]] = {}
     for one in _expected(seen):
         if one["stopped_processes"]:
             found.add(one["component"])
@@ -136,12 +141,17 @@ def worker_stalled(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
             yield Finding("celery.worker_stalled", one["component"], CRITICAL, {**evidence, "waiting": _waiting(seen), "queue": None, "seconds": None})
     for worker in seen["workers"]:
         component = _component_of(seen, worker) or default
-        why = None if component in found else stalled(seen, worker)
+        why, unwatched = None if component in found else stalled(seen, worker), not_watched(seen, worker)
         if why:
             found.add(component)
             yield Finding("celery.worker_stalled", component, CRITICAL, {"worker": worker["name"], **why})
+        elif unwatched:
+            hidden[component] = unwatched
     for component in sorted({one["component"] for one in _expected(seen)} | {default}):
         if component in found or not seen["workers"]:
+            continue
+        if component in hidden:
+            yield Unseen("celery.worker_stalled", component, *hidden[component])
             continue
         active = sum(worker["active"] for worker in seen["workers"])
         yield Clear(
@@ -174,7 +184,10 @@ def queue_backlog(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
 
 @judges("celery.task_unregistered", domain=DOMAIN, needs=["queues", "messages", "workers"])
 def task_unregistered(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
-    """A task that comes next in a queue is registered at no worker that consumes it: it will be thrown away, with an error in the log only."""
+    """A task that comes next in a queue is registered at no worker that consumes it: it will be thrown away, with an error in the log only.
+
+    Celery's own tasks every worker has, and leaves out of its answer.
+    """
     component = worker_component(seen)
     looked = unregistered = 0
     for head in seen["messages"]:
@@ -183,7 +196,7 @@ def task_unregistered(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]
             continue
         known = {task for worker in consumers for task in worker["registered"]}
         looked += head["looked_at"]
-        lost = [task for task in head["tasks"] if task != "?" and task not in known]
+        lost = [task for task in head["tasks"] if task != "?" and task not in known and not task.startswith(BUILT_IN)]
         if lost:
             unregistered += 1
             evidence = {"queue": head["queue"], "tasks": lost, "consumers": [worker["name"] for worker in consumers], "registered": len(known)}
@@ -215,16 +228,18 @@ def worker_component(seen: dict[str, Any]) -> str:
 def silent_workers(seen: dict[str, Any]) -> list[dict[str, Any]]:
     """The expected workers that did not answer: by host name; where names do not fit, by their number."""
     answered = [worker["hostname"] for worker in seen["workers"]]
-    left = list(answered)
-    unmatched = []
-    for one in _expected(seen):
-        names = [name for name in left if name == one["hostname"] or name == one["instance"] or (one["hostname"] and name.startswith(one["hostname"]))]
-        if names:
-            left.remove(names[0])
-        elif one["hostname"] not in answered:
-            unmatched.append(one)
+    left, unmatched = list(answered), _expected(seen)
+    # The whole name first, then that with a domain after it: worker-10 does not answer for worker-1.
+    for whole in (True, False):
+        asked, unmatched = unmatched, []
+        for one in asked:
+            names = [name for name in left if _stands_at(name, one, whole)]
+            if names:
+                left.remove(names[0])
+            elif not any(_stands_at(name, one, whole) for name in answered):
+                unmatched.append(one)
     # Answers under names of their own (hostname:, -n) stand for somebody: whose processes run and are not stopped first.
-    strangers = len([name for name in left if not any(name == one["hostname"] for one in _expected(seen))])
+    strangers = len([name for name in left if not any(_stands_at(name, one, whole) for one in _expected(seen) for whole in (True, False))])
     unmatched.sort(key=lambda one: (bool(one["stopped_processes"]), not one["processes"]))
     return unmatched[strangers:]
 
@@ -248,6 +263,21 @@ def stalled(seen: dict[str, Any], worker: dict[str, Any]) -> dict[str, Any] | No
         if all(lengths) and lengths[-1] >= lengths[0]:
             return {"why": "queue", "queue": name, "waiting": lengths[-1], "seconds": seconds, "stopped": 0, "processes": None}
     return None
+
+
+def not_watched(seen: dict[str, Any], worker: dict[str, Any]) -> tuple[str, str] | None:
+    """(reason, fix) why nobody saw whether this worker works, although something waits for it; None where that was seen, or nothing waits."""
+    if worker["active"]:
+        return None
+    if worker["queues"] is None:
+        waits = _waiting(seen) or worker["reserved"]
+        return ("%s did not say what it consumes" % worker["name"], "run it again") if waits else None
+    if len(seen["samples"]) != 1:
+        return None
+    lengths = seen["samples"][0]["lengths"]
+    if not worker["reserved"] and not any(lengths.get(name) for name in worker["queues"]):
+        return None
+    return "no time was left for a second look at what waits for %s" % worker["name"], "run it again, or with a longer timeout"
 
 
 def drain(seen: dict[str, Any], queue: dict[str, Any]) -> dict[str, Any]:
@@ -277,6 +307,17 @@ def _no_trace(seen: dict[str, Any]) -> bool:
     return bool(expected) and all(one.get("named") for one in expected) and not seen["workers"] and not seen.get("queues")
 
 
+def _uncontrolled(seen: dict[str, Any]) -> bool:
+    """Whether nobody listens to pings while somebody waits for messages: workers whose silence proves nothing."""
+    poppers = seen.get("poppers")
+    return bool(not why_unseen(poppers) and poppers and not seen["workers"] and not seen.get("listening"))
+
+
+def _not_controlled(seen: dict[str, Any]) -> tuple[str, str]:
+    reason = "nobody answers, but %d clients wait for messages: is remote control switched off?" % seen["poppers"]
+    return reason, "worker_enable_remote_control = True"
+
+
 def _not_celery(component: str) -> tuple[str, str]:
     return "nothing shows that %s works with Celery: its work was not looked at" % component, "name it: roles: {%s: …}" % component
 
@@ -298,7 +339,9 @@ def _not_responding_by_count(seen: dict[str, Any]) -> Iterator[Answer]:
     if not wanted:
         return  # nobody is there who could be silent
     evidence = {"answered": answered, "expected": wanted, "silent": silent, "instance": "%d of %d" % (silent, wanted), "seconds": None, "processes": None}
-    if len(answered) < wanted:
+    if len(answered) < wanted and _uncontrolled(seen):
+        yield Unseen("celery.worker_not_responding", component, *_not_controlled(seen))
+    elif len(answered) < wanted:
         yield Finding("celery.worker_not_responding", component, WARNING if answered else CRITICAL, evidence, confidence="high" if count else MEDIUM)
     else:
         yield Clear("celery.worker_not_responding", component, evidence)
@@ -310,7 +353,14 @@ def _all_young(seen: dict[str, Any], limits: Limits) -> bool:
 
 
 def _component_of(seen: dict[str, Any], worker: dict[str, Any]) -> str | None:
-    return next((one["component"] for one in _expected(seen) if one["hostname"] == worker["hostname"] or one["instance"] == worker["hostname"]), None)
+    hits = (one["component"] for whole in (True, False) for one in _expected(seen) if _stands_at(worker["hostname"], one, whole))
+    return next(hits, None)
+
+
+def _stands_at(name: str, one: dict[str, Any], whole: bool) -> bool:
+    """Whether a node's host is that of an instance: by its whole name, or by one that goes on with a domain (celery@host.domain)."""
+    hosts = [host for host in (one["hostname"], one["instance"]) if host]
+    return name in hosts if whole else any(name.startswith(host + ".") for host in hosts)
 
 
 def _unacked(seen: dict[str, Any]) -> int:

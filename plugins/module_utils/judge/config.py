@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
@@ -12,6 +13,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
 from ansible_collections.aiops.runbook.plugins.module_utils.model import (
     CRITICAL,
+    FINITE,
     HIGH,
     LOOPBACK,
     MEDIUM,
@@ -23,7 +25,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import (
     why_unseen,
 )
 
-SERVER_ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",)}
+# What was not recognised may be what stands before such a server (pgpool), as a gate does by what is told of it.
+SERVER_ROLES = {"postgres": ("postgres", "pgbouncer", "gate", "unknown"), "redis": ("redis", "gate", "unknown")}
 # How a server that was asked gives no answer at all.
 SILENT = ("refused", "timeout", "unreachable")
 # How a container may be made for no network that has a name; the last three are Podman's.
@@ -62,9 +65,9 @@ def unsupported(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """A server of a kind that is not looked at (another broker, a Sentinel, a socket file): nobody may think that it was."""
     for component in view.components(seen):
         for target in component["targets"]:
-            if target["kind"] == "unsupported":
-                finding_id = "redis.not_answering" if target["scheme"].startswith(("redis", "sentinel", "unix")) else "celery.no_worker"
-                finding_id = "postgres.not_answering" if target["scheme"].startswith("postgres") else finding_id
+            if target["kind"] in ("unsupported", "database"):
+                finding_id = "redis.not_answering" if target["scheme"].startswith(("redis", "valkey", "sentinel", "unix")) else "celery.no_worker"
+                finding_id = "postgres.not_answering" if target["scheme"].startswith("postgres") or target["kind"] == "database" else finding_id
                 yield Unseen(
                     finding_id, component["component"], "%s names a server of the kind %s, which is not supported" % (target["setting"], target["scheme"])
                 )
@@ -77,6 +80,22 @@ def unnamed(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         if edge["kind"] == "peer" and edge["to"] not in seen["components"]:
             finding_id = "postgres.not_answering" if edge["port"] == 5432 else "redis.not_answering"
             yield Unseen(finding_id, edge["to"], "%s is connected to it, and no setting that was found names it" % edge["from"])
+
+
+@judges("postgres.not_answering", "redis.not_answering", domain="stack")
+def unasked(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A part of the stack that a setting for a PostgreSQL or Redis leads to, and that is not asked as one: nobody may think that it was."""
+    led = {(edge["from"], edge["to"], server_kind(edge["kind"])): edge for edge in seen.get("edges", []) if server_kind(edge["kind"]) in SERVER_ROLES}
+    for (client, server, kind), edge in sorted(led.items()):
+        further = [to for one, to, _kind in led if one == server]
+        asked = any(place in seen.get(kind, {}) for place in [server, *further])
+        seldom = view.role(seen, client) in FINITE or (kind == "postgres" and view.role(seen, client) in ("beat", "flower"))
+        missed = any(fact.get("from") == client and fact.get("to") == server and not fact.get("connects") for fact in seen.get("reach", []))
+        # What cannot be reached is told as that, and what does not run, too.
+        if not (asked or seldom or missed) and view.runs(seen, client) and view.runs(seen, server):
+            reason = "%s of %s leads to it, and it was not asked: by what is known of it (%s) it is no %s"
+            names = {"postgres": "PostgreSQL", "redis": "Redis"}
+            yield Unseen(kind + ".not_answering", server, reason % (edge["setting"], client, view.role(seen, server), names[kind]))
 
 
 @judges("celery.no_worker", domain="stack")
@@ -106,7 +125,7 @@ def missing(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                     "config.setting_missing", name, CRITICAL, {"setting": wanted, "instance": one["name"], "twin": twin, "last_words": words.get("sample", "")}
                 )
                 break
-            lacking = _lacking(seen, component, one)
+            lacking = _lacking(seen, component, one, words)
             if lacking and one["exit_code"] not in (0, 126, 127, 137, 143):
                 yield Finding(
                     "config.setting_missing",
@@ -126,8 +145,11 @@ def _twin_with(seen: dict[str, Any], component: dict[str, Any], one: dict[str, A
     return ""
 
 
-def _lacking(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> tuple[str, str] | None:
-    """A connection setting that every running twin has and this component has not: (setting, twin). What nobody recognises may need none."""
+def _lacking(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any], words: dict[str, Any]) -> tuple[str, str] | None:
+    """A connection setting that every running twin has and this component has not: (setting, twin). What nobody recognises may need none.
+
+    Only where its last words speak of that setting, or of such a server, or where it has said nothing: a part of the same image may do without.
+    """
     if component["role"] == "unknown":
         return None
     own = {target["setting"] for target in component["targets"]} | {setting["name"] for setting in component["settings"] if setting["set"]}
@@ -139,8 +161,21 @@ def _lacking(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any
     if not twins:
         return None
     common = set.intersection(*({target["setting"] for target in twin["targets"]} for twin in twins))
-    lacking = sorted(common - own)
+    kinds = {target["setting"]: target["kind"] for twin in twins for target in twin["targets"]}
+    lacking = [name for name in sorted(common - own) if _speaks_of(words, name, kinds[name])]
     return (lacking[0], twins[0]["component"]) if lacking else None
+
+
+def _speaks_of(words: dict[str, Any], setting: str, kind: str) -> bool:
+    """Whether last words fit a connection setting that is not there: they name it, or the kind of its server, or there are none."""
+    said = str(words.get("sample") or "")
+    if not said and not words.get("kind"):
+        return True
+    detail = words.get("detail") or {}
+    named = [str(name).upper() for name in [detail.get("name", ""), *(detail.get("names") or [])]]
+    about = words.get("about") or ""
+    in_words = re.search(r"(?<!\w)%s(?!\w)" % re.escape(setting), said, re.IGNORECASE)
+    return bool(setting.upper() in named or in_words or (about and server_kind(about) == server_kind(kind)))
 
 
 @judges("config.setting_differs", domain="stack")
@@ -252,8 +287,7 @@ def _judge_refusal(seen: dict[str, Any], fact: dict[str, Any], evidence: dict[st
     if server == client:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": "itself", "role": view.role(seen, client)})
     expected = SERVER_ROLES.get(wanted)
-    # What was not recognised may be what stands before such a server (pgpool).
-    if server and expected and view.role(seen, server) not in (*expected, "unknown"):
+    if server and expected and view.role(seen, server) not in expected:
         return Finding("config.wrong_host", client, severity, {**evidence, "leads_to": server, "role": view.role(seen, server)}, about=server)
     listening = sorted({port for one in view.running(seen["components"][server]) for port in one["listening"] or []}) if server else []
     listening = listening if offered is None else offered
@@ -313,6 +347,18 @@ def accounts(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield from _judge_account(seen, kind, server, facts, account, complaints[account["component"]] or next((one for one in same_user if one), None))
 
 
+@judges("postgres.password_rejected", "config.stale_environment", domain="stack")
+def doors(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
+    """A client whose account a pooler refuses at its own door, whatever the database behind it says."""
+    for pooler, facts in sorted(seen.get("doors", {}).items()):
+        why = why_unseen(facts.get("unasked")) if "unasked" in facts else None
+        if why:
+            yield Unseen("postgres.password_rejected", pooler, why["reason"], why["fix"])
+        for account in _worst_by_client(facts["accounts"]):
+            complaint = _complaint(seen, account["component"], "postgres_auth", limits)
+            yield from _judge_account(seen, "postgres", pooler, facts, account, complaint)
+
+
 def _worst_by_client(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One account for each client: the refused one if there is one."""
     worst: dict[str, dict[str, Any]] = {}
@@ -337,6 +383,8 @@ def _judge_account(
         yield Finding(kind + ".password_rejected", client, CRITICAL, {**evidence, "seen_in_log": bool(complaint)}, HIGH if refused else MEDIUM, about=server)
     elif account["accepted"]:
         yield Clear(kind + ".password_rejected", client, evidence, about=server)
+    elif account.get("reason"):
+        yield Unseen(kind + ".password_rejected", client, "whether %s lets %s in is not known: %s" % (server, client, account["reason"]))
     elif not _listed(facts, client):
         yield Unseen(kind + ".password_rejected", client, "whether %s lets %s in as %s was not tried" % (server, client, account["user"] or "its user"))
 

@@ -20,6 +20,8 @@ NO_COMMAND = re.compile(r"executable file not found|no such file or directory|pe
 # A health check that fails because its program is not in the image says nothing about the service.
 BROKEN_CHECK = re.compile(r"executable file not found|not found|no such file or directory", re.IGNORECASE)
 TERMINATED = (0, 143, 130)
+# What does its work once and ends seldom takes longer.
+ONCE_SECONDS = 3600.0
 KILLED = 137
 
 
@@ -148,9 +150,15 @@ def _did_its_work(seen: dict[str, Any], component: dict[str, Any], one: dict[str
 
 
 def _runs_once(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> bool:
-    """Whether nothing starts it again, only its name makes it an api or a worker, and another with that role runs."""
+    """Whether nothing starts it again, only its name or its image gives it its role, and another with that role runs.
+
+    What has a server's image may be one: not where nobody goes to it, and its life was short.
+    """
     alone = not any(other is not component and other["role"] == component["role"] and view.running(other) for other in view.components(seen))
-    return one["restart_policy"] in ("", "no") and component["role_source"] == "name" and not alone
+    used = any(edge["to"] == component["component"] and edge["from"] != component["component"] for edge in seen.get("edges", []))
+    short = one["finished_at"] - one["started_at"] < ONCE_SECONDS
+    guessed = component["role_source"] == "name" or (component["role_source"] == "image" and short and not used)
+    return one["restart_policy"] in ("", "no", "never") and guessed and not alone
 
 
 def _oom_event(seen: dict[str, Any], one: dict[str, Any], since: float) -> bool:
@@ -180,6 +188,9 @@ def health(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             evidence = {"instance": one["name"], "failing": check["failing"], "output": check["output"][:200], "test": " ".join(one["health_test"])[:200]}
             if check["status"] == "unhealthy":
                 broken = BROKEN_CHECK.search(check["output"]) and re.search(r"exec|sh:|/bin/|OCI", check["output"])
+                if not broken and kube.is_coming_up(seen, component["component"], one, limits):
+                    yield kube.not_up_yet(seen, "container.unhealthy", component["component"], one)
+                    continue
                 yield Finding("container.healthcheck_broken" if broken else "container.unhealthy", component["component"], WARNING, evidence)
             elif check["status"] == "healthy":
                 yield Clear("container.unhealthy", component["component"], {"instance": one["name"]})

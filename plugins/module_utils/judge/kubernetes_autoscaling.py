@@ -87,14 +87,15 @@ def _blind(seen: dict[str, Any], scaler: dict[str, Any], component: str, evidenc
 
 
 def without_requests(seen: dict[str, Any], scaler: dict[str, Any]) -> list[tuple[str, str]]:
-    """(container, resource) for each container without a request that a percentage of this autoscaler would need."""
-    work = kube.facts(seen)["workloads"].get(scaler["component"])
+    """(container, resource) for each container without a request that a percentage of this autoscaler would need, in its template and in its pods."""
+    work = kube.facts(seen)["workloads"].get(scaler["component"]) or {}
+    asked = work.get("asked_by_all") or {}
     wanted = [(one["name"], one["container"]) for one in scaler["metrics"] if one["kind"] == "percent"]
     return [
         (one["name"], resource)
         for resource, only in wanted
-        for one in (work["containers"] if work else [])
-        if not one["init"] and only in ("", one["name"]) and resource not in one["requests"] and resource not in one["limits"]
+        for one in work.get("containers") or []
+        if not one["init"] and only in ("", one["name"]) and resource not in {*one["requests"], *one["limits"], *asked.get(one["name"], ())}
     ]
 
 

@@ -14,6 +14,10 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICA
 
 # How late a schedule's controller may be without having missed a start.
 LATE_SECONDS = 120
+# So many starts without a success in between are no accident; so many that a run holds back are no patience.
+STARTS_IN_VAIN, HELD_BACK = 3, 2
+# A run younger than this may still succeed.
+RUN_SECONDS = 3600
 
 
 @judges("job.failed", "job.suspended", domain=kube.DOMAIN)
@@ -41,9 +45,9 @@ def jobs(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Clear("job.failed", component, evidence)
 
 
-@judges("schedule.suspended", "schedule.missed", "schedule.invalid", domain=kube.DOMAIN)
+@judges("schedule.suspended", "schedule.missed", "schedule.invalid", "schedule.failing", domain=kube.DOMAIN)
 def schedules(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A CronJob that is suspended (a note), or that did not start when its time had come."""
+    """A CronJob that is suspended (a note), that did not start when its time had come, or that starts and gets nothing done."""
     yield from kube.hidden(seen, "cronjobs", "schedule.missed")
     for one in kube.facts(seen)["schedules"]:
         evidence: dict[str, Any] = {"name": one["name"], "namespace": one["namespace"], "schedule": one["schedule"], "time_zone": one["time_zone"] or "UTC"}
@@ -60,6 +64,7 @@ def schedules(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
                 yield Unseen("schedule.missed", one["component"], "its schedule %s was not understood: %s" % (one["schedule"], read))
             continue
         yield _judge_schedule(seen, one, read, evidence)
+        yield _judge_runs(seen, one, read, evidence)
 
 
 def _judge_schedule(seen: dict[str, Any], one: dict[str, Any], read: Schedule, evidence: dict[str, Any]) -> Answer:
@@ -74,3 +79,36 @@ def _judge_schedule(seen: dict[str, Any], one: dict[str, Any], read: Schedule, e
     )
     more = {"seconds": round(kube.age(seen, due)), "message": told["message"] if told else "", "starting_deadline": one["starting_deadline"]}
     return Finding("schedule.missed", one["component"], WARNING, {**evidence, **more})
+
+
+def _judge_runs(seen: dict[str, Any], one: dict[str, Any], read: Schedule, evidence: dict[str, Any]) -> Answer:
+    """Whether a schedule that starts gets its work done: runs in vain one after the other, or one run that has held the others back for hours."""
+    runs = [job for job in kube.facts(seen)["jobs"] if (job["namespace"], job["schedule"]) == (one["namespace"], one["name"])]
+    # A controller tells its last success since there are CronJobs in batch/v1 (1.21); of one before that a Job that is still there may.
+    success = one["last_success_at"] or max((job["finished_at"] for job in runs if job["conditions"].get("Complete", {}).get("status") == "True"), default=0.0)
+    begun = min((job["started_at"] or job["created_at"] for job in runs if job["active"]), default=one["last_at"])
+    evidence = {**evidence, "success_seconds_ago": round(kube.age(seen, success)) if success else None}
+    evidence["seconds"] = round(kube.age(seen, success or one["created_at"]))
+    if one["active"] and one["policy"] == "Forbid" and kube.age(seen, begun) > RUN_SECONDS:
+        held = dues(read, begun, seen["now"] - LATE_SECONDS, HELD_BACK)
+        if len(held) == HELD_BACK:
+            why = "a run that began %d s ago is not over, and no other may begin beside it" % kube.age(seen, begun)
+            return Finding("schedule.failing", one["component"], WARNING, {**evidence, "why": why})
+    # One that was made or changed since is judged by what it has done from then on; a Job that went away before its controller saw its end may have succeeded.
+    since = max(success, one["created_at"], one["changed_at"])
+    until = min(one["last_at"] - 1, seen["now"] - RUN_SECONDS) if one["active"] else one["last_at"]
+    if "MissingJob" not in one["events"] and len(dues(read, since, until, STARTS_IN_VAIN)) == STARTS_IN_VAIN:
+        return Finding("schedule.failing", one["component"], WARNING, {**evidence, "why": "none of its runs succeeds"})
+    return Clear("schedule.failing", one["component"], evidence)
+
+
+def dues(read: Schedule, since: float, until: float, most: int) -> list[float]:
+    """The latest starts that were due after one UNIX time and not after another, at most so many."""
+    found: list[float] = []
+    while len(found) < most:
+        due = read.last_before(found[-1] - 1 if found else until)
+        # A time that a clock leaps over comes again and again.
+        if due is None or due <= since or due in found:
+            break
+        found.append(due)
+    return found

@@ -69,7 +69,7 @@ def _judge_group(seen: dict[str, Any], work: dict[str, Any], group: dict[str, An
         }
         wrong = why_wrong(seen, work, probe, event["message"], wishes[one["name"]])
         if wrong:
-            listens = kube.listening(seen, work["component"]) or []
+            listens = kube.opened(seen, work["component"], one["name"])
             severity = kube.gravity(seen, work["component"]) if killer else CRITICAL if not _some_ready(work) else WARNING
             evidence = {
                 **evidence,
@@ -104,11 +104,13 @@ def why_wrong(seen: dict[str, Any], work: dict[str, Any], probe: dict[str, Any],
     """(what is wrong with the probe, confidence); None where it may well be right. What is wrong: port, name, path, scheme."""
     if UNNAMED.search(message) or (probe["named"] and not probe["port"]):
         return "name", HIGH
-    listens = kube.listening(seen, work["component"])
-    if probe["port"] and listens and probe["port"] not in listens:
+    heard = kube.listening(seen, work["component"]) or []
+    # A program that has opened nothing yet proves nothing, whatever listens beside it.
+    listens = kube.opened(seen, work["component"], wish["name"])
+    if probe["port"] and listens and probe["port"] not in heard:
         return "port", HIGH
     declared = [port["port"] for port in wish["ports"]]
-    if not listens and probe["port"] and declared and probe["port"] not in declared and REFUSED.search(message):
+    if not listens and probe["port"] and declared and probe["port"] not in [*declared, *heard] and REFUSED.search(message):
         return "port", MEDIUM
     if WRONG_STATUS.search(message):
         return ("path", HIGH) if _answers_elsewhere(seen, work["component"]) else ("path", MEDIUM)

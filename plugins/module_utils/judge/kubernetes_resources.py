@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
@@ -16,6 +17,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import INFO, M
 
 # What a program asks for that can be refused: a limit without a request counts as both.
 MEASURED = ("cpu", "memory")
+# What one pod more takes of a quota. A load balancer or a claim is counted when it is made: a quota for these is full by design.
+OF_A_POD = re.compile(r"(count/)?pods|((requests|limits)\.)?(cpu|memory|ephemeral-storage)")
 
 
 @judges("container.cpu_at_limit", domain=kube.DOMAIN)
@@ -86,10 +89,17 @@ def quotas(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
         full = {name: one for name, one in quota["resources"].items() if one["hard"] not in ("0", 0)}
         if not full:
             continue
-        name, worst = max(full.items(), key=lambda pair: pair[1]["percent"])
-        evidence = {"quota": quota["name"], "namespace": quota["namespace"], "resource": name, **worst}
         bound = limits.get("quota_percent")
+        # What a rollout would miss is told first.
+        name, worst = max(full.items(), key=lambda pair: (bound is not None and pair[1]["percent"] >= bound and is_of_a_pod(pair[0]), pair[1]["percent"]))
+        evidence = {"quota": quota["name"], "namespace": quota["namespace"], "resource": name, **worst}
         if bound is not None and worst["percent"] >= bound:
-            yield Finding("quota.nearly_used_up", "quota/" + quota["name"], INFO if worst["percent"] < 100 else WARNING, evidence)
+            severity = WARNING if worst["percent"] >= 100 and is_of_a_pod(name) else INFO
+            yield Finding("quota.nearly_used_up", "quota/" + quota["name"], severity, evidence)
         else:
             yield Clear("quota.nearly_used_up", "quota/" + quota["name"], evidence)
+
+
+def is_of_a_pod(resource: str) -> bool:
+    """Whether every pod more needs room in this resource of a quota."""
+    return OF_A_POD.fullmatch(resource) is not None

@@ -125,7 +125,10 @@ def target_port(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             if service["selects"] and port["unnamed"] == service["selects"]:
                 yield Finding("network.published_port_wrong", component, CRITICAL, {**where, "why": "name"})
             elif all(known) and port["leads_to"] and not set(port["leads_to"]) & set(listening):
-                yield Finding("network.published_port_wrong", component, CRITICAL, {**where, "why": "port"})
+                opened = sorted({number for name in service["components"] for number in kube.opened_for(seen, name, port["leads_to"])})
+                # Of a program that has opened nothing it is judged elsewhere that it is not up, whatever listens beside it.
+                if opened:
+                    yield Finding("network.published_port_wrong", component, CRITICAL, {**where, "listening": opened, "why": "port"})
             elif all(known) and port["leads_to"] and not set(port["leads_to"]) & heard:
                 told = [number if number in heard else "%d (on 127.0.0.1 only)" % number for number in listening]
                 # Which port the Service names is no matter: nothing that leads to this program from elsewhere helps.

@@ -12,7 +12,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_pods import missing_source
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judges
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Clear, Finding, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, WARNING, Clear, Finding, Unseen
 
 CLASS_GONE = re.compile(r"storageclass(?:\.storage\.k8s\.io)? \"?(?P<name>[^\"\s]+)\"? not found", re.IGNORECASE)
 WAITS_FOR_POD = "WaitForFirstConsumer"
@@ -27,12 +27,14 @@ def claims(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """
     yield from kube.hidden(seen, "persistentvolumeclaims", "storage.claim_pending")
     for claim in kube.facts(seen)["claims"]:
-        users = claim["used_by"]
+        users = [name for name in claim["used_by"] if claim["phase"] != "Missing" or not _is_over(kube.facts(seen)["workloads"][name])]
+        if claim["used_by"] and not users:
+            continue
         component = users[0] if users else "claim/" + claim["name"]
         evidence: dict[str, Any] = {"claim": claim["name"], "namespace": claim["namespace"], "used_by": users}
         if claim["phase"] == "Missing":
             needed = any(kube.facts(seen)["workloads"][name]["wanted"] != 0 for name in users)
-            yield Finding("storage.claim_missing", component, _gravity(seen, users) if needed else WARNING, evidence)
+            yield Finding("storage.claim_missing", component, _gravity(seen, users) if needed else INFO, evidence)
             continue
         evidence.update({"class": claim["class"], "requested": "%gGi" % round(claim["requested"] / (1 << 30), 2), "volume": claim["volume"]})
         if claim["phase"] == "Bound":
@@ -43,6 +45,11 @@ def claims(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             answer = _pending(seen, claim, component, evidence, limits)
             if answer:
                 yield answer
+
+
+def _is_over(work: dict[str, Any]) -> bool:
+    """Whether a workload has done its work and asks for no volume again; a schedule's next run does."""
+    return work["finite"] and work["kind"] != "CronJob" and not kube.staying(work)
 
 
 def _gravity(seen: dict[str, Any], users: list[str]) -> str:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, WARNING, Unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import own_ports
 
 DOMAIN = "kubernetes"
 # The kinds whose rollouts are judged.
@@ -95,6 +97,41 @@ def is_coming(seen: dict[str, Any], component: str, instance: str, patience: flo
     # Of many alike only a few are named.
     groups = [group for group in groups if instance in group["names"]] or groups
     return bool(groups) and all(scaling_up(seen, group) or _prepares(seen, group, patience) for group in groups)
+
+
+def is_coming_up(seen: dict[str, Any], component: str, one: dict[str, Any], limits: Limits) -> bool:
+    """Whether a copy that was never ready may still come up, beside one that serves. False on another platform.
+
+    It has the startup grace, or twice as long as a start of its siblings took; while a rollout goes on, rollout_seconds. Not one that has ended once or
+    that its probe kills.
+    """
+    work, check = work_of(seen, component), one["health"] or {}
+    serve = [other for other in view.running(seen["components"][component]) if (other["health"] or {"status": "healthy"})["status"] == "healthy"]
+    if not work or not check.get("never_ready") or one["restarts"] or not [other for other in serve if other is not one]:
+        return False
+    alike = [group for group in staying(work) if not group["ready"] and not group["restarts"][1]]
+    if any(told(seen, group, "Killing/" + kind) for group in alike for kind in ("liveness", "startup")):
+        return False
+    rollout, grace = (limits.get(name, component=component) or 0 for name in ("rollout_seconds", "startup_grace_seconds"))
+    # Who has not been ready for a while since his start took no longer for it than a rollout may.
+    starts = [min(2 * group["ready_after"][1], rollout) for group in staying(work) if group["ready_after"]]
+    patience = max([grace, *starts, *([rollout] if rolls_out(work) else [])])
+    return check["status"] == "starting" or view.age(seen, one) < patience
+
+
+def rolls_out(work: dict[str, Any]) -> bool:
+    """Whether another version is coming up in place of the one before, as far as the workload itself says so."""
+    progress = work["conditions"].get("Progressing")
+    if progress:
+        return bool(progress["status"] == "True" and progress["reason"] != "NewReplicaSetAvailable")
+    behind = work["updated"] < (work["wanted"] or 0) or work["current_revision"] != work["update_revision"]
+    return behind and work["kind"] in ("Deployment", "StatefulSet", "DaemonSet")
+
+
+def not_up_yet(seen: dict[str, Any], finding: str, component: str, one: dict[str, Any]) -> Unseen:
+    """What is said of such a copy instead of a finding."""
+    reason = "%s was started %d s ago and was not ready yet, while others of it serve" % (one["name"], view.age(seen, one))
+    return Unseen(finding, component, reason, "run it again in a moment")
 
 
 def _prepares(seen: dict[str, Any], group: dict[str, Any], patience: float) -> bool:
@@ -211,3 +248,35 @@ def listening(seen: dict[str, Any], component: str, outside: bool = False) -> li
     copies = [one for one in view.running(seen["components"].get(component, {"instances": []})) if one["listening"] is not None]
     known = [one.get("listening_outside", one["listening"]) if outside else one["listening"] for one in copies]
     return sorted({port for ports in known for port in ports}) if known else None
+
+
+def opened(seen: dict[str, Any], component: str, container: str = "") -> list[int]:
+    """Of the ports on which the copies of a component listen, those that its own program may have opened, or that another container of its pods may have.
+
+    A program that hangs before it opens any has none, whatever listens beside it. All that are seen where there are no pods.
+    """
+    heard, work = listening(seen, component) or [], work_of(seen, component)
+    if not work:
+        return heard
+    injected = [one for group in staying(work) for one in group["containers"]]
+    found = {one["name"]: one for one in [*injected, *work["containers"]] if one["beside"] or not one["init"]}
+    name = container or component[len(work["component"]) + 1 :] or _main(seen, work)
+    if name not in found:
+        return heard
+    part = "%s.%s" % (work["component"], name)
+    runs = view.running(seen["components"].get(part if part in seen["components"] else work["component"], {"instances": []}))
+    said = [text for one in runs for text in [one["command"], *(process["command"] for process in one["processes"])]]
+    return own_ports(heard, found[name], [one for one in found.values() if one["name"] != name], [] if found[name]["beside"] else said)
+
+
+def opened_for(seen: dict[str, Any], component: str, ports: list[Any]) -> list[int]:
+    """The same of those who say that these ports are theirs, else of the component's own program: whoever these ports are promised of."""
+    work = work_of(seen, component)
+    meant = [one["name"] for one in work["containers"] if any(port["port"] in ports for port in one["ports"])] if work else []
+    return sorted({port for name in meant or [""] for port in opened(seen, component, name)})
+
+
+def _main(seen: dict[str, Any], work: dict[str, Any]) -> str:
+    """The container that is the workload's own component: every further one of the application has a component of its own."""
+    own_ones = [one["name"] for one in work["containers"] if not one["init"] and not one["beside"]]
+    return next((name for name in own_ones if "%s.%s" % (work["component"], name) not in seen["components"]), "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterator
 
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import view
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_ways import doors_hidden
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
@@ -14,6 +15,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry impor
 from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, MEDIUM, WARNING, Clear, Finding, Unseen, why_unseen
 
 BAD_GATEWAY = (502, 503, 504)
+# What proxies say to who comes by their address and not by the name of a site of theirs (Traefik; HAProxy without a default).
+NO_SITE = (404, 503)
 VIRTUAL_HOST = "VIRTUAL_HOST"
 # Programs that take users in from a provider's side.
 TUNNEL = re.compile(r"(^|/|\s)(cloudflared|tailscaled|ngrok|frpc|newt|inlets|zrok)(\s|$)")
@@ -76,7 +79,12 @@ def _may_stand_before(component: dict[str, Any]) -> bool:
 
 @judges("network.outside_unreachable", "network.published_port_wrong", "http.bad_gateway", domain="stack")
 def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """What a user meets at the published port, against what the component itself answers inside."""
+    """What a user meets at the published port, against what the component itself answers inside.
+
+    An api that answers HTTP at one of its ports may speak something else at another (gRPC, a debugger), and is not down for it. What a proxy says to
+    who comes by its address proves nothing where it may serve by names; what is met at http_url does.
+    """
+    met = any(not fact.get("to") and fact.get("connects") and fact.get("status") not in BAD_GATEWAY for fact in seen.get("outside", []))
     for fact in seen.get("outside", []):
         why = why_unseen(fact)
         name = fact.get("to") or _front(seen)
@@ -84,32 +92,72 @@ def outside(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             yield Unseen("network.outside_unreachable", name, (why or {}).get("reason", "not observed"))
             continue
         where = {"inside": fact.get("inside"), "outside": fact.get("outside"), "host": fact.get("host", fact.get("url", ""))}
+        kind = (fact.get("error") or {}).get("kind", "")
+        beside = _answers_beside(seen, fact)
         if fact.get("listening") is False:
-            listening = sorted({port for one in view.running(seen["components"][name]) for port in one["listening"] or []})
+            # What another container of its pod has opened says nothing of it.
+            listening = kube.opened_for(seen, name, [fact.get("inside")])
             # A proxy opens all its ports at once; anybody else may open another in a moment.
             if view.is_starting(seen, name, limits) and not (listening and view.role(seen, name) == "proxy"):
                 yield Unseen("network.published_port_wrong", name, "%s has just been started" % name)
                 continue
             # A program that has not opened any port is not up, whatever is published; that is judged elsewhere.
             if listening:
-                yield Finding("network.published_port_wrong", name, CRITICAL, {**where, "listening": listening})
+                yield Finding("network.published_port_wrong", name, WARNING if beside else CRITICAL, {**where, "listening": listening})
             continue
         if not fact["connects"]:
-            kind = (fact.get("error") or {}).get("kind", "")
-            if kind == "timeout" or view.is_starting(seen, name, limits):
+            if beside and (kind == "protocol" or (kind == "reset" and fact.get("listening"))):
+                yield Clear("network.outside_unreachable", name, {**where, "status": "something else than HTTP", "seconds": fact.get("seconds")})
+            elif kind == "timeout" or view.is_starting(seen, name, limits):
                 yield Unseen("network.outside_unreachable", name, "no answer from outside (%s)" % kind)
             elif _wants_a_name(seen, name, fact, kind):
                 reason = "it takes connections, and answers none that does not ask for a site of its own (%s)" % kind
-                yield Unseen("network.outside_unreachable", name, reason, "name where users reach it by http_url")
+                yield from _by_name(met, Unseen("network.outside_unreachable", name, reason, "name where users reach it by http_url"))
             else:
-                yield Finding("network.outside_unreachable", name, CRITICAL, {**where, "error": kind})
+                yield Finding("network.outside_unreachable", name, WARNING if beside else CRITICAL, {**where, "error": kind})
         elif fact.get("status") == 503 and fact.get("to") and _serves_names(seen):
             reason = "it answers 503 to who comes by its address, and serves by host names (%s)" % VIRTUAL_HOST
-            yield Unseen("http.bad_gateway", name, reason, "name where users reach it by http_url")
+            yield from _by_name(met, Unseen("http.bad_gateway", name, reason, "name where users reach it by http_url"))
+        elif fact.get("status") in NO_SITE and view.role(seen, name) == "proxy" and _speaks_for_itself(seen, fact):
+            reason = "it answers %d to who comes by its address, while the api answers inside: it may serve by host names" % fact["status"]
+            yield from _by_name(met, Unseen("http.bad_gateway", name, reason, "name where users reach it by http_url"))
         elif fact.get("status") in BAD_GATEWAY and view.role(seen, name) == "proxy":
             yield Finding("http.bad_gateway", name, CRITICAL, {**where, "status": fact["status"]})
         else:
             yield Clear("network.outside_unreachable", name, {**where, "status": fact.get("status"), "seconds": fact.get("seconds")})
+
+
+def _by_name(met: bool, answer: Unseen) -> Iterator[Answer]:
+    """What an address alone does not show, unless users were met where they come in."""
+    if not met:
+        yield answer
+
+
+def _answers_beside(seen: dict[str, Any], fact: dict[str, Any]) -> bool:
+    """Whether an api answers HTTP from outside at another port of its own: a copy that does at the same one does not stand for this one."""
+    if not fact.get("to") or view.role(seen, fact["to"]) != "api":
+        return False
+    return any(other.get("connects") and other.get("to") == fact["to"] and other.get("inside") != fact.get("inside") for other in seen["outside"])
+
+
+def _speaks_for_itself(seen: dict[str, Any], fact: dict[str, Any]) -> bool:
+    """Whether what came by a proxy's address is no api's answer handed on: every api says otherwise inside, and nothing keeps the proxy from it."""
+    apis = [component for component in view.components(seen) if component["role"] == "api" and view.running(component)]
+    if not (fact.get("to") and fact.get("route") and apis):
+        return False
+    for api in apis:
+        asked = [facts for facts in seen.get("http", {}).values() if facts["component"] == api["component"] and not why_unseen(facts.get("answers"))]
+        said = [((facts.get("routes") or {}).get(fact["route"]) or {}).get("status") for facts in asked]
+        if not said or not all(status and status < 500 and status != fact["status"] for status in said):
+            return False
+        here, there = (_networks(component) for component in (seen["components"][fact["to"]], api))
+        if here and there and "host" not in here | there and not here & there:
+            return False
+    return True
+
+
+def _networks(component: dict[str, Any]) -> set[str]:
+    return {name for one in view.running(component) for name in one["networks"]}
 
 
 def _wants_a_name(seen: dict[str, Any], name: str, fact: dict[str, Any], kind: str) -> bool:

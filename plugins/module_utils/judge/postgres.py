@@ -292,14 +292,19 @@ def _worst(*severities: str | None) -> str | None:
 
 
 def _lock_severity(seen: dict[str, Any], root: dict[str, Any], limits: Limits) -> str | None:
-    """By how long the longest waits, by how many wait, and by how long an idle holder has been idle; info below all three."""
+    """By how long the longest waits, by how many wait, and by how long an idle holder has been idle; info below all three.
+
+    Who waits for an advisory lock may do so for good: that is how a standby waits for its turn as the leader. Many who wait for a moment are a busy row.
+    """
     server = seen["component"]
     session = _session(seen, root["pid"])
     idle = session.get("state_seconds") or 0.0 if _is_idle_in_transaction(session) else 0.0
+    held_up = [waiter["seconds"] or 0.0 for waiter in root["waiters"] if waiter["locktype"] != "advisory"]
+    longest = max(held_up, default=0.0)
     severity = _worst(
-        limits.grade("postgres_lock_wait_seconds", root["longest"], component=server),
-        limits.grade("postgres_lock_waiting_sessions", len(root["waiters"]), component=server),
-        limits.grade("postgres_idle_in_transaction_seconds", idle, component=server),
+        limits.grade("postgres_lock_wait_seconds", longest, component=server),
+        limits.grade("postgres_lock_waiting_sessions", len(held_up) if longest >= EVERYDAY_WAIT_SECONDS else 0, component=server),
+        limits.grade("postgres_idle_in_transaction_seconds", idle if held_up else 0.0, component=server),
     )
     return severity or (INFO if root["longest"] >= EVERYDAY_WAIT_SECONDS else None)
 

@@ -15,6 +15,8 @@ DOMAIN = "redis"
 DEAD = ("refused", "timeout", "unreachable", "reset", "dns", "denied", "protocol", "busy")
 # From this share of maxmemory on, an OOM reply since the start speaks of now.
 FULL_PERCENT = 99.0
+# Where no more of the keys than this have an expiry, evicting those makes no room to speak of.
+HARDLY_ANY_PERCENT = 1.0
 # One late answer is an accident, of whoever asks or answers; so many are none.
 SLOW_SAMPLES = 3
 # A Redis that works for less of the time than this does not keep anybody waiting.
@@ -71,7 +73,8 @@ def loading(seen: dict[str, Any], _limits: Limits) -> Iterator[Answer]:
 def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     """Used memory against maxmemory, where nothing may be evicted: 80 / 90 % (redis_exporter), full from 100 % on.
 
-    Full is also 99 % after writes were refused (OOM). A server that evicts any key is allowed to be full: a cache always is.
+    Full is also 99 % after writes were refused (OOM). A server that evicts any key is allowed to be full: a cache always is. One that evicts
+    keys with an expiry only is full when that does not help: writes are refused just now, or were, and hardly a key has one and none is evicted.
     """
     component, facts = seen["component"], seen["memory"]
     used, most, policy = facts["used"], facts["max"], facts["policy"]
@@ -88,11 +91,12 @@ def memory(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     percent = round(100.0 * used / most, 1)
     evidence = {"used": used, "limit": most, "percent": percent, "policy": policy, "oom_errors": facts["oom_errors"]}
     yield Clear("redis.no_memory_limit", component, evidence)
-    if _evicts(facts):
+    in_vain = percent >= FULL_PERCENT and _evicts_in_vain(seen)
+    if _evicts(facts) and not in_vain:
         yield Clear("redis.memory_full", component, evidence)
         yield Clear("redis.memory_near_limit", component, evidence)
         return
-    if percent >= 100 or (percent >= FULL_PERCENT and facts["oom_errors"]):
+    if percent >= 100 or in_vain or (percent >= FULL_PERCENT and facts["oom_errors"]):
         yield Finding("redis.memory_full", component, CRITICAL, evidence)
         return
     yield Clear("redis.memory_full", component, evidence)
@@ -231,6 +235,16 @@ def _evicts(memory_facts: dict[str, Any]) -> bool:
     if why_unseen(policy):
         return False
     return str(policy).startswith("allkeys-") or (str(policy).startswith("volatile-") and memory_facts["expiring"] > 0)
+
+
+def _evicts_in_vain(seen: dict[str, Any]) -> bool:
+    """Whether a full server that may evict keys with an expiry only refuses writes all the same."""
+    facts = seen["memory"]
+    if why_unseen(facts["policy"]) or not str(facts["policy"]).startswith("volatile-"):
+        return False
+    since = {} if why_unseen(seen.get("stats")) else seen["stats"].get("since") or {}
+    hardly_any = 100 * facts["expiring"] <= HARDLY_ANY_PERCENT * facts["keys"]
+    return since.get("oom", 0) > 0 or (hardly_any and facts["oom_errors"] > 0 and not since.get("evicted", 0) > 0)
 
 
 def _slow_commands(entries: list[dict[str, Any]]) -> list[str]:

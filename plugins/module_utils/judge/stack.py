@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.judge import celery, config, containers, http, logs, network, pools, postgres, redis, view
+from ansible_collections.aiops.runbook.plugins.module_utils.judge import kubernetes_view as kube
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes import awake, judge_kubernetes
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer, judge_domain
@@ -47,9 +48,14 @@ def judge_stack(seen: dict[str, Any], limits: Limits) -> list[Answer]:
                 continue
             if domain == "celery" and why:
                 # A broker that does not answer is judged as a Redis; what it would have told is not known.
-                answers.append(Unseen("celery.no_worker", component, "the broker could not be asked: %s" % why["reason"]))
+                answers.append(Unseen("celery.no_worker", facts["component"], "the broker could not be asked: %s" % why["reason"], why["fix"]))
+                continue
+            if why and facts.get("through") and _reach_tells(seen, component, facts["through"]):
                 continue
             found = list(judge_domain(domain, facts, limits))
+            if facts.get("through") and not why:
+                known = _known_itself(seen, domain, component, facts, limits)
+                found = [answer for answer in found if not isinstance(answer, Finding) or answer.id not in known]
             if len(view.running(seen["components"].get(facts["component"], {"instances": []}))) > 1 and facts.get("instance"):
                 found = [_of_copy(answer, facts["instance"]) for answer in found]
             answers.extend(found)
@@ -75,15 +81,37 @@ def _behind_a_rule(seen: dict[str, Any], answer: Answer) -> Answer:
     return Unseen(answer.id, answer.component, "a rule of a packet filter stands before it", "take the rule away, then run it again")
 
 
+def _reach_tells(seen: dict[str, Any], place: str, through: str) -> bool:
+    """Whether nobody gets as far as the component through which a server is met: the setting or the network is judged by that."""
+    met = [fact for fact in seen.get("reach", []) if fact.get("to") == through and place.endswith(":%s" % fact.get("port"))]
+    return bool(met) and not any(fact.get("connects") for fact in met)
+
+
+def _known_itself(seen: dict[str, Any], domain: str, place: str, facts: dict[str, Any], limits: Limits) -> set[str]:
+    """The findings of the same server where it is a part of the stack and was asked itself, too."""
+    marks = ("started", "run_id")
+    own = [(facts.get("server") or {}).get(mark) for mark in marks]
+    found: set[str] = set()
+    for other, known in seen.get(domain, {}).items():
+        same = other != place and not known.get("through") and not why_unseen(known.get("answers"))
+        if same and any(own) and [(known.get("server") or {}).get(mark) for mark in marks] == own:
+            found |= {answer.id for answer in judge_domain(domain, known, limits) if isinstance(answer, Finding)}
+    return found
+
+
 def _of_copy(answer: Answer, instance: str) -> Answer:
     """The answer with the name of the copy that it was seen on."""
     return answer if isinstance(answer, Unseen) else replace(answer, evidence={**answer.evidence, "instance": instance})
 
 
 def _not_yet(seen: dict[str, Any], answer: Answer, limits: Limits) -> Answer:
-    """A symptom of a component that has just been started, or of one in front of it, is not an illness yet."""
+    """A symptom of a component that has just been started, of one in front of it, or of one more copy of it that comes up, is not an illness yet."""
     if not isinstance(answer, Finding) or not answer.id.startswith(NOT_YET):
         return answer
+    copies = view.running(seen["components"].get(answer.component, {"instances": []})) if answer.id.startswith("http.") else []
+    coming = next((one for one in copies if one["name"] == answer.evidence.get("instance") and kube.is_coming_up(seen, answer.component, one, limits)), None)
+    if coming:
+        return kube.not_up_yet(seen, answer.id, answer.component, coming)
     concerned = {answer.component} | {edge["to"] for edge in seen.get("edges", []) if edge["from"] == answer.component}
     if answer.id.startswith("celery."):
         # A worker that answers is up, however young.
@@ -141,11 +169,18 @@ def _pool_of(seen: dict[str, Any], component: dict[str, Any], server: str, sessi
             "active": sum(1 for session in own if session.get("state") == "active"),
             "idle": sum(1 for session in own if session.get("state") == "idle"),
             "idle_in_transaction": len(held),
-            "waiting": sum(1 for session in own if session.get("wait_event_type") == "Lock"),
+            "waiting": sum(map(_held_up, own)),
             "oldest_idle_in_transaction_seconds": max(held, default=0.0),
         },
         "log_errors": _queue_pool_errors(seen, component),
     }
+
+
+def _held_up(session: dict[str, Any]) -> bool:
+    """Waits for somebody's lock, longer than a busy row keeps one waiting; not for a turn, as who asks for an advisory lock does."""
+    waits = session.get("waits_seconds")
+    seconds = session.get("query_seconds") if waits is None else waits
+    return session.get("wait_event_type") == "Lock" and session.get("wait_event") != "advisory" and (seconds or 0.0) >= postgres.EVERYDAY_WAIT_SECONDS
 
 
 def _pool_settings(component: dict[str, Any]) -> dict[str, int]:

@@ -282,10 +282,11 @@ class _Look:
         return total
 
     def _poppers(self) -> Any:
-        """How many clients stand in a blocking pop just now: consumers, whether or not they answer."""
+        """How many clients stand in a blocking pop in this database just now: consumers, whether or not they answer."""
         if self.client.info("clients").get("connected_clients", 0) > CLIENTS_LISTED:
             return unseen("too many clients to list", kind="bounded")
-        return sum(1 for one in self.client.client_list() if "b" in one.get("flags", "") and one.get("cmd", "").split("|")[0] in POPS)
+        here = [one for one in self.client.client_list() if one.get("db", "") in ("", str(self.target.database))]
+        return sum(1 for one in here if "b" in one.get("flags", "") and one.get("cmd", "").split("|")[0] in POPS)
 
     def _samples(self, facts: dict[str, Any], lengths: dict[str, dict[int, int]], bindings: dict[str, set[str]]) -> list[dict[str, Any]]:
         """Two samples where something waits, a third where nothing seems to move; none on an idle broker."""

@@ -43,10 +43,15 @@ class Document:
             "redis": {},
             "celery": {},
             "http": {},
+            "doors": {},
         }
         for name, facts in answers.items():
             domain, asked = name.split(":", 1)
-            if domain in ("postgres", "redis", "celery", "http"):
+            if domain == "door":
+                document["doors"][asked] = facts if "unseen" not in facts else {"component": asked, "unasked": facts, "accounts": []}
+            if domain in ("postgres", "redis", "celery", "http") and facts:
+                for more, further in facts.pop("further", {}).items():
+                    document[domain]["%s/%s" % (asked, more)] = further
                 component_id = asked.split("/")[0] if domain == "http" else asked
                 document[domain][asked] = facts if "unseen" not in facts else {"component": component_id, "answers": facts}
         for facts in document["postgres"].values():
@@ -61,10 +66,14 @@ class Document:
             place = (self.scene.platform.namespace, self.scene.started, self.scene.components)
             document["kubernetes"] = compact(self.scene.platform.objects, *place, text=self.scene.mask.text, selector=self.scene.platform.selector)
         for server in servers:
-            facts = document[server.kind].setdefault(
-                server.component, {"component": server.component, "answers": unseen("no instance of it runs", kind="not_running")}
-            )
+            # Of one elsewhere nobody knows whether it runs.
+            known = server.instance is not None or self.scene.is_component(server.component) or not self.scene.options.ask_servers
+            silent = unseen("no instance of it runs", kind="not_running") if known else unseen("it was not asked", kind="absent")
+            facts = document[server.kind].setdefault(server.component, {"component": server.component, "answers": silent})
             facts["used_by"] = sorted({target.component for target in server.clients})
+            if server.through:
+                facts["through"] = server.through
+        _mark_brokers(document)
         return document
 
     def _events(self, events: Any) -> Any:
@@ -175,6 +184,10 @@ class Document:
                 if target.malformed or not target.host:
                     continue
                 name = self.scene.server_at(target)[1]
+                gate = self.scene.gate_at(target)
+                if gate and gate != name:
+                    beyond = {"from": name, "to": gate, "kind": target.kind, "setting": "", "source": target.source, "host": "", "port": target.port}
+                    edges.setdefault((name, gate, target.kind), beyond)
                 if name != component.id:
                     edges.setdefault(
                         (component.id, name, target.kind),
@@ -260,6 +273,15 @@ class Document:
     def _new_passwords(self, component: str, environment: dict[str, str], changed: Iterable[str]) -> list[str]:
         """The connection settings whose value in the files differs from the one that the program was started with."""
         return [target.setting for target in self.scene.targets.get(component, []) if target.setting in changed or target.password_setting in changed]
+
+
+def _mark_brokers(document: dict[str, Any]) -> None:
+    """A Redis holds a broker also where its keys were not met (their names have a prefix, and there are many): a setting, or its queues, tell of it."""
+    brokers = {edge["to"] for edge in document["edges"] if edge["kind"] == "broker"}
+    brokers |= {facts["component"] for facts in document["celery"].values() if facts.get("queues") and not why_unseen(facts["queues"])}
+    for component, facts in document["redis"].items():
+        if component in brokers and not why_unseen(facts["answers"]):
+            facts["holds_broker"] = True
 
 
 def _heard_outside(one: Instance, sockets: dict[str, Any] | None) -> dict[str, list[int]]:

@@ -25,10 +25,16 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe import kuber
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_cast import Cast
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import Neighbours
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_events import by_object, told_events
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import group_pods, template_fact, version_fact
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import asked_by_all, group_pods, template_fact, version_fact
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, changed_at, listed, owner_of
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_owners import managers
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, images_of, revision_of, template_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import (
+    FINITE_KINDS,
+    Workload,
+    images_of,
+    revision_of,
+    template_of,
+)
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
@@ -79,7 +85,7 @@ def compact(objects: Objects, namespace: str, now: float, components: Iterable[A
 
 def workload_fact(objects: Objects, cast: Cast, name: str, workload: Workload, events: dict[Any, dict[str, Any]], text: Text) -> dict[str, Any]:
     """One workload: what it asks for, how far it has come, and its pods."""
-    found = workload.found or {}
+    found = workload.whole
     spec, status = found.get("spec") or {}, found.get("status") or {}
     pods = cast.pods.get(name, [])
     template = workload.template or ({"metadata": pods[0]["metadata"], "spec": pods[0]["spec"]} if pods else {"spec": {}})
@@ -130,19 +136,19 @@ def workload_fact(objects: Objects, cast: Cast, name: str, workload: Workload, e
         "claim_templates": [one["metadata"]["name"] for one in spec.get("volumeClaimTemplates") or []],
         "pods": group_pods(pods, workload.name, told, text),
         "pod_count": len(pods),
+        "asked_by_all": asked_by_all(pods),
         "events": _merged(own, text),
     }
 
 
 def wanted(workload: Workload) -> int | None:
     """How many copies are asked for; None where nobody says."""
-    found = workload.found or {}
-    spec, status = found.get("spec") or {}, found.get("status") or {}
-    if workload.kind in ("Deployment", "StatefulSet"):
-        return int(spec.get("replicas", 1)) if found else None
+    found = workload.whole
     if workload.kind == "DaemonSet":
-        return status.get("desiredNumberScheduled")
-    return 1 if workload.kind == "Pod" else None
+        return (found.get("status") or {}).get("desiredNumberScheduled")
+    if workload.kind in FINITE_KINDS or not found:
+        return 1 if workload.kind == "Pod" else None
+    return int((found.get("spec") or {}).get("replicas", 1))
 
 
 def revisions(objects: Objects, workload: Workload) -> list[dict[str, Any]]:

@@ -7,7 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed, owner_of
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload, name_components, workload_of, workloads_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import (
+    Workload,
+    followed_jobs,
+    name_components,
+    workload_of,
+    workloads_of,
+)
 
 Place = tuple[str, str, str]
 
@@ -16,6 +22,7 @@ class Cast:
     """The components of a stack's objects, named as the platform names them.
 
     workloads: by component. pods: by component, all of them, also those on their way out and those that an eviction left behind.
+    followed: (namespace, name) of the Jobs that a later run of the same work stands for.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -23,6 +30,7 @@ class Cast:
         names = name_components(found)
         self.workloads: dict[str, Workload] = {names[place]: one for place, one in enumerate(found)}
         self.names: dict[Place, str] = {(one.kind, one.namespace, one.name): name for name, one in self.workloads.items()}
+        self.followed = followed_jobs(objects)
         self._owned: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
         owners: dict[str, dict[tuple[str, str], dict[str, Any] | None]] = {}
         for kind in ("replicasets", "jobs"):

@@ -8,7 +8,13 @@ import hashlib
 import json
 from typing import Any, Callable, Iterable
 
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, every_container, port_number, read_quantity
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import (
+    app_containers,
+    every_container,
+    port_number,
+    read_quantity,
+    said_ports,
+)
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
@@ -206,9 +212,9 @@ def _hide(group: dict[str, Any], text: Text) -> None:
 def template_fact(spec: dict[str, Any], pod: dict[str, Any], workload: str) -> dict[str, Any]:
     """What a pod template asks for, without any value of a setting. pod: {"metadata", "spec"} as the template would make it."""
     own = {one["name"] for one in app_containers(pod, workload)} if spec.get("containers") else set()
-    init = [{**_container_wish(one), "init": True, "beside": one.get("restartPolicy") == "Always"} for one in spec.get("initContainers") or []]
+    init = [{**container_wish(one), "init": True, "beside": one.get("restartPolicy") == "Always"} for one in spec.get("initContainers") or []]
     return {
-        "containers": init + [{**_container_wish(one), "init": False, "beside": one["name"] not in own} for one in spec.get("containers") or []],
+        "containers": init + [{**container_wish(one), "init": False, "beside": one["name"] not in own} for one in spec.get("containers") or []],
         "service_account": spec.get("serviceAccountName") or "default",
         "node_selector": spec.get("nodeSelector") or {},
         "affinity": sorted(spec.get("affinity") or {}),
@@ -222,7 +228,18 @@ def template_fact(spec: dict[str, Any], pod: dict[str, Any], workload: str) -> d
     }
 
 
-def _container_wish(one: dict[str, Any]) -> dict[str, Any]:
+def asked_by_all(found: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """{container: the resources for which every pod that has not ended has a request}: a LimitRange gives some that no template names."""
+    pods = [pod for pod in found if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+    asked: dict[str, list[set[str]]] = {}
+    for pod in pods:
+        for one in pod["spec"].get("containers") or []:
+            asked.setdefault(one["name"], []).append(set((one.get("resources") or {}).get("requests") or {}))
+    return {name: sorted(set.intersection(*some)) for name, some in asked.items() if len(some) == len(pods)}
+
+
+def container_wish(one: dict[str, Any]) -> dict[str, Any]:
+    """{"name", "image", "requests", "limits", "ports", "said": ports that its command names, "probes"} of a container of a template or a pod."""
     resources = one.get("resources") or {}
     return {
         "name": one["name"],
@@ -231,6 +248,7 @@ def _container_wish(one: dict[str, Any]) -> dict[str, Any]:
         "requests": {name: read_quantity(value) for name, value in (resources.get("requests") or {}).items()},
         "limits": {name: read_quantity(value) for name, value in (resources.get("limits") or {}).items()},
         "ports": [{"name": port.get("name") or "", "port": port["containerPort"], "protocol": port.get("protocol", "TCP")} for port in one.get("ports") or []],
+        "said": said_ports(" ".join([*(one.get("command") or []), *(one.get("args") or [])])),
         "probes": {name: probe_fact(one, one[key]) for key, name in PROBES.items() if one.get(key)},
     }
 

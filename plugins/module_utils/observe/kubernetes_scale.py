@@ -65,8 +65,8 @@ def _metrics(wanted: list[dict[str, Any]], current: list[dict[str, Any]]) -> lis
         found.append(
             {
                 "type": one.get("type") or "",
-                "name": name[1],
-                "container": (one.get("containerResource") or {}).get("container") or "",
+                "name": name[2],
+                "container": name[1],
                 "kind": "percent" if by_percent else "value",
                 "target": target.get("averageUtilization") if by_percent else read_quantity(target.get("averageValue") or target.get("value")),
                 "current": value,
@@ -80,9 +80,10 @@ def _metric_key(one: dict[str, Any]) -> str:
     return kind[:1].lower() + kind[1:]
 
 
-def _metric_name(one: dict[str, Any]) -> tuple[str, str]:
+def _metric_name(one: dict[str, Any]) -> tuple[str, str, str]:
+    """(type, container where it is of one alone, name)."""
     body = one.get(_metric_key(one)) or {}
-    return str(one.get("type")), str(body.get("name") or (body.get("metric") or {}).get("name") or "")
+    return str(one.get("type")), str(body.get("container") or ""), str(body.get("name") or (body.get("metric") or {}).get("name") or "")
 
 
 def budgets(objects: Objects, cast: Cast) -> list[dict[str, Any]]:

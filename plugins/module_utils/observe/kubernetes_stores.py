@@ -154,10 +154,14 @@ def nodes(objects: Objects, cast: Cast, text: Text) -> dict[str, dict[str, Any]]
 def jobs(objects: Objects, cast: Cast, text: Text) -> tuple[list[dict[str, Any]], int]:
     """(the latest Jobs of each schedule and those that none owns, how many of these were left out though they did not succeed).
 
+    One that has ended and that a later run of the same work follows is not told.
+
     By their age: [{"name", "component", "schedule", "active", "failed", "succeeded", "suspended", "conditions", "started_at", "finished_at"}].
     """
     found = []
     for one in listed(objects, "jobs"):
+        if (one["metadata"]["namespace"], one["metadata"]["name"]) in cast.followed:
+            continue
         spec, status, place, owner = one.get("spec") or {}, one.get("status") or {}, place_of(one), owner_of(one)
         by_schedule = owner["name"] if owner and owner["kind"] == "CronJob" else ""
         found.append(

@@ -33,6 +33,9 @@ _PROTECTED_NAMES = (
     ("alembic", re.compile(r"alembic", re.IGNORECASE)),
     (APPLICATION_NAME, re.compile("^" + re.escape(APPLICATION_NAME) + "$")),
 )
+# Seconds after which a transaction that does nothing is nobody's job any more, whatever its last statement was; but a migration may be at something else.
+ABANDONED_SECONDS = 60.0
+_MAY_PAUSE = ("alembic", "backup")
 _PROTECTED_USERS = frozenset(["rdsadmin", "rdsrepladmin", "cloudsqladmin", "cloudsqlagent", "azuresu", "azure_superuser", "supabase_admin"])
 _PROTECTED_QUERIES = (
     ("vacuum", re.compile(r"^(VACUUM|ANALYZE)\b", re.IGNORECASE)),
@@ -150,7 +153,7 @@ def observe_postgres(
     """Everything about one server; a fact that could not be read is an unseen() entry and costs no other.
 
     clients: who connects to it with which account: {"component", "user", "password", "database"?, "addresses"?}. Their passwords are
-    compared with the server's records, and never tried. None: nobody but the account that looks.
+    compared with the server's records, and never tried; of a "guessed" one only a match says something. None: nobody but the account that looks.
     expects_writes: whether somebody writes here (a primary); None: not known.
     """
     alone = clients is None
@@ -181,7 +184,8 @@ def observe_postgres(
 def _login_of(target: PostgresTarget, clients: list[Mapping[str, Any]], kind: str) -> list[str]:
     """The clients that would meet with the same refusal, because they have the same account (and database)."""
     same = {"auth": ("user", "password"), "role_missing": ("user",), "database_missing": ("database",)}.get(kind, ())
-    return sorted({client["component"] for client in clients if same and all((client.get(key) or "") == getattr(target, key) for key in same)})
+    told = [client for client in clients if kind != "auth" or not client.get("guessed")]
+    return sorted({client["component"] for client in told if same and all((client.get(key) or "") == getattr(target, key) for key in same)})
 
 
 def _same_names(target: PostgresTarget, clients: list[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -375,6 +379,8 @@ class Reader:
             reason = "no password is set for this role"
         elif account:
             reason = "only a superuser may read the server's records of passwords"
+        if matches is False and client.get("guessed"):
+            matches, reason = None, "its URL holds no password, and where the program has one from is not known"
         method = self._method(client, rules) if isinstance(rules, list) else None
         return {
             "component": client["component"],
@@ -418,8 +424,10 @@ def protected_kind(session: Mapping[str, Any], query: str) -> str:
     for kind, pattern in _PROTECTED_NAMES:
         if pattern.search(session.get("application_name") or ""):
             return kind
+    state, seconds = session.get("state") or "", session.get("state_seconds") or 0.0
+    abandoned = state.startswith("idle in transaction") and seconds >= ABANDONED_SECONDS
     for kind, pattern in _PROTECTED_QUERIES:
-        if pattern.search(query):
+        if pattern.search(query) and (kind in _MAY_PAUSE or not abandoned):
             return kind
     return ""
 

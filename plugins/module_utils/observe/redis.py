@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, unseen, why_unseen
@@ -27,6 +27,10 @@ NAP_SECONDS = 0.0005
 SLOWLOG_ENTRIES = 32
 CLIENTS_LISTED = 2000
 BROKER_KEYS = ("_kombu.binding.celery", "_kombu.binding.celery.pidbox", "unacked_index", "unacked")
+# The same where an application gives all its keys a prefix (kombu's global_keyprefix). They are looked for in steps that nobody feels, for so long.
+PREFIXED_KEYS = "*_kombu.binding.*"
+SCAN_STEP = 2000
+SCAN_SECONDS = 0.1
 
 
 def observe_redis(component: str, target: connect_redis.RedisTarget, mask: Mask, timeout: float) -> dict[str, Any]:
@@ -78,21 +82,24 @@ class _Look:
         latency = self._latency(now, "TIME" if not why and "err" in (info.get("rdb_last_bgsave_status"), info.get("aof_last_write_status")) else "PING")
         listed = self._ask(lambda: self._listed(info))
         keyspace = self._keyspace(info)
-        broker = self._ask(lambda: self._broker_databases(info))
         later = info if why else self._ask(lambda: self.client.info("all"))
+        seconds = time.monotonic() - started
+        # Looked for after that, so that it is not taken for the server's own work.
+        broker = self._ask(lambda: self._broker_databases(info))
         facts = {"now": now, "latency": latency, "keyspace": keyspace, "holds_broker": broker if why_unseen(broker) else bool(broker)}
         facts["broker_databases"] = broker
         if not why_unseen(latency):
-            latency["busy"] = later if why_unseen(later) else busy(info, later, time.monotonic() - started)
+            latency["busy"] = later if why_unseen(later) else busy(info, later, seconds)
         if why:
             facts.update(dict.fromkeys(("server", "memory", "persistence", "clients", "stats", "replication"), info))
             return facts
         facts.update(read_info(info, settings, listed))
         if not why_unseen(later):
             facts["stats"]["since"] = {
-                "seconds": round(time.monotonic() - started, 3),
+                "seconds": round(seconds, 3),
                 "rejected": later.get("rejected_connections", 0) - info.get("rejected_connections", 0),
                 "evicted": later.get("evicted_keys", 0) - info.get("evicted_keys", 0),
+                "oom": _errors(later).get("OOM", 0) - _errors(info).get("OOM", 0),
             }
         return facts
 
@@ -194,15 +201,44 @@ class _Look:
         return {name[2:]: {"keys": found["keys"], "expires": found["expires"]} for name, found in _databases(info)}
 
     def _broker_databases(self, info: Any) -> list[int]:
-        """The databases in which a Celery broker's keys stand. SELECT touches our own connection only."""
+        """The databases in which a Celery broker's keys stand."""
         databases = [int(name) for name in self._keyspace(info)] if not why_unseen(info) else [self.target.database]
-        pipe = self.client.pipeline(transaction=False)
-        for database in databases[:64]:
-            pipe.execute_command("SELECT", database)
-            pipe.exists(*BROKER_KEYS)
-        pipe.execute_command("SELECT", self.target.database)
-        answers = pipe.execute()
-        return sorted(database for database, found in zip(databases, answers[1::2]) if found)
+        try:
+            return broker_databases(self.client, databases, min(SCAN_SECONDS, self.deadline - time.monotonic()))
+        finally:
+            self.client.execute_command("SELECT", self.target.database)
+
+
+def broker_databases(client: Any, databases: Iterable[int], seconds: float = SCAN_SECONDS) -> list[int]:
+    """Those of these databases (of the first 64) in which a Celery broker's keys stand, sorted. The connection stands in any of them afterwards.
+
+    seconds: how long keys with a prefix may be looked for, in all of them together.
+    """
+    asked = sorted(databases)[:64]
+    if not asked:
+        return []
+    pipe = client.pipeline(transaction=False)
+    for database in asked:
+        # It touches our own connection only.
+        pipe.execute_command("SELECT", database)
+        pipe.exists(*BROKER_KEYS)
+    found = {database for database, count in zip(asked, pipe.execute()[1::2]) if count}
+    until = time.monotonic() + seconds
+    return [database for database in asked if database in found or _has_prefixed_keys(client, database, until)]
+
+
+def _has_prefixed_keys(client: Any, database: int, until: float) -> bool:
+    """Whether a broker's keys were met in this database by then; not where the account may not look for them."""
+    keys: list[Any] = []
+    cursor, whole = 0, False
+    try:
+        client.execute_command("SELECT", database)
+        while not keys and not whole and time.monotonic() < until:
+            cursor, keys = client.scan(cursor, match=PREFIXED_KEYS, count=SCAN_STEP)
+            whole = not int(cursor)
+    except connect_redis.redis.exceptions.ResponseError:
+        return False
+    return bool(keys)
 
 
 def read_info(info: Mapping[str, Any], settings: Any, listed: Any) -> dict[str, Any]:

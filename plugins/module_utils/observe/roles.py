@@ -59,6 +59,11 @@ BY_NAME = [
 ]
 # Servers are known by their programs: a copy of a server's image, or the bearer of its settings, may as well do a backup.
 BY_PROGRAM = frozenset(["postgres", "redis", "pgbouncer"])
+# Where a command stands in what a shell is given ("sh -c until …; do psql …"), or first; then what asks a server, and what is one.
+BEGINS = r"(^|[;&|(\n]|\s--\s|\s-\w*c\s|\b(do|then|else|until|while|if|exec|env)\s)\s*[\"'!]?\s*"
+COMMAND = BEGINS + r"(\w+=\S*\s+)*(\S*entrypoint\S*\s+)?((gosu|su-exec)\s+\S+\s+)?(\S*/)?"
+CLIENT = re.compile(COMMAND + r"((redis|valkey|keydb)-(cli|benchmark)|psql|pg_(dump|dumpall|restore|basebackup|isready)|pgbench|(create|drop|vacuum)db)(\s|$)")
+SERVER = re.compile(COMMAND + r"(postgres|postmaster|pgbouncer|(redis|valkey|keydb)-server|dragonfly)(\s|$)")
 # With one of these a component is told where a PostgreSQL is, and is none.
 CLIENT_OF_POSTGRES = re.compile(r"^(POSTGRES\w*_(HOST|SERVER|URL)|PGHOST|DB_HOST|DATABASE_(URL|HOST))$")
 
@@ -66,7 +71,8 @@ CLIENT_OF_POSTGRES = re.compile(r"^(POSTGRES\w*_(HOST|SERVER|URL)|PGHOST|DB_HOST
 def find_role(component: Component, read_script: Callable[[Instance, str], str]) -> tuple[str, str]:
     """(role, source of that knowledge). read_script gives the text of a start script inside an instance, "" when there is none."""
     instances = [one for one in component.instances if not one.one_off] or component.instances or [one for one in [component.template] if one]
-    if component.finite:
+    serves = component.supposed and match(BY_COMMAND, [process.command for one in instances for process in one.processes]) not in ("", *FINITE)
+    if component.finite and not serves:
         role = match(BY_COMMAND, [text for one in instances for text in [*(process.command for process in one.processes), " ".join(one.command)]])
         return (role, "command") if role in FINITE else ("job", "platform")
     evidence = [
@@ -86,7 +92,8 @@ def find_role(component: Component, read_script: Callable[[Instance, str], str])
                 return role, "file"
     if passing:
         return "migration", passing
-    seen = any(one.processes for one in instances)
+    # What it does is seen where it runs; of one that has ended, where its command is to ask a server.
+    seen = any(one.processes or asks_a_server(" ".join(one.command)) for one in instances)
     role = match(BY_IMAGE, [one.image for one in instances])
     if role and not (seen and role in BY_PROGRAM):
         return role, "image"
@@ -98,6 +105,11 @@ def find_role(component: Component, read_script: Callable[[Instance, str], str])
                 return server, "port"
     role = match(BY_NAME, [component.id.lower()])
     return (role, "name") if role and not (seen and role in BY_PROGRAM) else ("unknown", "")
+
+
+def asks_a_server(command: str) -> bool:
+    """Whether a command only asks a server, or copies what is in it, and starts none."""
+    return bool(CLIENT.search(command)) and not SERVER.search(command)
 
 
 def match(table: Iterable[tuple[str, re.Pattern]], texts: Iterable[str]) -> str:

@@ -10,14 +10,28 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
-from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBACK, StackError, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.postgres import PostgresTarget
+from ansible_collections.aiops.runbook.plugins.module_utils.connect.redis import RedisTarget
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, LOOPBACK, StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.roles import find_role
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target, filed_settings, find_targets, outer_name, pgbouncer_targets
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import (
+    SENTINEL,
+    Target,
+    filed_settings,
+    find_targets,
+    outer_name,
+    pgbouncer_targets,
+)
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
 SERVERS = ("postgres", "redis")
+# Who is no way to such a server, whatever a setting says: servers of other kinds, tools, and who does its work and ends.
+NO_GATES = frozenset([*SERVERS, *FINITE, "broker", "llm", "other"])
+# The certificates of all authorities that a system knows take a quarter of this.
+MOST_CERTIFICATES = 1 << 20
+CERTIFICATE = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:X509 |TRUSTED )?CERTIFICATE-----")
 # What says where, who and how, and opens nothing.
 NO_SECRET = re.compile(
     r"(^|[_.-])(host(name|addr)?|server|addr(ess)?|port|user(name)?|name|db|dbname|database|schema|region|env(ironment)?|level|mode)$", re.IGNORECASE
@@ -167,7 +181,23 @@ class Scene:
             self.mask.keep([] if target.malformed else [target.host, target.user, target.database])
             self.mask.learn(target.password)
             self.mask.learn(target.url if target.password else "")
+            self._bring_authorities(target, instance)
         return found
+
+    def _bring_authorities(self, target: Target, instance: Instance) -> None:
+        """The certificates that a URL names by a file: read where its program reads them, since that path means nothing on this machine."""
+        told, path = target.options, ""
+        if isinstance(told, RedisTarget):
+            path = (told.ca or "") if told.tls and told.verify else ""
+        elif isinstance(told, PostgresTarget):
+            path = told.options.get("sslrootcert", "")
+        if not path or path == "system":
+            return
+        try:
+            found = self.platform.file(instance, path if path.startswith("/") else "%s/%s" % (instance.working_dir or "", path), MOST_CERTIFICATES)
+        except StackError:
+            found = None  # whoever needs them says so
+        told.ca_data = "\n".join(CERTIFICATE.findall(found.content.decode("ascii", "replace"))) if found else ""
 
     def _behind_pgbouncer(self, component: Component, instance: Instance) -> list[Target]:
         words = [word for text in [*instance.command, *(process.command for process in instance.processes)] for word in text.split()]
@@ -185,14 +215,39 @@ class Scene:
                     if not self.targets.get(other.id):
                         other.role, other.role_source = "llm", "peers"
 
-                if target.kind == "unsupported" and other is not None and other.role == "unknown":
+                if target.kind == "unsupported" and target.scheme != SENTINEL and other is not None and other.role == "unknown":
                     other.role, other.role_source = "broker", "peers"
+        self._find_gates()
         if any(component.role == "api" for component in self.components):
             return
         for component in self.components:
             serves = any(one.published or self.listens(one) for one in component.instances)
             if component.role == "unknown" and serves and any(target.server_kind in SERVERS for target in self.targets.get(component.id, [])):
                 component.role, component.role_source = "api", "port"
+
+    def _find_gates(self) -> None:
+        """What leads to a server elsewhere is no door for users: it is known by those who are told to find that server there."""
+        ports: dict[str, set[int]] = {}
+        for targets in self.targets.values():
+            for target in targets:
+                other = self.server_at(target)[0] if target.server_kind in SERVERS and not target.malformed else None
+                if other is not None and other.id != target.component:
+                    ports.setdefault(other.id, set()).add(target.port)
+        for component in self.components:
+            outside = {mapping["inside"] for one in component.instances for mapping in one.published}
+            # One that is known by its program may serve users at other ports.
+            only = component.role == "proxy" and (component.role_source == "name" or bool(outside) and outside <= ports.get(component.id, set()))
+            if component.id in ports and (component.role == "unknown" or only) and component.role_source != "given":
+                component.role, component.role_source = "gate", "peers"
+
+    def gate_at(self, target: Target) -> str:
+        """What a server is called that is met through a component which is none itself (a proxy, a pooler that names no server); "" elsewhere."""
+        other = self.server_at(target)[0] if target.server_kind in SERVERS and not target.malformed else None
+        if other is None or other.id == target.component or other.role in NO_GATES or not other.running:
+            return ""
+        if other.role == "pgbouncer" and any(one.kind == "postgres" and not one.malformed for one in self.targets.get(other.id, [])):
+            return ""
+        return self.outer_name(target)
 
     def listens(self, one: Instance) -> bool:
         """Whether others can connect to an instance, as far as that is seen."""

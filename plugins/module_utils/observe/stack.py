@@ -71,7 +71,7 @@ def may_matter(seen: dict[str, Any]) -> bool:
         not seen["outside"]
         or not all(fact.get("connects") for fact in seen["reach"] + seen["outside"])
         or any(why_unseen(facts.get("answers")) for facts in servers)
-        or any(account["accepted"] is not True for facts in servers for account in facts.get("accounts") or [])
+        or any(account["accepted"] is not True for facts in [*servers, *seen.get("doors", {}).values()] for account in facts.get("accounts") or [])
         # A route that is not offered is no illness.
         or any((route.get("status") or 500) >= 400 and route.get("status") != 404 for route in routes)
         or any(one["kind"].endswith("_auth") for component in seen["components"].values() for one in component["logs"].get("signatures", []))

@@ -8,19 +8,28 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import names_of, secret_files_of, secrets_of
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance, Platform
 from ansible_collections.aiops.runbook.plugins.module_utils.probes import Probes
-from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, masked_query
+from ansible_collections.aiops.runbook.plugins.module_utils.secret import ALL_HIDDEN, Mask, query_shape
 
 # Between two looks of one who follows.
 PAUSE_SECONDS = 1.0
-# What a server writes of a statement, and the lines that it goes on in: "… STATEMENT:  SELECT …".
-STATEMENT = re.compile(r"(\b(?:STATEMENT|QUERY|statement|execute [^:]{1,80}|parse [^:]{1,80}|bind [^:]{1,80}): +)(.*)", re.DOTALL)
-GOES_ON = re.compile(r"(\S+ \t)(.*)", re.DOTALL)
+# What a server writes of a statement: "… STATEMENT:  SELECT …".
+STATEMENT = re.compile(r"\b(?:STATEMENT|QUERY|statement|execute [^:]{1,80}|parse [^:]{1,80}|bind [^:]{1,80}): +")
+# A line of PostgreSQL's log; what it goes on in begins with a tab. And what it quotes without marks: a row, a key.
+POSTGRES = re.compile(r"\b(?:LOG|FATAL|ERROR|PANIC|WARNING|NOTICE|INFO|DEBUG\d?|DETAIL|HINT|CONTEXT|STATEMENT|QUERY):  (?=\S)")
+UNMARKED = re.compile(r"\bFailing row contains \(|\bKey \(")
+# What a statement begins with: of it, lines that begin with blanks are more.
+SQL = re.compile(
+    r"\s*(?:\(|--|/\*|(?:select|insert|update|delete|merge|with|values|copy|call|do|set|create|alter|drop|grant|explain|prepare|execute|declare)\b)",
+    re.IGNORECASE,
+)
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\S+(?: |$)")
+LONGEST_SHAPE = 300
 
 
 @dataclass
@@ -46,6 +55,7 @@ class Tail:
         self.positions = dict(positions or {})
         self.unread: dict[tuple[str, str], str] = {}
         self._learned: set[str] = set()
+        self._within: dict[str, Within] = {}
 
     def read(self, since: float) -> list[dict[str, Any]]:
         """The lines since a UNIX time (0: all) that have not been read, [{"component", "instance", "line"}] by time."""
@@ -57,11 +67,19 @@ class Tail:
             if why:
                 self.unread[(name, one.name)] = why["reason"]
                 continue
-            before = self.positions.get(one.name, "")
-            new = [line for line in answers[one.id] if stamp(line) > before]
+            before, lines = self.positions.get(one.name, ""), answers[one.id]
+            new = [line for line in lines if stamp(line) > before]
             if new:
                 self.positions[one.name] = stamp(new[-1])
-            found += [(stamp(line), {"component": name, "instance": one.name, "line": hidden(line, self.mask)}) for line in new if self.wanted.contains in line]
+            within, fed = self._within.get(one.name), new
+            # What an earlier run has read tells within what the new lines begin; where some were missed, nobody knows.
+            if within is None or len(new) >= self.wanted.tail:
+                within, fed = Within.of(lines), lines
+            self._within[one.name] = within
+            for line in fed:
+                shown = shape(line, within)
+                if stamp(line) > before and self.wanted.contains in line:
+                    found.append((stamp(line), {"component": name, "instance": one.name, "line": self.mask.text(shown)}))
         return [entry for _stamp, entry in sorted(found, key=lambda pair: pair[0])]
 
     def follow(self, since: float, seconds: float) -> list[dict[str, Any]]:
@@ -110,14 +128,52 @@ def learn(platform: Platform, mask: Mask, one: Instance) -> None:
         mask.learn(found.content.decode("utf-8", "replace").strip() if found else "")
 
 
-def hidden(line: str, mask: Mask) -> str:
-    """A line without secrets; of a statement of SQL only its shape, since its literals may be anything."""
-    line = STATEMENT.sub(_shape, line) if ":" in line else line
-    return mask.text(GOES_ON.sub(_shape, line) if " \t" in line else line)
+@dataclass
+class Within:
+    """Where the last line of one log has ended: of a statement of SQL (statement), or of whatever else PostgreSQL says.
+
+    opened: what it has left open (query_shape()); None where nobody knows, or where it is neither.
+    """
+
+    statement: bool = False
+    opened: str | None = None
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> Within:
+        """Before the first of these lines. In PostgreSQL's log they may begin in the middle of a literal."""
+        return cls(opened=ALL_HIDDEN if any(POSTGRES.search(line) for line in lines) else None)
 
 
-def _shape(match: re.Match[str]) -> str:
-    return match[1] + masked_query(match[2])
+def hidden(lines: list[str], mask: Mask) -> list[str]:
+    """The lines of one log, in their order, without secrets; of a statement of SQL only its shape, since its literals may be anything."""
+    within = Within.of(lines)
+    return [mask.text(shape(line, within)) for line in lines]
+
+
+def shape(line: str, within: Within) -> str:
+    """A line with its SQL as query_shape() has it. A literal may go on over several lines: within is moved on."""
+    stamped = STAMP.match(line)
+    text = line[stamped.end() :] if stamped else line
+    if not text.strip():
+        return line
+    blanks = text[: len(text) - len(text.lstrip())]
+    # A line without a time is what stood behind some other end of a line within a text.
+    if blanks.startswith("\t") or (blanks and within.statement) or (not stamped and within.opened):
+        shown, left = query_shape(text, within.opened or "")
+        if within.opened is None:
+            # A quote without its counterpart: the text before it may be what is quoted.
+            shown = "?" if left else shown
+        else:
+            within.opened = left
+        return line[: len(line) - len(text)] + blanks + shown[:LONGEST_SHAPE]
+    said = STATEMENT.search(text)
+    within.statement = said is not None and SQL.match(text, said.end()) is not None
+    if said is not None:
+        shown, within.opened = query_shape(text[said.end() :])
+        return line[: len(line) - len(text) + said.end()] + shown[:LONGEST_SHAPE]
+    heard = POSTGRES.search(text)
+    within.opened = None if heard is None else ALL_HIDDEN if UNMARKED.search(text) else query_shape(text[heard.end() :])[1]
+    return line
 
 
 def stamp(line: str) -> str:

@@ -18,8 +18,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import LOOPBAC
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import Mask, is_plain_url, is_secret_name
 
 # What begins so is meant as a URL, whether or not it is well-formed ("postgres/backups" is none).
-POSTGRES_SCHEME = re.compile(r"^\s*[\"']?postgres(ql)?(\+\w+)?(:|//)", re.IGNORECASE)
-REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?(\+\w+)?|valkeys?|keydbs?|sentinel)(:|//)", re.IGNORECASE)
+POSTGRES_SCHEME = re.compile(r"^\s*[\"']?(postgres(ql)?(\+\w+)?(:|//)|(%s)(\+\w+)?://)" % "|".join(sorted(postgres.SCHEMES)), re.IGNORECASE)
+REDIS_SCHEME = re.compile(r"^\s*[\"']?(rediss?(\+\w+)?|valkeys?|keydbs?|rediscaches?|sentinel)(:|//)", re.IGNORECASE)
 POSTGRES_SOCKET = "postgresql+socket"
 SOCKET_SCHEME = re.compile(r"^\s*[\"']?unix:", re.IGNORECASE)
 HTTP_SCHEME = re.compile(r"^https?://[^\s,;]+$", re.IGNORECASE)
@@ -28,7 +28,8 @@ OTHER_PORTS = {"amqp": 5672, "amqps": 5671, "pyamqp": 5672, "kafka": 9092}
 # Where else an application keeps its data, its cache or its results, by the URL's scheme.
 OTHER_DATABASE = re.compile(
     r"^\s*[\"']?(sqlite|libsql|duckdb|mysql|mariadb|oracle|mssql|sqlserver|mongodb|jdbc|odbc|cockroachdb|redshift|snowflake|bigquery|clickhouse|cassandra|"
-    r"neo4j|bolt|influx|elasticsearch|couchdb|arangodb|surreal|prisma|https?|wss?|grpc|rediss?|file|memory)[\w+.-]*:",
+    r"neo4j|bolt|influx|elasticsearch|couchdb|arangodb|surreal|prisma|https?|wss?|grpc|rediss?|file|memory|aiosqlite|spatialite|asyncmy|aiomysql|pymysql)"
+    r"[\w+.-]*:|^\s*[\"']?(s3a?|gs|gcs|az|abfss?|hdfs|dbcache|locmemcache)://",
     re.IGNORECASE,
 )
 OTHER_STORE = re.compile(
@@ -36,6 +37,8 @@ OTHER_STORE = re.compile(
     r"sqlite|azure\w+|gcpubsub|confluentkafka|elasticsearch|cassandra|couch\w+|dynamodb|cosmosdb\w*|arangodb|consul)[\w+.-]*:)",
     re.IGNORECASE,
 )
+# A file or a folder in which such a store lies.
+PATH = re.compile(r"^\s*[\"']?(\.{0,2}|~)/(?!/)[^@]*$")
 URL_NAME = re.compile(r"(DATABASE|DB|POSTGRES\w*|PG|SQLALCHEMY\w*)_(URL|URI|DSN)$|^(DSN|DATABASE_URL)$", re.IGNORECASE)
 REDIS_URL_NAME = re.compile(r"(REDIS|BROKER|RESULT_BACKEND|CACHE|VALKEY)\w*(_(URL|URI|DSN))?$", re.IGNORECASE)
 # For browsers, who stand elsewhere: where the application is found, and whence its pages may come.
@@ -48,14 +51,23 @@ HOST_NAME = re.compile(r"^(?P<prefix>.*?)(?P<joint>_?)(HOST|HOSTNAME|SERVER|ADDR
 POSTGRES_WORDS = frozenset("DB DATABASE POSTGRES POSTGRESQL PG SQL PGSQL PGBOUNCER".split())
 REDIS_WORDS = frozenset("REDIS VALKEY KEYDB DRAGONFLY CACHE QUEUE BROKER CELERY KV".split())
 AMQP_WORDS = frozenset("RABBITMQ RABBIT AMQP".split())
+# How the settings beside a URL may be called that is called like one of them, and what may stand before that and tells nothing.
+BESIDE = {"postgres": ("DATABASE", "DB", "POSTGRES", "POSTGRESQL", "PG"), "redis": ("REDIS", "VALKEY")}
+FRAMEWORKS = ("SQLALCHEMY_", "DJANGO_", "CELERY_", "ASYNC_", "SYNC_")
+# Where the Sentinels are that know who is the primary: one of them, or a list.
+SENTINEL_NAME = re.compile(r"(^|_)SENTINELS?(_(HOST(S|NAME)?|NODES?|ADDR(S|ESS|ESSES)?|SERVERS?|ENDPOINTS?))?$", re.IGNORECASE)
+SENTINEL, SENTINEL_PORT = "sentinel", 26379
+SWITCHES = frozenset("0 1 true false yes no on off enabled disabled none".split())
 # A server of another kind, by a word of its setting, by its port, or by what stands beside it (DB_ENGINE).
 OTHER_WORDS = frozenset(
-    "MYSQL MARIADB MONGO MONGODB WORDPRESS MSSQL ORACLE CLICKHOUSE INFLUX INFLUXDB NEO4J QDRANT CHROMA MILVUS WEAVIATE VECTOR KAFKA".split()
+    "MYSQL MARIADB MONGO MONGODB WORDPRESS MSSQL ORACLE CLICKHOUSE INFLUX INFLUXDB NEO4J QDRANT CHROMA LANCEDB MILVUS WEAVIATE VECTOR KAFKA".split()
 )
 OTHER_SERVERS_PORTS = frozenset("1433 1521 3306 3307 6333 9092 11211 27017".split())
 OTHER_ENGINE = re.compile(r"mysql|mariadb|mongo|sqlite|mssql|sqlserver|oracle|memcache", re.IGNORECASE)
 # Read by the tests of an application only.
 TEST_NAME = re.compile(r"(^|_)TEST(ING|S)?(_|$)", re.IGNORECASE)
+# What a program may be told in a file instead, besides its password: the official image of PostgreSQL is.
+TOLD_FILE = re.compile(r"^(\w*_)?(HOST|HOSTNAME|SERVER|PORT|USER|USERNAME|DB|NAME|DATABASE|DBNAME)_FILE$", re.IGNORECASE)
 ENV_FILE = re.compile(r"(^|/)(\.env|env)(\.[\w-]+)?$|\.env$")
 # Settings whose values tell how the application behaves and hold nothing secret.
 PLAIN = re.compile(
@@ -68,7 +80,8 @@ PLAIN = re.compile(
 class Target:
     """One place that a component is told to connect to.
 
-    kind: postgres, redis, broker, results, cache, llm, http, unsupported (a server that we do not speak to).
+    kind: postgres, redis, broker, results, cache, llm, http, unsupported (a server that we do not speak to), database (of a kind that is not known).
+    password_setting: the setting that holds the password; of a URL without one it may be another one beside it.
     malformed: why the setting cannot be understood, "" when it can.
     proxy_setting: which setting makes it go through a proxy of HTTP, "" where it goes there itself.
     password_file, password_changed_at: where the password was read when it is not in the environment, and when that changed.
@@ -97,6 +110,11 @@ class Target:
     def server_kind(self) -> str:
         """What kind of server stands there: broker, results and cache are uses of a Redis."""
         return server_kind(self.kind)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether its URL holds no password: the program may have one that is not known, or the one that stands beside the URL."""
+        return bool(self.url) and not (self.password and self.password_setting == self.setting)
 
     def as_fact(self, mask: Mask) -> dict[str, Any]:
         """What may be said of it."""
@@ -151,10 +169,37 @@ def filed_settings(environment: dict[str, str], read_file: ReadFile, mounted: It
             content = read_file(path)
             if content is not None:
                 found[name[: -len("_FILE")]] = content.content.decode("utf-8", "replace").strip()
+    found.update(_told_in_files({**found, **environment}, read_file))
     known = {**found, **environment}
     if working_dir and not any(target.server_kind in ("postgres", "redis") for target in find_targets("", known, "", lambda _path: None, [])):
         found.update(_read_settings(read_file, working_dir.rstrip("/") + "/.env"))
     return {name: value for name, value in found.items() if name not in environment}
+
+
+def _told_in_files(environment: dict[str, str], read_file: ReadFile) -> dict[str, str]:
+    """Host, port, user and database that are told by NAME_FILE, as NAME; nothing where that has a value of its own."""
+    found = {}
+    for name, path in environment.items():
+        base = name[: -len("_FILE")]
+        if not TOLD_FILE.match(name) or environment.get(base) or not path.startswith("/") or not set(base.upper().split("_")) & (POSTGRES_WORDS | REDIS_WORDS):
+            continue
+        content = _if_readable(read_file)(path)
+        text = content.content.decode("utf-8", "replace").strip() if content is not None else ""
+        if re.fullmatch(r"\S{1,255}", text):
+            found[base] = text
+    return found
+
+
+def _if_readable(read_file: ReadFile) -> ReadFile:
+    """The same reader, for what a program need not have: a file that cannot be read is none."""
+
+    def read(path: str) -> Any:
+        try:
+            return read_file(path)
+        except StackError:
+            return None
+
+    return read
 
 
 def _read_settings(read_file: ReadFile, path: str) -> dict[str, str]:
@@ -165,14 +210,21 @@ def _read_settings(read_file: ReadFile, path: str) -> dict[str, str]:
 def find_targets(component: str, environment: dict[str, str], source: str, read_file: ReadFile, secret_files: Iterable[str]) -> list[Target]:
     """Every place that this environment names. read_file gives a File or None; secret_files are paths below /run/secrets and the like."""
     found: list[Target] = []
+    environment, files = {**_told_in_files(environment, read_file), **environment}, list(secret_files)
     for name, value in sorted(environment.items()):
         target = _from_url(component, name, value, source)
         if target:
             if target.kind == "http" and _names_a_model(environment, name):
                 target.kind = "llm"
             target.proxy_setting = _proxy_setting(environment, target)
+            if target.server_kind in BESIDE and not target.malformed:
+                _account_beside(target, environment, _if_readable(read_file), files)
             found.append(target)
-    return found + _from_parts(component, environment, source, read_file, list(secret_files))
+    found += _from_parts(component, environment, source, read_file, files) + _sentinels(component, environment, source)
+    # A database of a kind that is not known is nobody's mistake; that nobody looks at it is worth a word where no other is named.
+    strange = [target for target in found if target.kind == "database"]
+    named = any(target.kind == "postgres" or target.scheme == POSTGRES_SOCKET for target in found)
+    return [target for target in found if target not in (strange if named else strange[1:])]
 
 
 def _proxy_setting(environment: dict[str, str], target: Target) -> str:
@@ -194,6 +246,11 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
     if name.endswith("_FILE") or not value or TEST_NAME.search(name):
         return None
     if POSTGRES_SCHEME.match(value) and "/" in value or (URL_NAME.search(name) and not OTHER_DATABASE.match(value)):
+        if not POSTGRES_SCHEME.match(value) and not _is_slip(value, ("postgres", "postgresql"), 2):
+            if PATH.match(value) or set(name.upper().split("_")) & OTHER_WORDS:
+                return None
+            if _scheme(value) != "settings":
+                return Target(component, name, source, "database", scheme=_scheme(value).lower())
         target = Target(component, name, source, "postgres", url=value, password_setting=name)
         try:
             seen = postgres.parse_url(value)
@@ -213,17 +270,27 @@ def _from_url(component: str, name: str, value: str, source: str) -> Target | No
                 return None
             target.kind, target.scheme = "unsupported", value.split(":", 1)[0]
             return target
+        if target.kind == "cache" and PATH.match(value):
+            return None
         try:
             seen_redis = redis.parse_url(value)
         except StackError as error:
-            if error.kind == "unsupported":
-                target.kind, target.scheme = "unsupported", _scheme(value)
-            else:
+            scheme = _scheme(value)
+            known = scheme == "settings" or scheme.lower() in redis.SCHEMES
+            if error.kind == "unsupported" or re.match(r"(rediss?|valkeys?)[+.-]", scheme, re.IGNORECASE):
+                target.kind, target.scheme = "unsupported", scheme
+            elif known or _is_slip(value, (*redis.SCHEMES, SENTINEL), 1):
                 target.malformed = error.message
+            elif target.kind != "broker":
+                return None
+            else:
+                target.kind, target.scheme = "unsupported", scheme
             return target
         target.host, target.port, target.user, target.password = seen_redis.host, seen_redis.port, seen_redis.username or "", seen_redis.password or ""
         target.database, target.tls, target.scheme = str(seen_redis.database), seen_redis.tls, _scheme(value)
         target.options = seen_redis
+        if target.port == SENTINEL_PORT or SENTINEL.upper() in name.upper():
+            target.kind, target.scheme = "unsupported", SENTINEL
         return target
     if OTHER_BROKER.match(value):
         target = Target(component, name, source, "unsupported", scheme=_scheme(value).lower(), url=value)
@@ -260,6 +327,76 @@ def _scheme(value: str) -> str:
     """What stands before "://"; "settings" where nothing does: a keyword DSN has no scheme, and holds the password."""
     match = re.match(r"[\s\"']*([A-Za-z][\w+.-]*)://", value)
     return match.group(1) if match else "settings"
+
+
+def _is_slip(value: str, known: Iterable[str], most: int) -> bool:
+    """Whether what stands before "://" is meant as one of these words: it begins like PostgreSQL's, or differs from one by so many letters at most."""
+    scheme = _scheme(value).lower()
+    base = scheme.partition("+")[0]
+    return scheme != "settings" and (base.startswith("postgre") or any(_distance(base, word) <= most for word in known))
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters must be put in, left out, changed, or changed with their neighbour to make one word of the other."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for place, letter in enumerate(one, 1):
+        above, row = row, [place]
+        for number, wanted in enumerate(other, 1):
+            row.append(min(above[number] + 1, row[-1] + 1, above[number - 1] + (letter != wanted)))
+            if place > 1 and number > 1 and letter == other[number - 2] and one[place - 2] == wanted:
+                row[-1] = min(row[-1], before[number - 2] + 1)
+        before = above
+    return row[-1]
+
+
+def _account_beside(target: Target, environment: dict[str, str], read_file: ReadFile, secret_files: list[str]) -> None:
+    """What a URL leaves open and its program takes from beside it: libpq from PGUSER and the like, others from settings that are called alike."""
+    prefixes, words = _alike(target)
+    libpq = environment if target.kind == "postgres" else {}
+    if target.kind == "postgres":
+        target.user = target.user or next(filter(None, [libpq.get("PGUSER"), *(_first(environment, one, ("USER", "USERNAME"))[1] for one in prefixes)]), "")
+        target.database = target.database or libpq.get("PGDATABASE", "")
+    if target.password:
+        return
+    known = [("PGPASSWORD", libpq.get("PGPASSWORD", "")), *(_first(environment, one, ("PASSWORD", "PASS", "PASSWD")) for one in prefixes)]
+    setting, password = next((one for one in known if one[1]), ("", ""))
+    if password:
+        target.password_setting, target.password = setting, password
+        return
+    for prefix in prefixes:
+        _password_from_file(target, environment, prefix, set(), read_file, [])
+        if target.password:
+            return
+    _password_from_file(target, {}, "", words, read_file, secret_files)
+
+
+def _alike(target: Target) -> tuple[list[str], set[str]]:
+    """(prefixes of the settings that may hold the rest of a URL's account, words of the files that may), by what the URL's own setting is called."""
+    stem, joint = re.match(r"(?i)^(.*?)(_*)(?:URL|URI|DSN)?$", target.setting).groups()  # type: ignore[union-attr]  # it fits every name
+    own = re.split("_+", stem)[-1]
+    before = stem[: len(stem) - len(own)]
+    if before.upper() in FRAMEWORKS:
+        before = ""
+    usual = POSTGRES_WORDS if target.kind == "postgres" else REDIS_WORDS
+    names = BESIDE[target.server_kind] if not own or own.upper() in usual else ()
+    alike = [before + (name.lower() if own.islower() else name) for name in names]
+    words = {own.upper(), *names} - {""} if not before else {word for word in re.split("_+", stem.upper()) if word not in usual}
+    return [one + (joint or "_") for one in dict.fromkeys([stem, *alike]) if one], words
+
+
+def _sentinels(component: str, environment: dict[str, str], source: str) -> list[Target]:
+    """The first Sentinel that settings in parts name: it knows where the Redis is, and is none."""
+    for name, value in sorted(environment.items()):
+        text = value.strip().strip("[]\"' ")
+        meant = set(name.upper().split("_")) & REDIS_WORDS or ":%d" % SENTINEL_PORT in text
+        if not SENTINEL_NAME.search(name) or TEST_NAME.search(name) or not meant or not text or "/" in text or text.lower() in SWITCHES:
+            continue
+        host, _colon, port = re.split(r"[,;\s\"']+", text)[0].partition(":")
+        told = _first(environment, re.sub(r"(?i)(SENTINELS?)(_.*)?$", r"\1_", name), ("PORT",))[1]
+        port = next((one for one in (port, told) if one.isdigit() and 0 < int(one) < 65536), str(SENTINEL_PORT))
+        return [Target(component, name, source, "unsupported", host=host, port=int(port), scheme=SENTINEL)]
+    return []
 
 
 def pgbouncer_targets(component: str, path: str, text: str) -> list[Target]:
@@ -315,6 +452,8 @@ def _from_parts(component: str, environment: dict[str, str], source: str, read_f
             continue
         prefix = name[: match.start(3)]
         words = set(match.group("prefix").upper().split("_"))
+        if words & {"SENTINEL", "SENTINELS"}:
+            continue
         if value.startswith("/") and words & POSTGRES_WORDS:
             found.append(Target(component, name, source, "unsupported", scheme=POSTGRES_SOCKET))
         if "/" in value:

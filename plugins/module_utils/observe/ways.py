@@ -146,7 +146,7 @@ class Ways:
         if not ports and any(SOCKET_FILE.search(text) for text in _commands(one)):
             return {"component": component.id, "answers": unseen("it listens at a socket file, which is not asked", kind="hidden"), "port": 0}
         if not ports:
-            return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0}
+            return {"component": component.id, "answers": unseen("it listens on no port", kind="refused"), "port": 0, "instance": one.name}
         enter = self.scene.platform.enter(one)
         address = "127.0.0.1" if enter is not None else self.scene.address_of(one)
         if not address:
@@ -230,9 +230,10 @@ class Ways:
 
     def _ask_outside(self, target: HttpTarget) -> dict[str, Any]:
         facts = observe_http("outside", target, self.scene.mask, min(3.0, self.scene.options.timeout * 0.8), routes=self.scene.options.http_routes[:1])
-        route: dict[str, Any] = next(iter(facts.get("routes", {}).values()), {})
+        routes: dict[str, dict[str, Any]] = facts.get("routes") or {"": {}}
+        path, route = next(iter(routes.items()))
         why = why_unseen(facts.get("answers"))
-        return {"connects": why is None, "error": why, "status": route.get("status"), "seconds": route.get("seconds")}
+        return {"connects": why is None, "error": why, "status": route.get("status"), "seconds": route.get("seconds"), "route": path}
 
 
 def _speaks_tls(one: Instance) -> bool:

@@ -118,9 +118,10 @@ class Instance:
 class Component:
     """A part of the stack: its copies, and the role that was found for it, with the source of that knowledge.
 
-    role: api, worker, beat, postgres, redis, llm, proxy, migration, broker, other, unknown.
+    role: api, worker, beat, postgres, pgbouncer, redis, llm, proxy, gate (leads to a server elsewhere), migration, broker, other, unknown.
     role_source: process, command, image, environment, peers, port, name, file, given.
-    finite: whether it does its work and ends (a job). template: what a copy of it would be, where there is none.
+    finite: whether it does its work and ends (a job). supposed: that says only that nothing starts it again; a server that runs is none.
+    template: what a copy of it would be, where there is none.
     workload: what makes its copies, where the platform has a word for it ("Deployment/api").
     """
 
@@ -130,6 +131,7 @@ class Component:
     role_source: str = ""
     depends_on: list[str] = field(default_factory=list)
     finite: bool = False
+    supposed: bool = False
     template: Instance | None = None
     workload: str = ""
 

@@ -425,7 +425,9 @@ def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, 
         # Compose writes a dollar sign of a value as two.
         "environment": {key: str(value).replace("$$", "$") for key, value in (service.get("environment") or {}).items() if value is not None},
         "networks": [networks.get(name, name) for name in service.get("networks") or {}],
-        "ports": [{"inside": port.get("target"), "outside": first_port(port.get("published"))} for port in service.get("ports") or []],
+        "ports": [
+            {"inside": port.get("target"), "outside": first_port(port.get("published"))} for port in service.get("ports") or [] if is_tcp(port.get("protocol"))
+        ],
         "profiles": service.get("profiles") or [],
         "replicas": (service.get("deploy") or {}).get("replicas", service.get("scale", 1)),
     }
@@ -434,6 +436,11 @@ def read_wanted(service: dict[str, Any], networks: dict[str, str]) -> dict[str, 
 def first_port(told: Any) -> int:
     """The number of a port ("80/tcp"); of a range ("8080-8089"), which is one entry, its first; 0 for none."""
     return int(re.split(r"[-/]", str(told or 0), maxsplit=1)[0])
+
+
+def is_tcp(protocol: str | None) -> bool:
+    """Whether a port is one of TCP, as it is where nothing is said: nobody comes in for HTTP by another, and nobody can be asked there."""
+    return protocol in (None, "", "tcp")
 
 
 def waited_for(labels: Iterable[Mapping[str, str]]) -> set[str]:
@@ -451,7 +458,7 @@ def read_instance(detail: dict[str, Any]) -> Instance:
     published = []
     # What was asked for; NetworkSettings.Ports is empty while the container does not run.
     for inside, bindings in (host.get("PortBindings") or {}).items():
-        for binding in bindings or []:
+        for binding in (bindings or []) if is_tcp(inside.partition("/")[2]) else []:
             live = ((detail.get("NetworkSettings") or {}).get("Ports") or {}).get(inside) or [binding]
             published.append(
                 {
@@ -482,7 +489,7 @@ def read_instance(detail: dict[str, Any]) -> Instance:
         working_dir=config.get("WorkingDir", ""),
         environment=dict(pair.split("=", 1) for pair in config.get("Env") or [] if "=" in pair),
         published=published,
-        exposed=sorted(first_port(port) for port in (config.get("ExposedPorts") or {})),
+        exposed=sorted(first_port(port) for port in (config.get("ExposedPorts") or {}) if is_tcp(port.partition("/")[2])),
         networks={
             name: {"address": seat.get("IPAddress", ""), "aliases": sorted(set((seat.get("Aliases") or []) + [detail["Name"].lstrip("/")]))}
             for name, seat in seats.items()

@@ -164,13 +164,14 @@ class Kubernetes:
 
     def _components_of(self, workload: Workload, name: str, failures: dict[str, dict[str, Any]]) -> list[Component]:
         told = "%s/%s" % (workload.kind, workload.name)
-        main = Component(id=name, finite=workload.finite, workload=told)
+        main = Component(id=name, finite=workload.finite, supposed=workload.supposed, workload=told)
         made = {"": main}
         for pod in workload.pods:
             for place, container in enumerate(pods.app_containers(pod, workload.name)):
                 # A second program in the same pod is a component of its own that shares the first one's network.
                 part = "" if not place else container["name"]
-                component = made.setdefault(part, Component(id="%s.%s" % (name, part), finite=workload.finite, workload=told))
+                other = Component(id="%s.%s" % (name, part), finite=workload.finite, supposed=workload.supposed, workload=told)
+                component = made.setdefault(part, other)
                 component.instances.append(self._instance(pod, container, part, failures))
                 component.instances[-1].proxies = pods.proxies_of(pod, workload.name)
         if not main.instances and workload.template:
@@ -187,7 +188,8 @@ class Kubernetes:
         given = self._given(pod, container)
         one.environment, one.unread, one.mounts = dict(given.environment), given.unread, given.mounts
         one.secret_values = given.secrets + self._secrets_beside(pod, container)
-        one.health = pods.read_health(container, pods.status_of(pod, container["name"]), failures.get(one.id), time.time()) if one.running else None
+        told = pods.status_of(pod, container["name"])
+        one.health = pods.read_health(container, told, failures.get(one.id), time.time(), pods.unready_since(pod)) if one.running else None
         one.own_settings, one.revision = own_settings(container), one.config_hash
         one.meshed = pods.in_mesh(pod)
         one.search = search_domains(pod["metadata"]["namespace"])
@@ -479,7 +481,8 @@ class Kubernetes:
         found = {}
         for name, workload in self.workloads.items():
             template = workload.template
-            if not template or workload.finite:
+            # Of one that only its ReplicaSets tell of, nobody knows which of them makes the next pods.
+            if not template or workload.finite or workload.sets:
                 continue
             pod = {"metadata": {"namespace": workload.namespace, **(template.get("metadata") or {})}, "spec": template["spec"]}
             for place, container in enumerate(pods.app_containers(pod, workload.name)):

@@ -26,7 +26,7 @@ def managers(meta: dict[str, Any], kind: str = "", name: str = "", owners: Any =
             continue
         tool = next((tool for prefix, tool in _BY_API if api.startswith(prefix)), "operator")
         known.append({"tool": tool, "name": "%s/%s" % (owner["kind"], owner["name"]), **({"api": api} if tool == "operator" else {})})
-    if kind == "Rollout":
+    if kind == "Rollout" and not any(one["name"] == "Rollout/%s" % name for one in known):
         known.append({"tool": "Argo Rollouts", "name": "Rollout/%s" % name})
     tracked = str(notes.get("argocd.argoproj.io/tracking-id") or "").split(":", maxsplit=1)[0] or labels.get("argocd.argoproj.io/instance") or ""
     if tracked or any(one.startswith("argocd") for one in written):

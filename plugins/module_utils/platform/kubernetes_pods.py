@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 from ansible_collections.aiops.runbook.plugins.module_utils.secret import shortened
@@ -27,6 +27,18 @@ AGENT = re.compile(
 # Proxies that let nobody in who is not of their mesh, where that is told to.
 MESH = re.compile(r"^(istio-proxy|linkerd-proxy|kuma-sidecar|consul-dataplane|envoy-sidecar|osm-proxy)$")
 AMBIENT = "ambient.istio.io/redirection"
+# The ports that such containers open without saying so.
+OPENS = (
+    (re.compile(r"istio|linkerd"), frozenset([*range(15000, 15100), *range(4140, 4192)])),
+    (re.compile(r"cloud-?sql-proxy"), frozenset([5432, 3306, 9090, 9801])),
+)
+# A port that a command line has a program open; not one of a URL, to which it goes.
+SAID_PORT = re.compile(
+    r"(?:port|listen|addr|address|bind|tcp|(?<!\S)-[pb])[ =:]+(?:[^\s/]*:)?(\d{2,5})(?![\w.])"
+    r"|(?:^|[\s=]|://)(?:0\.0\.0\.0|\*|\[::\])?:(\d{2,5})(?![\w.])"
+    r"|(?:^|[\s=])(?:127\.0\.0\.1|localhost|0\.0\.0\.0|\[::1?\]):(\d{2,5})(?![\w.])",
+    re.IGNORECASE,
+)
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 NETWORK = "pod"
 NO_SUCH_COMMAND = re.compile(r"executable file not found|no such file or directory|not found in \$PATH", re.IGNORECASE)
@@ -242,10 +254,17 @@ def health_timing(container: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def read_health(container: dict[str, Any], told: dict[str, Any], failed: dict[str, Any] | None, now: float) -> dict[str, Any] | None:
-    """{"status", "failing", "output"} as the kubelet sees the container; None where it has no probe.
+def unready_since(pod: dict[str, Any]) -> float:
+    """The UNIX time since which a pod is not ready; 0 where it is, and where that is not known."""
+    conditions: list[dict[str, Any]] = (pod.get("status") or {}).get("conditions") or []
+    told = next((one for one in conditions if one.get("type") == "Ready"), {})
+    return read_time(told.get("lastTransitionTime")) if told.get("status") == "False" else 0.0
 
-    failed: {"count", "message"} of the latest event that told of a failing probe. now: UNIX time.
+
+def read_health(container: dict[str, Any], told: dict[str, Any], failed: dict[str, Any] | None, now: float, unready: float = 0.0) -> dict[str, Any] | None:
+    """{"status", "failing", "output"} as the kubelet sees the container, and "never_ready" of one that was not once; None where it has no probe.
+
+    failed: {"count", "message"} of the latest event that told of a failing probe. now: UNIX time. unready: since when its pod is not ready.
     """
     if not probe_of(container):
         return None
@@ -254,9 +273,12 @@ def read_health(container: dict[str, Any], told: dict[str, Any], failed: dict[st
     # As long as no probe could have failed often enough, nothing is known of it.
     times = health_timing(container)
     first_verdict = times["start_period_seconds"] + times["interval_seconds"] * times["retries"] + times["timeout_seconds"]
-    young = now - read_time(((told.get("state") or {}).get("running") or {}).get("startedAt")) < first_verdict and not told.get("restartCount")
+    started = read_time(((told.get("state") or {}).get("running") or {}).get("startedAt"))
+    young = now - started < first_verdict and not told.get("restartCount")
     status = "starting" if told.get("started") is False or young else "unhealthy"
-    return {"status": status, "failing": int((failed or {}).get("count") or 0), "output": shortened(str((failed or {}).get("message") or ""), 500)}
+    found = {"status": status, "failing": int((failed or {}).get("count") or 0), "output": shortened(str((failed or {}).get("message") or ""), 500)}
+    # A pod is called not ready before its first container is started.
+    return {**found, **({"never_ready": True} if 0 < unready <= started and not told.get("restartCount") else {})}
 
 
 def port_number(container: dict[str, Any], port: Any) -> int:
@@ -269,6 +291,32 @@ def port_number(container: dict[str, Any], port: Any) -> int:
 def target_numbers(pod: dict[str, Any], port: Any) -> list[int]:
     """The numbers of a Service's target port in a pod, whichever of its containers that stay it belongs to; [] where none has one of that name."""
     return sorted({port_number(one, port) for one in [*(pod["spec"].get("containers") or []), *native_sidecars(pod)]} - {0})
+
+
+def said_ports(text: str) -> list[int]:
+    """The ports that a command line has a program open, as far as it says so."""
+    return sorted({int(next(filter(None, found))) for found in SAID_PORT.findall(text)})
+
+
+def own_ports(heard: Iterable[int], mine: Mapping[str, Any], others: Iterable[Mapping[str, Any]], commands: Iterable[str] = ()) -> list[int]:
+    """Of the ports on which a pod listens, those that one of its containers may have opened: all its containers have one list of them in /proc.
+
+    What another one says that it opens, or is known to open, is that one's. Where one says nothing it may be any port: then only what mine says counts.
+    mine, others: {"name", "image"} and, but for what a webhook put there, {"ports", "probes", "said"}, as observe/kubernetes_pods.py tells a container.
+    commands: the command lines of mine.
+    """
+    declared = {port["port"] for port in mine.get("ports") or []}
+    said = _ports_of(mine) | {port for text in commands for port in said_ports(text)}
+    known = [_ports_of(one) for one in others]
+    theirs: set[int] = set().union(*known)
+    return sorted({port for port in heard if port in declared or port not in theirs and (port in said or all(known))})
+
+
+def _ports_of(one: Mapping[str, Any]) -> set[int]:
+    """The ports that are known to be a container's."""
+    found = {port["port"] for port in one.get("ports") or []} | {probe["port"] for probe in (one.get("probes") or {}).values()} | {*(one.get("said") or [])}
+    usual = [ports for words, ports in OPENS if words.search(one["name"]) or words.search(image_name(one["image"]))]
+    return found.union(*usual) - {0}
 
 
 def others_ports(pod: dict[str, Any], container: dict[str, Any]) -> set[int]:

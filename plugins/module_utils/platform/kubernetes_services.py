@@ -168,7 +168,8 @@ class Services:
                 continue
             for port in meant.get("ports") or []:
                 inside = next(iter(target_numbers(pod, port.get("targetPort", port["port"]))), 0)
-                found.append({"inside": inside, "outside": int(port.get("nodePort") or port["port"])})
+                if port.get("protocol", "TCP") == "TCP":
+                    found.append({"inside": inside, "outside": int(port.get("nodePort") or port["port"])})
         return found
 
 

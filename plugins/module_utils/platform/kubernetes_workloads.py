@@ -4,37 +4,74 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import Objects, listed, owner_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, image_name, probe_of
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # Kind of a workload: the key of its list.
 WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets", "CronJob": "cronjobs", "Job": "jobs"}
 FINITE_KINDS = ("Job", "CronJob")
+ENDING = ("Never", "OnFailure")
 REVISION = "deployment.kubernetes.io/revision"
+ROLLOUT_REVISION = "rollout.argoproj.io/revision"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
+# What tells the runs of one Job apart at the end of their names: a number, a version, a date, a digest, or what the API server makes up (no vowels in it).
+RUN = re.compile(r"(?:-(?:v?\d+(?:\.\d+)*|(?=[^-]*\d)(?:[bcdfghjklmnpqrstvwxz2-9]{5,10}|[0-9a-f]{6,64})))+$")
+# Labels that say which thing of an application an object is; the version of it is another one in each run.
+LABELS, VERSION = "app.kubernetes.io/", "app.kubernetes.io/version"
 
 
 @dataclass
 class Workload:
-    """What makes pods: kind and name, the object itself where it could be read, and the pods that count."""
+    """What makes pods: kind and name, the object itself where it could be read, and the pods that count.
+
+    sets: the ReplicaSets of one whose own kind is not read (an Argo Rollout), the newest of those that want pods last.
+    """
 
     kind: str
     namespace: str
     name: str
     found: dict[str, Any] | None = None
     pods: list[dict[str, Any]] = field(default_factory=list)
+    sets: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def finite(self) -> bool:
-        return self.kind in FINITE_KINDS
+        """Whether it does its work and ends. Of a bare pod and of what a custom kind makes, that nothing starts it again after that says so."""
+        return self.kind in FINITE_KINDS or self.supposed
+
+    @property
+    def supposed(self) -> bool:
+        """Whether the pods' own word is all that says that it is finite; what is asked whether it serves is to stay."""
+        if self.kind in WORKLOADS or not self.pods:
+            return False
+        ends = all((pod["spec"].get("restartPolicy") or "Always") in ENDING for pod in self.pods)
+        return ends and not any(probe_of(one) for pod in self.pods for one in app_containers(pod, self.name))
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The object, or what its ReplicaSets together tell of one whose own kind is not read; {} where there is neither."""
+        if self.found or not self.sets:
+            return self.found or {}
+        newest = self.sets[-1]
+        told = [one.get("status") or {} for one in self.sets]
+        status: dict[str, Any] = {key: sum(int(one.get(key) or 0) for one in told) for key in ("replicas", "readyReplicas", "availableReplicas")}
+        status.update({"updatedReplicas": int(told[-1].get("replicas") or 0), "conditions": told[-1].get("conditions") or []})
+        return {
+            "metadata": {key: newest["metadata"].get(key) for key in ("creationTimestamp", "managedFields", "ownerReferences")},
+            "spec": {"replicas": sum(copies_of(one) for one in self.sets), "template": (newest.get("spec") or {}).get("template")},
+            "status": status,
+        }
 
     @property
     def template(self) -> dict[str, Any] | None:
         """The pod template; None where the workload could not be read."""
-        spec = (self.found or {}).get("spec") or {}
+        spec = self.whole.get("spec") or {}
         if self.kind == "CronJob":
             spec = (spec.get("jobTemplate") or {}).get("spec") or {}
         return spec.get("template")
@@ -43,18 +80,28 @@ class Workload:
 def workloads_of(objects: Objects) -> list[Workload]:
     """Every workload with its pods, one without pods too; bare pods are workloads of their own."""
     found: dict[tuple[str, str, str], Workload] = {}
+    over = followed_jobs(objects)
     for kind, key in WORKLOADS.items():
         for one in listed(objects, key):
-            if kind == "Job" and (owner_of(one) or {}).get("kind") == "CronJob":
-                continue
             place = (kind, one["metadata"]["namespace"], one["metadata"]["name"])
+            if kind == "Job" and ((owner_of(one) or {}).get("kind") == "CronJob" or place[1:] in over):
+                continue
+            found[place] = Workload(*place, found=one)
+    for one in sorted(listed(objects, "replicasets"), key=lambda one: (copies_of(one) > 0, revision_of(one), str(one["metadata"].get("creationTimestamp")))):
+        owner = owner_of(one)
+        if owner and owner["kind"] not in WORKLOADS:
+            place = (owner["kind"], one["metadata"]["namespace"], owner["name"])
+            found.setdefault(place, Workload(*place)).sets.append(one)
+        elif not owner and copies_of(one):  # of one that nobody owns and that is to make nothing, nobody wants anything
+            place = ("ReplicaSet", one["metadata"]["namespace"], one["metadata"]["name"])
             found[place] = Workload(*place, found=one)
     owners = {
         kind: {(one["metadata"]["namespace"], one["metadata"]["name"]): owner_of(one) for one in listed(objects, kind)} for kind in ("replicasets", "jobs")
     }
     for pod in listed(objects, "pods"):
         place = workload_of(pod, owners)
-        found.setdefault(place, Workload(*place)).pods.append(pod)
+        if place[0] != "Job" or place[1:] not in over:
+            found.setdefault(place, Workload(*place)).pods.append(pod)
     for workload in found.values():
         workload.pods = pods_that_count(workload)
     return [one for _place, one in sorted(found.items())]
@@ -67,29 +114,78 @@ def workload_of(pod: dict[str, Any], owners: dict[str, dict[tuple[str, str], dic
     if owner is None or owner["kind"] == "Node":
         return "Pod", namespace, pod["metadata"]["name"]
     if owner["kind"] == "ReplicaSet":
-        above = owners["replicasets"].get((namespace, owner["name"]))
-        if above:
+        if (namespace, owner["name"]) in owners["replicasets"]:
+            above = owners["replicasets"][(namespace, owner["name"])] or owner
             return above["kind"], namespace, above["name"]
         digest = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
         if digest and owner["name"].endswith("-" + digest):
             return "Deployment", namespace, owner["name"][: -len(digest) - 1]
     if owner["kind"] == "Job":
-        above = owners["jobs"].get((namespace, owner["name"]))
-        if above:
-            return above["kind"], namespace, above["name"]
+        schedule = owners["jobs"].get((namespace, owner["name"]))
+        if schedule and schedule["kind"] == "CronJob":  # whoever else makes Jobs is no job itself: it may have servers, too
+            return schedule["kind"], namespace, schedule["name"]
     return owner["kind"], namespace, owner["name"]
 
 
 def pods_that_count(workload: Workload) -> list[dict[str, Any]]:
     """The pods that stand for a workload now: not those on their way out, not what an eviction or an earlier attempt left behind."""
     staying = [pod for pod in workload.pods if not pod["metadata"].get("deletionTimestamp")] or workload.pods
-    if workload.finite:
-        newest = sorted(staying, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+    newest = sorted(staying, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+    if workload.kind in FINITE_KINDS:
         done = [pod for pod in newest if (pod.get("status") or {}).get("phase") == "Succeeded"]
         return newest[-1:] if not done or newest[-1] is not done[-1] and workload.kind == "CronJob" else done[-1:]
     if workload.kind == "Pod":
         return staying
-    return [pod for pod in staying if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")] or staying[-1:]
+    return [pod for pod in staying if (pod.get("status") or {}).get("phase") not in ("Failed", "Succeeded")] or newest[-1:]
+
+
+def followed_jobs(objects: Objects) -> set[tuple[str, str]]:
+    """(namespace, name) of each Job that has ended and that a later one of its series follows: how it ended says nothing of now.
+
+    Which Jobs of a schedule count is its CronJob's to say.
+    """
+    series: dict[Any, list[dict[str, Any]]] = {}
+    for one in listed(objects, "jobs"):
+        if (owner_of(one) or {}).get("kind") != "CronJob":
+            series.setdefault(series_of(one), []).append(one)
+    found = set()
+    for runs in series.values():
+        latest = max(read_time(one["metadata"].get("creationTimestamp")) for one in runs)
+        for one in runs:
+            made, ended = read_time(one["metadata"].get("creationTimestamp")), ended_at(one)
+            # What was made beside it may do another part of the work; an owner makes one after the other without an end.
+            if ended is not None and latest > (made if owner_of(one) else max(made, ended)):
+                found.add((one["metadata"]["namespace"], one["metadata"]["name"]))
+    return found
+
+
+def series_of(job: dict[str, Any]) -> Any:
+    """What the Jobs have in common that are runs of the same work: who owns them, and what they are called but for the run's own ending."""
+    meta, spec, owner = job["metadata"], (job.get("spec") or {}).get("template", {}).get("spec") or {}, owner_of(job)
+    generated = meta.get("generateName") or ""
+    base = generated.rstrip("-") or RUN.sub("", meta["name"])
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    images = sorted(image_name(one.get("image") or "") for one in containers)
+    if owner:
+        return meta["namespace"], owner["kind"], owner["name"], base
+    if generated:
+        return meta["namespace"], "", base, json.dumps([images, [one.get("command") for one in containers]])
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key.startswith(LABELS) and key != VERSION}
+    program = [images, [[one.get("command"), one.get("args")] for one in containers]]
+    return meta["namespace"], "", base, json.dumps(labels or program, sort_keys=True)
+
+
+def ended_at(job: dict[str, Any]) -> float | None:
+    """When a Job was done or gave up, as a UNIX time; None while it has not ended."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    over = next((one for one in conditions if one.get("type") in ("Complete", "Failed") and one.get("status") == "True"), None)
+    return read_time(over.get("lastTransitionTime") or job["metadata"].get("creationTimestamp")) if over else None
+
+
+def copies_of(replicaset: dict[str, Any]) -> int:
+    """How many pods a ReplicaSet is to make."""
+    wanted = (replicaset.get("spec") or {}).get("replicas")
+    return 1 if wanted is None else int(wanted)
 
 
 def name_components(workloads: list[Workload]) -> dict[int, str]:
@@ -132,7 +228,8 @@ def changes_of(objects: Objects, components: dict[tuple[str, str, str], str], si
 
 
 def revision_of(found: dict[str, Any]) -> int:
-    text = (found["metadata"].get("annotations") or {}).get(REVISION)
+    notes = found["metadata"].get("annotations") or {}
+    text = notes.get(REVISION) or notes.get(ROLLOUT_REVISION)
     return int(str(text)) if str(text or "").isdigit() else int(found.get("revision") or 0)
 
 

@@ -21,6 +21,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect import celer
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import BINDING, NOT_QUEUES, PRIORITY_STEPS, RESULT, SEPARATOR
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import BROKER_KEYS
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Servers
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
@@ -83,11 +84,16 @@ def worker_component(stage: Stage, name: str) -> str:
 
 def broker_of(stage: Stage, component: str) -> tuple[str, int]:
     """(the Redis, its database) that is this component's broker."""
-    servers = Servers(stage.scene)
-    for server in servers.found:
-        target = servers.broker_target(server, component)
-        if target is not None:
-            return server.component, int(target.database) if target.database.isdigit() else 0
+
+    def holds(server: str, database: int) -> bool:
+        try:
+            return bool(at_redis(stage, server, lambda client: client.exists(*BROKER_KEYS), database=database))
+        except StackError:
+            return False
+
+    place = Servers(stage.scene).brokers.of(component, holds)
+    if place is not None:
+        return place.where
     raise Refused("which Redis is the broker of %s is not known" % component, fix="only Redis is spoken to: use celery's own command with another broker")
 
 
@@ -527,7 +533,8 @@ def may_be_doubled(instance: Instance, definition: Mapping[str, Any]) -> None:
     command = " ".join([*instance.command, *(process.command for process in instance.processes)])
     if definition.get("container_name"):
         raise Refused("it has a container_name, so that there can be one copy only", fix="take container_name out of the Compose file")
-    if any(port.get("outside") for port in instance.published):
+    # Of the instance's own only those of TCP are known.
+    if any(port.get("outside") for port in instance.published) or any(port.get("published") for port in definition.get("ports") or []):
         raise Refused("it publishes a port of the host, which only one copy can have", fix="take the port out of the Compose file")
     if re.search(r"celery\b.*\s(-B|--beat)\b", command):
         raise Refused("it runs the schedule, too (-B): a second copy would send every task twice", fix="give celery beat a service of its own")

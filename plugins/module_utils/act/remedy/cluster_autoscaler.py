@@ -147,6 +147,18 @@ def refuse_scaled(stage: Stage, target: Target) -> None:
         )
 
 
+def may_have_chosen(stage: Stage, target: Target) -> bool:
+    """Whether the number of copies of a workload is one that an autoscaler of it may choose."""
+    for one in listed(stage.platform.objects, "horizontalpodautoscalers"):
+        spec, ref = one["spec"], one["spec"].get("scaleTargetRef") or {}
+        if (ref.get("kind"), one["metadata"]["namespace"], ref.get("name")) != (target.kind, target.namespace, target.name):
+            continue
+        least = 1 if spec.get("minReplicas") is None else int(spec["minReplicas"])
+        if least <= target.replicas <= int(spec["maxReplicas"]):
+            return True
+    return False
+
+
 def blinded(stage: Stage, target: Target, template: dict[str, Any]) -> list[tuple[str, str]]:
     """(autoscaler, resource) for each that could not reckon with this template: a container has no request that its percentage is one of."""
     found = []

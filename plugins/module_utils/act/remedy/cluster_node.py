@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import ObjectRemedy, Wish, copied, is_part
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import ObjectRemedy, Wish, copied, is_part, refuse_another, refuse_unproven
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 
 # Who takes a node away for good, by the taint that says so.
@@ -61,7 +61,9 @@ class NodeUncordon(ObjectRemedy):
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         node = Node(stage.platform.cluster, record["kind"], record["path"])
+        refuse_another(node, record["uid"])
         if not node.object["spec"].get("unschedulable"):
+            refuse_unproven(node, record, record["places"])
             node.change([{"op": "add", "path": "/spec/unschedulable", "value": True}], node.version)
 
 

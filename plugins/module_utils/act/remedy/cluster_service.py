@@ -4,22 +4,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Container, Iterable, Mapping
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import DISRUPTIVE, SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ClusterObject
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import ObjectRemedy, Wish, copied, is_part
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_common import labels_of
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import container_wish
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import is_loopback
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, native_sidecars, own_ports
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_services import applied, matches
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import Workload
 
 # Endpoints follow within moments; a pod that has to become ready first does not.
 FOLLOWED_SECONDS = 60.0
-# Labels that differ from one version of a workload to the next.
-PASSING = ("pod-template-hash", "controller-revision-hash", "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index")
+# Labels that a controller gives pods: no template has them, and they differ from pod to pod, or from one version of a workload to the next.
+PASSING = (
+    "pod-template-hash",
+    "rollouts-pod-template-hash",
+    "controller-revision-hash",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+)
+# Argo Rollouts writes into such a Service which version of its pods it leads to.
+OF_A_ROLLOUT = "argo-rollouts.argoproj.io/managed-by-rollouts"
 
 Labels = Mapping[str, str]
 
@@ -65,18 +75,23 @@ class ServiceSelector(_OnService):
         present = target.object["spec"].get("selector") or {}
         works = [one for one in stage.platform.workloads.values() if one.namespace == target.namespace and not one.finite and one.template]
         given = step.params.get("selector")
+        rollout = (target.object["metadata"].get("annotations") or {}).get(OF_A_ROLLOUT)
+        if given is None and picked(present, works):
+            return Wish(target.object, SAFE, texts={"service": target.name, "workload": ", ".join(one.name for one in picked(present, works))})
+        if rollout is not None and given != present:
+            who = "Argo Rollouts (%s)" % rollout
+            raise Refused("%s is kept by %s, which would take the change back" % (target, who), fix="change the Rollout", kind="owned")
         if given is not None:
             chosen, name = {str(key): str(value) for key, value in given.items()}, ""
-            if not any(matches(chosen, labels_of(one.template)) for one in works) or not chosen:
+            if not picked(chosen, works):
                 raise Refused("no workload of %s bears the labels %s" % (target.namespace, written(chosen) or "(none)"), fix="see the labels of its pods")
         else:
-            if picked(present, works):
-                return Wish(target.object, SAFE, texts={"service": target.name, "workload": ", ".join(one.name for one in picked(present, works))})
             meant = stage.platform.workloads.get(step.component)
             chosen, name = choose_selector(target.object, works, meant.name if meant else "", listening(stage, target.namespace))
         made = copied(target.object)
         made["spec"]["selector"] = chosen
-        risk = DISRUPTIVE if picked(present, works) else SAFE
+        # Without a label it may lead to pods from which that one kept it away.
+        risk = DISRUPTIVE if picked(present, works) or dropped(present, chosen) else SAFE
         return Wish(made, risk, self.touched(stage, step), {"service": target.name, "workload": name or written(chosen), "selector": written(chosen)})
 
 
@@ -104,7 +119,10 @@ class ServicePort(_OnService):
         elif leads_somewhere(old, declared, heard):
             chosen = old
         else:
-            chosen = choose_port(port, declared, heard, applied_port(target.object, port))
+            # What stands beside the program for which the port is has ports, too, and may listen where that one hangs.
+            own = [promised(work, number_of(old, declared), seen.get(work.name, []), commands(stage, work)) for work in mine]
+            declared_so, opened = [one for ports, _heard in own for one in ports], sorted({one for _ports, numbers in own for one in numbers})
+            chosen = old if leads_somewhere(old, declared_so, opened) else choose_port(port, declared_so, opened, applied_port(target.object, port))
         port["targetPort"] = chosen
         texts = {"service": target.name, "port": port["port"], "target": chosen, "port_name": port.get("name") or ""}
         return Wish(made, DISRUPTIVE if leads_somewhere(old, declared, heard) else SAFE, self.touched(stage, step), texts)
@@ -121,6 +139,12 @@ def listening(stage: Stage, namespace: str) -> dict[str, list[int]]:
     return {name: sorted({*ports}) for name, ports in found.items() if ports}
 
 
+def commands(stage: Stage, work: Workload) -> list[str]:
+    """The command lines of a workload's own program."""
+    copies = [one for name, other in stage.platform.workloads.items() if other is work for one in stage.instances(name)]
+    return [text for one in copies for text in [" ".join(one.command), *(process.command for process in one.processes)]]
+
+
 # Pure.
 
 
@@ -129,14 +153,33 @@ def written(labels: Labels) -> str:
 
 
 def picked(selector: Labels, works: Iterable[Workload]) -> list[Workload]:
-    """The workloads whose pods a selector picks; an empty one picks none."""
-    return [one for one in works if selector and matches(dict(selector), labels_of(one.template))]
+    """The workloads with a template whose pods a selector picks, those that they would make or one that is there; an empty one picks none."""
+    wanted = dict(selector)
+    return [one for one in works if wanted and one.template and any(matches(wanted, labels_of(pod)) for pod in (one.template, *one.pods))]
 
 
 def declared_ports(work: Workload) -> list[dict[str, Any]]:
     """The TCP ports that the containers of a workload say that they have."""
     containers = ((work.template or {}).get("spec") or {}).get("containers") or []
     return [port for one in containers for port in one.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
+
+
+def promised(work: Workload, number: int, heard: list[int], said: list[str]) -> tuple[list[dict[str, Any]], list[int]]:
+    """(the ports that they say they have, those of heard that they may have opened) of the containers that say that this port is theirs.
+
+    Where none does, of the application's first one. said: the command lines of that.
+    """
+    made: dict[str, Any] = {"metadata": {}, **(work.template or {"spec": {"containers": []}})}
+    # A webhook may have put some into the pods.
+    stays = {one["name"]: one for pod in [*work.pods[:1], made] for one in [*(pod["spec"].get("containers") or []), *native_sidecars(pod)]}
+    first = app_containers(made, work.name)[:1]
+    meant = [one for one in stays.values() if number in [port["containerPort"] for port in one.get("ports") or []]] or first
+    ports = [port for one in meant for port in one.get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
+    opened: set[int] = set()
+    for one in meant:
+        others = [container_wish(other) for other in stays.values() if other["name"] != one["name"]]
+        opened.update(own_ports(heard, container_wish(one), others, said if one in first else []))
+    return ports, sorted(opened)
 
 
 def offers(work: Workload, port: Mapping[str, Any], heard: Mapping[str, list[int]]) -> bool:
@@ -156,6 +199,8 @@ def choose_selector(service: Mapping[str, Any], works: list[Workload], meant: st
     name, present = service["metadata"]["name"], dict(service["spec"].get("selector") or {})
     earlier = applied(service).get("selector") or {}
     if earlier and earlier != present and len(picked(earlier, works)) == 1:
+        # Its own manifest knows nothing of what was added since, whatever that is called.
+        refuse_run_time(name, dropped(present, earlier), picked(earlier, works)[0], {*present})
         return dict(earlier), picked(earlier, works)[0].name
     ports = [one for one in service["spec"].get("ports") or [] if one.get("protocol", "TCP") == "TCP"]
     able = [one for one in works if ports and all(offers(one, port, heard) for port in ports)]
@@ -170,10 +215,36 @@ def choose_selector(service: Mapping[str, Any], works: list[Workload], meant: st
         raise Refused("the Service %s may be for %s or %s" % (name, ranked[0][1], ranked[1][1]), fix="give the selector")
     work = next(one for one in able if one.name == ranked[0][1])
     labels = labels_of(work.template)
-    for chosen in ({key: labels[key] for key in present if key in labels}, own_labels(work)):
+    # What no template has and a pod bears was given to that pod while it runs: the leader of a database.
+    kept = {key: value for key, value in present.items() if key not in labels and any(labels_of(pod).get(key) == value for pod in work.pods)}
+    corrected: dict[str, str] = {key: labels.get(key) or value for key, value in present.items() if key in labels or key in kept}
+    for chosen in (corrected, {**own_labels(work), **kept}):
         if [one.name for one in picked(chosen, works)] == [work.name]:
+            refuse_run_time(name, dropped(present, chosen), work, {key for one in works for key in labels_of(one.template)})
             return chosen, work.name
     raise Refused("the labels of %s do not tell its pods from others" % work.name, fix="give the selector")
+
+
+def dropped(selector: Labels, other: Labels) -> dict[str, str]:
+    """The labels for which one selector asks, and another not at all."""
+    return {key: value for key, value in sorted(selector.items()) if key not in other}
+
+
+def refuse_run_time(name: str, lost: Labels, work: Workload, known: Container[str]) -> None:
+    """Refused where a Service is no longer to ask for a label that pods are given while they run: without it, it would lead to all of them.
+
+    lost: those for which it would no longer ask. work: the workload that it would lead to. known: the keys of labels that stand in a template.
+    """
+    fix = "see why no pod bears it: a leader that is not elected, a pod that is being made anew; where the label itself is wrong, give the selector"
+    for key, value in lost.items():
+        told = (name, "%s=%s" % (key, value))
+        if key in PASSING:
+            raise Refused("the Service %s asks for the label %s, which a controller gives pods: without it, it would lead to others, too" % told, fix=fix)
+        given = key not in labels_of(work.template) and any(key in labels_of(pod) for pod in work.pods)
+        if given or key not in known:
+            raise Refused(
+                "the Service %s asks for the label %s, which stands in no template of its pods: they are given it while they run, or not at all" % told, fix=fix
+            )
 
 
 def unlike(selector: Labels, labels: Labels) -> int:

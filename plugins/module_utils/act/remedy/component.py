@@ -9,6 +9,7 @@ from typing import Any
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, StackError
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.tail import hidden
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
 
 # Until a component that was started is healthy: what its health check takes to its first answer comes on top of it.
@@ -136,14 +137,14 @@ def wait_healthy(stage: Stage, name: str, seconds: float = HEALTHY_SECONDS) -> s
 
 
 def last_lines(stage: Stage, name: str) -> list[str]:
-    """The end of a component's log, secrets masked."""
+    """The end of a component's log, secrets and what statements hold masked."""
     lines = []
     for one in stage.instances(name):
         try:
-            lines += stage.platform.logs(one, 0.0, LOG_LINES)
+            lines += hidden(stage.platform.logs(one, 0.0, LOG_LINES), stage.mask)
         except StackError as error:
-            lines.append("(the log of %s cannot be read: %s)" % (one.name, error.message))
-    return [stage.mask.text(line) for line in lines]
+            lines.append(stage.mask.text("(the log of %s cannot be read: %s)" % (one.name, error.message)))
+    return lines
 
 
 def _state(one: Instance) -> str:

@@ -22,7 +22,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets impo
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
 # What may stand where a client of this kind is led to.
-ROLES = {"postgres": ("postgres", "pgbouncer"), "redis": ("redis",), "llm": ("llm",)}
+ROLES = {"postgres": ("postgres", "pgbouncer", "gate"), "redis": ("redis", "gate"), "llm": ("llm",)}
 NOT_LET_IN = ("auth", "auth_required")
 
 
@@ -316,12 +316,15 @@ class Right:
             changes: dict[str, Any] = {key: getattr(wanted, key) for key in ("host", "port", "password") if getattr(wanted, key) != getattr(target, key)}
             if given.password_file and "password" in changes:
                 raise Refused("%s keeps its password apart from its URL" % given.setting, fix=self.by_hand)
+            # A password that stands beside the URL is changed there.
+            beside = {given.password_setting: changes.pop("password")} if given.guessed and given.password and "password" in changes else {}
             text = changed_url(target.url, **changes)
-            again = parsed(replace(given, url=text, malformed=""), self.kind)
-            if again is None or any(getattr(again, key) != getattr(wanted, key) for key in ("host", "port", "user", "password", "database")):
+            own, again = (parsed(replace(given, url=url, malformed=""), self.kind) for url in (target.url, text))
+            told = ["host", "port", *(key for key in ("user", "password", "database") if key in changes or (own and getattr(own, key)))]
+            if again is None or any(getattr(again, key) != getattr(wanted, key) for key in told):
                 raise Refused("%s has a form in which its wrong part cannot be changed alone" % given.setting, fix=self.by_hand)
             self.stage.mask.learn(text if wanted.password else "")
-            return Answer(given.setting, {given.setting: text}, proof=proof)
+            return Answer(given.setting, {**({given.setting: text} if text != given.url or not beside else {}), **beside}, proof=proof)
         settings = {}
         host_name, port_name = self._split_names()
         if wanted.host != given.host:

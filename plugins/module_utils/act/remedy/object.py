@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.aiops.runbook.plugins.module_utils.act import difference
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Preview, Step
-from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, ClusterObject
+from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, FIELD_MANAGER, ClusterObject
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Target
@@ -129,11 +129,27 @@ def put_back(target: ClusterObject, record: dict[str, Any]) -> None:
     refuse_another(target, record["uid"])
     others = difference.moved_on(target.object, record["places"])
     if others:
-        before = "; ".join("%s: %s" % (line["what"], line["before"]) for line in difference.told(record["places"]) if line["what"] in others)
+        before = before_of([one for one in record["places"] if difference.name_of(one) in others])
         raise StackError("%s was changed by somebody else since" % target, kind="not_undone", fix="if it is to be as before, set %s" % before)
     changes = difference.patch(target.object, record["places"], "before")
     if changes:
+        refuse_unproven(target, record, record["places"])
         target.change(changes, target.version)
+
+
+def before_of(places: list[difference.Place]) -> str:
+    """What stood at these places before, in words."""
+    return "; ".join("%s: %s" % (line["what"], line["before"]) for line in difference.told(places))
+
+
+def refuse_unproven(target: ClusterObject, record: dict[str, Any], places: list[difference.Place]) -> None:
+    """A StackError where a run died about its change (an undo record's "unsure"), and nothing shows that it is the one that stands there."""
+    if record.get("unsure") and not difference.written_by(target.object, places, FIELD_MANAGER):
+        raise StackError(
+            "%s is as this run wanted it, but nothing shows that the run itself has changed it: it stays" % target,
+            kind="not_undone",
+            fix="if it is to be as before, set %s" % before_of(places),
+        )
 
 
 def refuse_another(target: ClusterObject, uid: str) -> None:

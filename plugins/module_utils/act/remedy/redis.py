@@ -17,7 +17,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Sta
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.model import WARNING, StackError
-from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import BROKER_KEYS
+from ansible_collections.aiops.runbook.plugins.module_utils.observe.redis import broker_databases
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import is_secret_mount
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Instance
@@ -29,6 +29,8 @@ POLICIES = ("noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volat
 STEP_BYTES = 16 * MIB
 # A limit is worth setting only where this much room is left above what is used.
 HEADROOM = 1.25
+# A little over the limit is what full looks like, and changes from one moment to the next.
+FULL_FACTOR = 1.1
 SAVE_SECONDS = 30.0
 # What any disk writes in a second, for how long a snapshot may take.
 SAVE_BYTES_PER_SECOND = 20 * MIB
@@ -153,7 +155,7 @@ class RedisConfig:
                 {"what": "%s of %s" % (name, step.component), "before": _setting(name, before[name]), "after": _setting(name, wanted[name])} for name in wanted
             ]
             + _started(users),
-            undo={"component": step.component, "settings": before, "users": users},
+            undo={"component": step.component, "settings": before, "after": wanted, "users": users},
             texts={"before": {name: _setting(name, value) for name, value in before.items()}, "after": {name: _setting(name, wanted[name]) for name in wanted}},
             touches=sorted({step.component, *(row[0] for row in users)}) if wanted else [],
             lasting=[line for name, value in sorted(wanted.items()) for line in kept_where(stage, step.component, instance, name, value)],
@@ -177,8 +179,29 @@ class RedisConfig:
         return ""
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
-        stop_users(stage, record["users"])
-        _set(stage, record["component"], record["settings"])
+        component = record["component"]
+        back, left = to_put_back(record, read_server(stage, component))
+        if "maxmemory" not in left:  # with the room that it has they run well
+            stop_users(stage, record["users"])
+        _set(stage, component, back)
+        if left:
+            before = "; ".join("%s: %s" % (name, _setting(name, record["settings"][name])) for name in left)
+            why = "; ".join(left[name] for name in left)
+            raise StackError("%s: %s" % (component, why), kind="not_undone", fix="if it is to be as before, set %s" % before)
+
+
+def to_put_back(record: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """({setting: value} to set again, {setting: why it is left as it is}) of an undo record, by what the server says now. Pure."""
+    before, after = record["settings"], record.get("after") or {}
+    moved = [name for name, value in before.items() if facts[name] not in (value, after.get(name, value))]
+    left = {name: "its %s was changed by somebody else since, to %s" % (name, _setting(name, facts[name])) for name in moved}
+    limit, used = before.get("maxmemory") or facts["maxmemory"], facts["used"]
+    policy = facts["maxmemory-policy"] if "maxmemory-policy" in left else before.get("maxmemory-policy", facts["maxmemory-policy"])
+    # Who refuses writes is as full as before; who evicts would throw away at once what has come since.
+    if limit != facts["maxmemory"] and "maxmemory" not in left and used > limit * (FULL_FACTOR if policy == "noeviction" else 1.0):
+        left["maxmemory"] = "%s are used, more than the maxmemory of %s that it had" % (shown(used), shown(limit))
+    # The policy first: a smaller limit would throw away under one that evicts.
+    return {name: before[name] for name in sorted(before, reverse=True) if name not in left and facts[name] != before[name]}, left
 
 
 def _set(stage: Stage, component: str, settings: Mapping[str, Any]) -> None:
@@ -196,24 +219,23 @@ def _setting(name: str, value: Any) -> str:
 
 
 def read_server(stage: Stage, component: str) -> dict[str, Any]:
-    """{"run_id", "used", "maxmemory", "maxmemory-policy", "broker": whether a broker's keys stand there, "config_file"}; Refused where CONFIG is denied."""
+    """{"run_id", "used", "maxmemory", "maxmemory-policy", "broker": whether a broker's keys stand there, "config_file"}; Refused where CONFIG is denied.
+
+    A setting that names a broker there tells as much as its keys, which may not have been met.
+    """
+    named = any(target.kind == "broker" for target in stage.server(component, "redis").clients)
 
     def ask(client: Any) -> dict[str, Any]:
         info = client.info("all")
         settings = {**client.config_get("maxmemory"), **client.config_get("maxmemory-policy")}
-        databases = sorted(int(name[2:]) for name in info if re.fullmatch(r"db\d+", name))
-        pipe = client.pipeline(transaction=False)
-        for database in databases[:64]:
-            pipe.execute_command("SELECT", database)
-            pipe.exists(*BROKER_KEYS)
-        # What the pipeline selected is the state of this connection; it is closed afterwards.
-        answers = pipe.execute() if databases else []
+        databases = [int(name[2:]) for name in info if re.fullmatch(r"db\d+", name)]
         return {
             "run_id": info.get("run_id", ""),
             "used": info["used_memory"],
             "maxmemory": int(settings["maxmemory"]),
             "maxmemory-policy": settings["maxmemory-policy"],
-            "broker": any(answers[1::2]),
+            # Whichever database the connection stands in then: it is closed afterwards.
+            "broker": named or bool(broker_databases(client, databases)),
             "config_file": info.get("config_file", ""),
         }
 
@@ -269,8 +291,7 @@ def grown(used: int, limit: int, room: Mapping[str, Any], warning: float) -> int
         raise Refused("it has no limit that could grow", fix="give maxmemory in bytes%s" % (", at most %d" % room["most"] if room["most"] else ""))
     if 100.0 * used < warning * limit:
         return None
-    # A little over the limit is what full looks like, and changes from one moment to the next.
-    base = used if used > 1.1 * limit else limit
+    base = used if used > FULL_FACTOR * limit else limit
     found = -(-base * 3 // 2 // STEP_BYTES) * STEP_BYTES
     if room["most"] is None:
         raise Refused("how far it may grow is not known: %s" % room["why"], fix="give maxmemory in bytes")

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_room
+from ansible_collections.aiops.runbook.plugins.module_utils.act import cluster_room, difference
 from ansible_collections.aiops.runbook.plugins.module_utils.act.base import SAFE, Preview, Refused, Step
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster_settings import same_settings
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import blinded
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.cluster_autoscaler import blinded, may_have_chosen
 from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.component import last_lines
-from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import refuse_another
+from ansible_collections.aiops.runbook.plugins.module_utils.act.remedy.object import refuse_another, refuse_unproven
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.act.versions import MEND, last_healthy, lost_sources, present_version
 from ansible_collections.aiops.runbook.plugins.module_utils.act.workload import Revision, Target, bare, differences, marked, now, unmarked
@@ -62,15 +62,21 @@ class WorkloadStart(_OnWorkload):
             raise StackError("somebody else has scaled %s meanwhile" % target, kind="stale", fix="diagnose again")
         target.change(_scale(int(step.params.get("replicas") or 1)), preview.target["version"])
 
+    def verify(self, stage: Stage, step: Step, preview: Preview) -> str:
+        """While its rollout is paused its copies are of an earlier version."""
+        return Target(stage, step.component).wait_scaled(stage)
+
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         target = Target(stage, record["component"])
         refuse_another(target, record["uid"])
         if target.replicas == record["replicas"]:
             return
-        if target.replicas != record["given"]:
+        # An autoscaler raises it to its minimum, and goes on from there.
+        if target.replicas != record["given"] and not may_have_chosen(stage, target):
             raise StackError(
                 "somebody else has scaled %s since" % target, kind="not_undone", fix="if it is to be as before, scale it to %d" % record["replicas"]
             )
+        refuse_unproven(target, record, [{"at": ["spec", "replicas"], "before": record["replicas"], "after": record["given"]}])
         target.change(_scale(record["replicas"]), target.version)
 
 
@@ -174,15 +180,17 @@ class StackRollback(_OnWorkload):
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         target = Target(stage, record["component"])
         refuse_another(target, record["uid"])
-        if not differences(target.template, record["template"]):
+        if bare(target.template) == bare(record["template"]):
             return
         # A restart by somebody else is no other version.
-        if differences(unmarked(target.template), unmarked(record["given"])):
+        if unmarked(target.template) != unmarked(record["given"]):
             raise StackError(
                 "%s was changed by somebody else since" % target,
                 kind="not_undone",
                 fix="see what it was changed to: kubectl -n %s rollout history %s" % (target.namespace, target),
             )
+        before, after = ({"spec": {"template": record[side]}} for side in ("template", "given"))
+        refuse_unproven(target, record, difference.places(before, after))
         target.change(_template(record["template"]), target.version)
         target.drop_stuck()
 

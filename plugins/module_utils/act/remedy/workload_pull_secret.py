@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import secrets
 from typing import Any, Iterable, Mapping
@@ -21,7 +23,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_secrets import PULL_TYPES, accounts_of
 
 SERVICE_ACCOUNT = "service_account"
-# By which a Secret that a run made is known again.
+# By which a Secret that a run made is known again: a hash of what it holds, whose key is in the undo record alone.
 MARK = "aiops-runbook/made-by-run"
 TYPE = "kubernetes.io/dockerconfigjson"
 
@@ -95,7 +97,7 @@ class ImagePullSecret(TemplateRemedy):
         name, registry = str(step.params["secret"]), str(step.params.get("registry") or "")
         if not registry or secret_at(stage, work.namespace, name) is not None:
             return found
-        found.undo = {**(found.undo or {}), "made": {"namespace": work.namespace, "name": name, "mark": secrets.token_hex(8)}}
+        found.undo = {**(found.undo or {}), "made": {"namespace": work.namespace, "name": name, "key": secrets.token_hex(16)}}
         self._make(stage, step, found, {"dryRun": "All"})
         found.state = [found.state, name, registry, step.params["user"]]
         found.diff.insert(0, {"what": "secret/%s" % name, "before": "(none)", "after": "the account %s at %s" % (step.params["user"], registry)})
@@ -108,10 +110,10 @@ class ImagePullSecret(TemplateRemedy):
         made = (preview.undo or {})["made"]
         account = {"username": step.params["user"], "password": str(stage.params.get("registry_password") or "")}
         account["auth"] = encoded("%s:%s" % (account["username"], account["password"]))
-        content = encoded(json.dumps({"auths": {step.params["registry"]: account}}))
-        body = {"apiVersion": "v1", "kind": "Secret", "type": TYPE, "metadata": {"name": made["name"], "annotations": {MARK: made["mark"]}}}
-        path = "/api/v1/namespaces/%s/secrets" % made["namespace"]
-        stage.platform.cluster.change("POST", path, {**body, "data": {".dockerconfigjson": content}}, {"fieldManager": FIELD_MANAGER, **query})
+        data = {".dockerconfigjson": encoded(json.dumps({"auths": {step.params["registry"]: account}}))}
+        about = {"name": made["name"], "annotations": {MARK: mark_of(made["key"], data)}}
+        body = {"apiVersion": "v1", "kind": "Secret", "type": TYPE, "metadata": about, "data": data}
+        stage.platform.cluster.change("POST", "/api/v1/namespaces/%s/secrets" % made["namespace"], body, {"fieldManager": FIELD_MANAGER, **query})
 
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         if (preview.undo or {}).get("made"):
@@ -124,11 +126,19 @@ class ImagePullSecret(TemplateRemedy):
 
     def undo(self, stage: Stage, record: dict[str, Any]) -> None:
         put_back(ClusterObject(stage.platform.cluster, record["kind"], record["path"]), record)
+        Target(stage, record["component"]).drop_stuck()
         made: dict[str, str] = record.get("made") or {}
         found = secret_at(stage, made["namespace"], made["name"]) if made else None
-        if found is not None and (found["metadata"].get("annotations") or {}).get(MARK) == made["mark"]:
-            stage.platform.cluster.change("DELETE", "/api/v1/namespaces/%s/secrets/%s" % (made["namespace"], made["name"]))
-        Target(stage, record["component"]).drop_stuck()
+        if found is None:
+            return
+        name, path = "secret/" + made["name"], "/api/v1/namespaces/%s/secrets/%s" % (made["namespace"], made["name"])
+        mark = (found["metadata"].get("annotations") or {}).get(MARK)
+        if mark is None and record.get("unsure"):
+            return  # this run has made none
+        if mark is None or mark != mark_of(made.get("key") or "", found.get("data") or {}):
+            raise StackError("%s was changed by somebody else since" % name, kind="not_undone", fix="delete it when nothing refers to it")
+        guard = {"preconditions": {"uid": found["metadata"]["uid"], "resourceVersion": found["metadata"]["resourceVersion"]}}
+        stage.platform.cluster.change("DELETE", path, guard)
 
 
 def secret_at(stage: Stage, namespace: str, name: str) -> dict[str, Any] | None:
@@ -164,6 +174,11 @@ def waiting_pods(pods: Iterable[Mapping[str, Any]]) -> list[str]:
         if any(((one.get("state") or {}).get("waiting") or {}).get("reason") in WAITING for one in states):
             found.append(str(pod["metadata"]["name"]))
     return found
+
+
+def mark_of(key: str, data: Mapping[str, str]) -> str:
+    """A hash of what a Secret holds, with a key."""
+    return hmac.new(key.encode("ascii"), json.dumps(data, sort_keys=True).encode("utf-8"), hashlib.sha256).hexdigest()
 
 
 def encoded(text: str) -> str:
