@@ -62,6 +62,7 @@ class Preview:
     touches: the components that are interrupted or changed. changed: False when everything is already as wanted.
     back_after_seconds: when the remedy takes itself back (act/later.py); 0 for one that lasts.
     ill_since: UNIX seconds since when what it cures has been missing; 0 where that is not known.
+    brings: the findings ("id@component") that are there when what was asked for is done, and speak not against it.
     """
 
     risk: str
@@ -75,12 +76,14 @@ class Preview:
     changed: bool = True
     back_after_seconds: float = 0.0
     ill_since: float = 0.0
+    brings: list[str] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
         """What may leave the host."""
         kept = asdict(self)
         kept.pop("undo")
         kept.pop("state")
+        kept.pop("brings")
         return {**kept, "can_undo": bool(self.undo)}
 
 

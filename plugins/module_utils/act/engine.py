@@ -209,6 +209,7 @@ class Run:
     def _steps(self, steps: list[Step], previews: dict[int, Preview], before: set[str], since: float) -> dict[str, Any]:
         done: list[dict[str, Any]] = []
         touched: set[str] = set()
+        meant: set[str] = set()
         for step in steps:
             remedy = remedy_of(step.remedy, self.stage.platform.name)
             entry = _entry(step)
@@ -223,6 +224,7 @@ class Run:
                 entry.update(self._told(preview))
                 entry["result"] = self._one(remedy, step, preview, entry, step.finding.split("#")[0] not in later)
                 touched.update(preview.touches)
+                meant.update(preview.brings)
             except StackError as error:
                 entry.update(self._failed(error))
                 self._take_back(entry)
@@ -231,7 +233,7 @@ class Run:
                 break
         # What was done before a step failed stays, where it holds: without it the stack would be worse off.
         whole = done[-1]["result"] in WELL
-        problem = self._held(done, before, touched, since) if whole or any(entry["result"] in DONE for entry in done) else ""
+        problem = self._held(done, before | meant, touched, since) if whole or any(entry["result"] in DONE for entry in done) else ""
         if problem:
             self._note("not held", problem=problem)
             for entry in reversed(done):

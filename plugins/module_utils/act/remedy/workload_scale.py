@@ -52,6 +52,12 @@ class ComponentScale(ObjectRemedy):
         risk = SAFE if more >= 0 else stage.restart_risk(step.component)
         return Wish(made, risk, touches=[step.component], texts={"replicas": wanted, "present": target.replicas}, state=target.replicas)
 
+    def preview(self, stage: Stage, step: Step) -> Preview:
+        found = super().preview(stage, step)
+        if found.texts.get("replicas") == 0:
+            found.brings = ["%s@%s" % (name, step.component) for name in ("container.not_running", "celery.no_worker")]
+        return found
+
     def apply(self, stage: Stage, step: Step, preview: Preview) -> None:
         if self.target(stage, step).replicas != preview.texts["present"]:
             raise StackError("somebody else has scaled %s meanwhile" % step.component, kind="stale", fix="diagnose again")
