@@ -1314,6 +1314,8 @@ def test_another_number_of_copies(role, replicas, risk):
     stage = Stage(roles={"api": role}, deployments=deployment(replicas=2), pods=pod())
     preview, after = cured(SCALE, stage, step(SCALE, replicas=replicas))
     assert after[API]["spec"]["replicas"] == replicas and preview.risk == risk
+    # Who is scaled to nothing on purpose does not run: that is no failure of it.
+    assert ("container.not_running@api" in preview.brings) == (not replicas)
 
 
 def keda(name="keda-hpa-api"):
