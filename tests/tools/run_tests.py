@@ -35,7 +35,7 @@ OBSERVATIONS = ROOT / "tests" / "unit" / "data" / "observations-ill-compose.json
 ON_STACKS = ("test_demo.py", "test_findings.py", "test_remote.py", "test_stack.py", "test_without_root.py")
 # What takes long has its day, one in TURNS; `make test ALL=1` runs all of it. Every cure there and back: whole files.
 LONG = {
-    "integration": "act_celery act_component act_env act_pools act_redis act_resources act_sessions container_try demo",
+    "integration": "act_celery act_component act_env act_pools act_redis act_resources act_sessions container_try demo remote",
     "kubernetes": "act_objects act_servers act_settings records large findings_in_time findings_there",
 }
 # Many tests of a kind, independent of each other: of these files each test has its day.

@@ -172,6 +172,7 @@ QUOTAS = [
     ("no memory left", {"requests.memory": "10"}, "warning", "requests.memory"),
     ("no CPU left to limit", {"limits.cpu": "10", "services.nodeports": "10"}, "warning", "limits.cpu"),
     ("no disk left", {"requests.ephemeral-storage": "10"}, "warning", "requests.ephemeral-storage"),
+    ("no room for settings by a new name", {"configmaps": "10"}, "warning", "configmaps"),
     # Counted when it is made, and as many as are wanted.
     ("all load balancers used", {"services.loadbalancers": "10", "pods": "3"}, "info", "services.loadbalancers"),
     ("all claims used", {"persistentvolumeclaims": "10"}, "info", "persistentvolumeclaims"),

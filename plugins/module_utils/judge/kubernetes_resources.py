@@ -17,8 +17,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import INFO, M
 
 # What a program asks for that can be refused: a limit without a request counts as both.
 MEASURED = ("cpu", "memory")
-# What one pod more takes of a quota. A load balancer or a claim is counted when it is made: a quota for these is full by design.
-OF_A_POD = re.compile(r"(count/)?pods|((requests|limits)\.)?(cpu|memory|ephemeral-storage)")
+# What a rollout takes of a quota: one pod more, and settings under a new name. As many load balancers or claims as are wanted are there for long.
+OF_A_ROLLOUT = re.compile(r"(count/)?(pods|configmaps|secrets)|((requests|limits)\.)?(cpu|memory|ephemeral-storage)")
 
 
 @judges("container.cpu_at_limit", domain=kube.DOMAIN)
@@ -79,7 +79,7 @@ def _amounts(room: float, promised: float) -> dict[str, str]:
 
 @judges("quota.nearly_used_up", domain=kube.DOMAIN)
 def quotas(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A quota with little left (quota_percent): the next rollout needs room for one pod more. Where it refuses something, that is told as that."""
+    """A quota with little left (quota_percent): the next rollout needs room for one pod more, or its settings. Where it refuses something, that is told as that."""
     yield from kube.hidden(seen, "resourcequotas", "quota.nearly_used_up")
     over = [(work["namespace"], OVER_QUOTA.search(refusal(seen, work))) for work in kube.workloads(seen)]
     refusing = {(namespace, found.group("quota")) for namespace, found in over if found}
@@ -91,15 +91,15 @@ def quotas(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
             continue
         bound = limits.get("quota_percent")
         # What a rollout would miss is told first.
-        name, worst = max(full.items(), key=lambda pair: (bound is not None and pair[1]["percent"] >= bound and is_of_a_pod(pair[0]), pair[1]["percent"]))
+        name, worst = max(full.items(), key=lambda pair: (bound is not None and pair[1]["percent"] >= bound and is_of_a_rollout(pair[0]), pair[1]["percent"]))
         evidence = {"quota": quota["name"], "namespace": quota["namespace"], "resource": name, **worst}
         if bound is not None and worst["percent"] >= bound:
-            severity = WARNING if worst["percent"] >= 100 and is_of_a_pod(name) else INFO
+            severity = WARNING if worst["percent"] >= 100 and is_of_a_rollout(name) else INFO
             yield Finding("quota.nearly_used_up", "quota/" + quota["name"], severity, evidence)
         else:
             yield Clear("quota.nearly_used_up", "quota/" + quota["name"], evidence)
 
 
-def is_of_a_pod(resource: str) -> bool:
-    """Whether every pod more needs room in this resource of a quota."""
-    return OF_A_POD.fullmatch(resource) is not None
+def is_of_a_rollout(resource: str) -> bool:
+    """Whether a new version needs room in this resource of a quota."""
+    return OF_A_ROLLOUT.fullmatch(resource) is not None
