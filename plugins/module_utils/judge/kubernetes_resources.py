@@ -79,7 +79,7 @@ def _amounts(room: float, promised: float) -> dict[str, str]:
 
 @judges("quota.nearly_used_up", domain=kube.DOMAIN)
 def quotas(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
-    """A quota with little left (quota_percent): the next rollout needs room for one pod more, or its settings. Where it refuses something, that is told as that."""
+    """A quota with little left (quota_percent): the next rollout needs room for a pod more, or its settings. One that refuses something is told as that."""
     yield from kube.hidden(seen, "resourcequotas", "quota.nearly_used_up")
     over = [(work["namespace"], OVER_QUOTA.search(refusal(seen, work))) for work in kube.workloads(seen)]
     refusing = {(namespace, found.group("quota")) for namespace, found in over if found}
