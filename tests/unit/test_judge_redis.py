@@ -166,7 +166,8 @@ def slowlog(count, took, ago, command="KEYS"):
         (changed(latency={**ms(*[60.0] * 6), "slowlog": slowlog(2, 12.0, 3, "INFO")}), {}),
         # late more often than not, and the machine that measures was in time
         (changed(latency=ms(*[12.0] * 11)), {"redis.slow": WARNING}),
-        (changed(latency={"ms": [400.0, 410.0, 420.0], "p99_ms": 420.0, "samples": 3}), {"redis.slow": CRITICAL}),
+        (changed(latency={"ms": [400.0, 410.0, 420.0], "p50_ms": 410.0, "p99_ms": 420.0, "samples": 3}), {"redis.slow": CRITICAL}),
+        (changed(latency={"ms": [56.5, 166.4, 191.5, 304.7], "p50_ms": 191.5, "p99_ms": 304.7, "samples": 4}), {}),
         (changed(latency={**ms(*[12.0] * 11), "dropped": 2}), {"redis.slow": WARNING}),
         (changed(latency={**ms(*[12.0] * 11), "dropped": 6}), {}),
         # Redis's own latency monitor
