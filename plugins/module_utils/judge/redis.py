@@ -19,7 +19,6 @@ FULL_PERCENT = 99.0
 HARDLY_ANY_PERCENT = 1.0
 # One late answer is an accident, of whoever asks or answers; so many are none.
 SLOW_SAMPLES = 3
-MANY_SAMPLES = 8
 # A Redis that works for less of the time than this does not keep anybody waiting.
 BUSY_PERCENT = 25.0
 # Take no time of their own: where one is in the slow log, the machine was busy with something else.
@@ -149,8 +148,8 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     a quarter of the time or more, or its slow log or latency monitor speaks of just now.
 
     A ping alone may be late by the fault of a busy machine. Without a sign of Redis's own it must be late more often than not, while
-    the machine that asks was itself in time four times of five: then the way there, or the machine that Redis stands on, is slow. Of a
-    handful of pings the quickest must be late, too: a far server is late by the same each time, a machine without breath is not.
+    the machine that asks was itself in time four times of five: then the way there, or the machine that Redis stands on, is slow. The
+    quickest ping must be late, too: a far server is late by the same each time, a machine without breath is not.
     The slow log of the last minutes names who is to blame.
     """
     component, facts = seen["component"], seen["latency"]
@@ -166,7 +165,7 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     at_work = percent is not None and percent >= BUSY_PERCENT
     itself = at_work or _stood_still(seen, bound) or (percent is None and _just_now(recent, bound))
     needed = min(SLOW_SAMPLES if itself else max(SLOW_SAMPLES, facts["samples"] // 2 + 1), facts["samples"])
-    steady = facts["samples"] >= MANY_SAMPLES or facts["ms"][:1] >= [facts["p50_ms"] / 2]
+    steady = facts["ms"][:1] >= [facts["p50_ms"] / 2]
     if level and len(over) >= needed and (itself or (facts["dropped"] * 4 <= facts["samples"] and steady)):
         # Graded by what came back again, not by the single worst answer.
         level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(needed, len(over))], component) or level
