@@ -25,6 +25,11 @@ LOW = "low"
 
 # Roles that do their work and end.
 FINITE = frozenset(["migration", "job"])
+# Roles that take tasks from a broker, or send them by the clock: nobody else has to do with what stands in its queues.
+WORKING = ("worker", "beat")
+# Have the settings of the whole application, and connect to its database only where a database schedules them.
+SELDOM_CLIENTS = ("beat", "flower")
+SERVER_NAMES = {"postgres": "PostgreSQL", "redis": "Redis"}
 # Hosts by which a program means its own machine or pod.
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

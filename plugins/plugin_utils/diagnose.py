@@ -13,7 +13,7 @@ from typing import Any, Iterable, Mapping
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.kubernetes_view import owner_of, place_of, platform_edges
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.registry import Answer
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.view import FATAL_AT_START
-from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, Clear, Finding, Unseen, server_kind, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import CRITICAL, INFO, SEVERITIES, WORKING, Clear, Finding, Unseen, server_kind, why_unseen
 from ansible_collections.aiops.runbook.plugins.plugin_utils.knowledge import catalogue, fill, say, say_all
 
 SCHEMA = "aiops.runbook/report/1"
@@ -89,7 +89,7 @@ class Graph:
     """Who uses whom, and whether a finding of one component can be the cause of another's. roles: {component: role}, as far as they are known."""
 
     def __init__(self, edges: Iterable[dict[str, Any]], roles: Mapping[str, str] | None = None) -> None:
-        self.working = {name for name, role in (roles or {}).items() if role in ("worker", "beat")}
+        self.working = {name for name, role in (roles or {}).items() if role in WORKING}
         self.uses: dict[str, set[str]] = {}
         self.kinds: dict[tuple[str, str], set[str]] = {}
         for edge in edges:

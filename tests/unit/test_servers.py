@@ -55,17 +55,22 @@ ACCOUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("what", "environment", "targets", "wanted", "expected"), ACCOUNTS, ids=[case[0] for case in ACCOUNTS])
-def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
-    found = servers(API, part("redis", "redis", environment=environment), targets=targets)
-    found.go = lambda server, target: ("redis", "10.0.0.6", 6379)
-    tried = []
+def door(wanted, tried):
+    """How a Redis answers that lets this password in alone; tried: those that it was given."""
 
     def ask(target, where):
         tried.append(target.password)
         return {"component": "redis", "answers": True if target.password == wanted else WRONG if target.password else NOAUTH}
 
-    facts = found._look_with_accounts(found.found[0], "redis", ask)
+    return ask
+
+
+@pytest.mark.parametrize(("what", "environment", "targets", "wanted", "expected"), ACCOUNTS, ids=[case[0] for case in ACCOUNTS])
+def test_accounts_of_a_redis(what, environment, targets, wanted, expected):
+    found = servers(API, part("redis", "redis", environment=environment), targets=targets)
+    found.go = lambda server, target: ("redis", "10.0.0.6", 6379)
+    tried = []
+    facts = found._look_with_accounts(found.found[0], "redis", door(wanted, tried))
     assert (facts["answers"] if facts["answers"] is True else facts["answers"]["unseen"]["kind"], list(dict.fromkeys(tried))) == expected
     assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, "auth_required": Finding}.get(expected[0], Clear))
 
@@ -133,12 +138,7 @@ def test_who_is_refused_and_who_may_have_another_password(what, client, says, wa
     found = Servers(found.scene)
     found.go = lambda server, target: ("kv", "10.0.0.3", 6379)
     tried = []
-
-    def ask(target, where):
-        tried.append(target.password)
-        return {"component": "kv", "answers": True if target.password == wanted else WRONG if target.password else NOAUTH}
-
-    facts = found._look_with_accounts(found.found[0], "redis", ask)
+    facts = found._look_with_accounts(found.found[0], "redis", door(wanted, tried))
     answer = facts["answers"] if facts["answers"] is True else facts["answers"]["unseen"]["kind"]
     assert (answer, list(dict.fromkeys(tried)), [one["accepted"] for one in facts["accounts"]]) == expected
     assert isinstance(next(iter(auth_mismatch(facts, Limits()))), {"no_account": Unseen, True: Clear}.get(expected[0], Finding))

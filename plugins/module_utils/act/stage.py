@@ -19,7 +19,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.containers import gave_up
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.limits import Limits
 from ansible_collections.aiops.runbook.plugins.module_utils.judge.stack import judge_stack
-from ansible_collections.aiops.runbook.plugins.module_utils.model import Finding, StackError, Unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import SERVER_NAMES, Finding, StackError, Unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.door import open_stack
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.servers import Server, Servers
@@ -157,7 +157,7 @@ class Stage:
         for server in Servers(self.scene).found:
             if server.component == component and server.kind == kind:
                 return server
-        raise StackError("%s is no %s of this stack" % (component, {"postgres": "PostgreSQL", "redis": "Redis"}[kind]), kind="bad_option", option="component")
+        raise StackError("%s is no %s of this stack" % (component, SERVER_NAMES[kind]), kind="bad_option", option="component")
 
     def with_postgres(self, component: str, do: Callable[[connect_postgres.PostgresConnection], Answer], timeout: float = 30.0) -> Answer:
         """do(connection) as the application's own account, from where its clients stand."""

@@ -15,6 +15,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import StackEr
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.kubernetes_pods import references
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_events import event_start, event_time
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_objects import by_name, changed_at, listed, owner_of
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import is_ready
 from ansible_collections.aiops.runbook.plugins.module_utils.times import read_time
 
 # A version that has run for so long is not what broke it.
@@ -129,10 +130,6 @@ def of_rollout(one: Revision, event: dict[str, Any]) -> bool:
     """Whether an event may be of the rollout of a version; when that was is not known of one that was deployed again. Pure."""
     made = read_time(one.made_at)
     return one.again or not made or event_start(event) <= made + OWN_SECONDS
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in (pod.get("status") or {}).get("conditions") or [])
 
 
 def present_since(target: Target, now: Revision, known: Iterable[Revision]) -> float:

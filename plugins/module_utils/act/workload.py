@@ -14,7 +14,7 @@ from ansible_collections.aiops.runbook.plugins.module_utils.act.base import Refu
 from ansible_collections.aiops.runbook.plugins.module_utils.act.cluster import ATTEMPTS, ClusterObject, pointer, version_of
 from ansible_collections.aiops.runbook.plugins.module_utils.act.stage import Stage
 from ansible_collections.aiops.runbook.plugins.module_utils.model import StackError
-from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers
+from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_pods import app_containers, is_ready
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.kubernetes_workloads import RESTARTED, REVISION, WORKLOADS
 
 # A rollout is given so long at least and at most. That the cluster calls one late ends no wait: it may still say so of the one before.
@@ -189,9 +189,8 @@ class Target(ClusterObject):
         wanted, found = (self.object.get("status") or {}).get("updateRevision"), []
         labels = ",".join("%s=%s" % pair for pair in sorted((self.object["spec"]["selector"].get("matchLabels") or {}).items()))
         for pod in self.cluster.every("/api/v1/namespaces/%s/pods" % self.namespace, {"labelSelector": labels}):
-            ready = any(one["type"] == "Ready" and one["status"] == "True" for one in (pod.get("status") or {}).get("conditions") or [])
             owned = any(owner.get("uid") == self.uid for owner in pod["metadata"].get("ownerReferences") or [])
-            if owned and not ready and (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != wanted:
+            if owned and not is_ready(pod) and (pod["metadata"].get("labels") or {}).get("controller-revision-hash") != wanted:
                 found.append(pod)
         return found
 

@@ -17,6 +17,8 @@ from ansible_collections.aiops.runbook.plugins.module_utils.model import (
     HIGH,
     LOOPBACK,
     MEDIUM,
+    SELDOM_CLIENTS,
+    SERVER_NAMES,
     WARNING,
     Clear,
     Finding,
@@ -89,13 +91,12 @@ def unasked(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     for (client, server, kind), edge in sorted(led.items()):
         further = [to for one, to, _kind in led if one == server]
         asked = any(place in seen.get(kind, {}) for place in [server, *further])
-        seldom = view.role(seen, client) in FINITE or (kind == "postgres" and view.role(seen, client) in ("beat", "flower"))
+        seldom = view.role(seen, client) in FINITE or (kind == "postgres" and view.role(seen, client) in SELDOM_CLIENTS)
         missed = any(fact.get("from") == client and fact.get("to") == server and not fact.get("connects") for fact in seen.get("reach", []))
         # What cannot be reached is told as that, and what does not run, too.
         if not (asked or seldom or missed) and view.runs(seen, client) and view.runs(seen, server):
             reason = "%s of %s leads to it, and it was not asked: by what is known of it (%s) it is no %s"
-            names = {"postgres": "PostgreSQL", "redis": "Redis"}
-            yield Unseen(kind + ".not_answering", server, reason % (edge["setting"], client, view.role(seen, server), names[kind]))
+            yield Unseen(kind + ".not_answering", server, reason % (edge["setting"], client, view.role(seen, server), SERVER_NAMES[kind]))
 
 
 @judges("celery.no_worker", domain="stack")

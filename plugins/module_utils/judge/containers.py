@@ -152,12 +152,11 @@ def _did_its_work(seen: dict[str, Any], component: dict[str, Any], one: dict[str
 def _runs_once(seen: dict[str, Any], component: dict[str, Any], one: dict[str, Any]) -> bool:
     """Whether nothing starts it again, only its name or its image gives it its role, and another with that role runs.
 
-    What has a server's image may be one: not where nobody goes to it, and its life was short.
+    What has a server's image may be that server: not where nobody is told to go to it, and its life was short.
     """
     alone = not any(other is not component and other["role"] == component["role"] and view.running(other) for other in view.components(seen))
-    used = any(edge["to"] == component["component"] and edge["from"] != component["component"] for edge in seen.get("edges", []))
     short = one["finished_at"] - one["started_at"] < ONCE_SECONDS
-    guessed = component["role_source"] == "name" or (component["role_source"] == "image" and short and not used)
+    guessed = component["role_source"] == "name" or (component["role_source"] == "image" and short and not view.is_used(seen, component["component"]))
     return one["restart_policy"] in ("", "no", "never") and guessed and not alone
 
 

@@ -251,7 +251,7 @@ def listening(seen: dict[str, Any], component: str, outside: bool = False) -> li
 
 
 def opened(seen: dict[str, Any], component: str, container: str = "") -> list[int]:
-    """Of the ports on which the copies of a component listen, those that its own program may have opened, or that another container of its pods may have.
+    """Of the ports on which the copies of a component listen, those that its own program, or this container of its pods, may have opened.
 
     A program that hangs before it opens any has none, whatever listens beside it. All that are seen where there are no pods.
     """

@@ -67,7 +67,7 @@ def is_spare(seen: dict[str, Any], work: dict[str, Any]) -> bool:
     name = work["component"]
     role = view.role(seen, name)
     twins = [other for other in kube.workloads(seen) if other is not work and view.role(seen, other["component"]) == role and images(other) & images(work)]
-    if not any(view.runs(seen, other["component"]) for other in twins) or any(edge["to"] == name and edge["from"] != name for edge in seen.get("edges", [])):
+    if not any(view.runs(seen, other["component"]) for other in twins) or view.is_used(seen, name):
         return False
     doors = [one for one in kube.facts(seen)["services"] if one["components"] == [name] or one["meant_for"] == name]
     if any(one["type"] in ("NodePort", "LoadBalancer") or users(seen, one) for one in doors):

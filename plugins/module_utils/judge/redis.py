@@ -165,7 +165,7 @@ def slow(seen: dict[str, Any], limits: Limits) -> Iterator[Answer]:
     at_work = percent is not None and percent >= BUSY_PERCENT
     itself = at_work or _stood_still(seen, bound) or (percent is None and _just_now(recent, bound))
     needed = min(SLOW_SAMPLES if itself else max(SLOW_SAMPLES, facts["samples"] // 2 + 1), facts["samples"])
-    steady = facts["ms"][:1] >= [facts["p50_ms"] / 2]
+    steady = bool(facts["ms"]) and facts["ms"][0] >= facts["p50_ms"] / 2
     if level and len(over) >= needed and (itself or (facts["dropped"] * 4 <= facts["samples"] and steady)):
         # Graded by what came back again, not by the single worst answer.
         level = limits.grade("redis_latency_p99_ms", sorted(over)[-min(needed, len(over))], component) or level

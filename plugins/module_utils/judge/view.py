@@ -46,7 +46,12 @@ def age(seen: dict[str, Any], one: dict[str, Any]) -> float:
 
 def is_needed(seen: dict[str, Any], name: str) -> bool:
     """Whether somebody would miss this component: an essential role, or a component that connects to it."""
-    return role(seen, name) in ESSENTIAL or any(edge["to"] == name and edge["from"] != name for edge in seen.get("edges", []))
+    return role(seen, name) in ESSENTIAL or is_used(seen, name)
+
+
+def is_used(seen: dict[str, Any], name: str) -> bool:
+    """Whether another component is told to connect to this one."""
+    return any(edge["to"] == name and edge["from"] != name for edge in seen.get("edges", []))
 
 
 def deaths(seen: dict[str, Any], name: str, within: float) -> list[dict[str, Any]]:

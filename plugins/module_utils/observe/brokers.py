@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Mapping
 
+from ansible_collections.aiops.runbook.plugins.module_utils.model import WORKING
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import Scene
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 
@@ -18,9 +19,6 @@ OTHER_USE = re.compile(
     r"PUBSUB|EVENTS?|STREAMS?|RESULTS?|REDBEAT|ANALYTICS|METRICS|FEATURES?|FLAGS?|TOKENS?|BLACKLIST|BLOCKLIST|MEMORY|VECTORS?)(_|$)",
     re.IGNORECASE,
 )
-# With these roles a component's plain Redis may be its broker.
-WORKING = ("worker", "beat")
-
 # Whether the keys of a broker were seen in a database of a server; asked only where settings alone do not tell.
 Holds = Callable[[str, int], bool]
 

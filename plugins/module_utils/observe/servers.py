@@ -16,7 +16,7 @@ from typing import Any, Callable, ContextManager, TypeVar
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import postgres as connect_postgres
 from ansible_collections.aiops.runbook.plugins.module_utils.connect import redis as connect_redis
 from ansible_collections.aiops.runbook.plugins.module_utils.connect.turnstile import turn
-from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, LOOPBACK, StackError, unseen, why_unseen
+from ansible_collections.aiops.runbook.plugins.module_utils.model import FINITE, LOOPBACK, SELDOM_CLIENTS, SERVER_NAMES, StackError, unseen, why_unseen
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.brokers import Brokers, Place
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.celery import observe_celery
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.postgres import observe_postgres
@@ -25,8 +25,6 @@ from ansible_collections.aiops.runbook.plugins.module_utils.observe.scene import
 from ansible_collections.aiops.runbook.plugins.module_utils.observe.targets import Target
 from ansible_collections.aiops.runbook.plugins.module_utils.platform.base import Component, Instance
 
-# Have the settings of the whole application, and connect to its database only where a database schedules them.
-SELDOM_CLIENTS = ("beat", "flower")
 APPLICATION = ("api", "worker", "pgbouncer")
 SERVER_PORTS = {"postgres": 5432, "redis": 6379}
 POSTGRES_PORTS = (5432, 6432)
@@ -173,13 +171,15 @@ class Servers:
         A Redis and the broker that it is are seen in one visit.
         """
         probes: dict[str, Callable[[], Any]] = {}
+        brokers = self.brokers
+        may_be_brokers = {place.server for component in self.scene.components for place in brokers.candidates(component.id)}
         for server in self.found:
             if server.instance is None and self.scene.is_component(server.component):
                 continue
             if server.kind == "postgres":
                 probes["postgres:" + server.component] = partial(self._look_at_postgres, server)
                 continue
-            if not any(place.server == server.component for component in self.scene.components for place in self.brokers.candidates(component.id)):
+            if server.component not in may_be_brokers:
                 probes["redis:" + server.component] = partial(self._look_at_redis, server)
                 continue
             # What Redis says of itself is an answer of its own, as soon as it is there: a worker that hangs does not cost it.
@@ -459,8 +459,8 @@ class Servers:
             why_not = unseen(reason % (target.setting, target.component), kind="no_account", fix=no_account["unseen"]["fix"])
             first = {key: why_not if value == before else value for key, value in asked[0].items()}
         if self._may_be_another(server) and (why_unseen(first["answers"]) or {}).get("kind") in ("protocol", "reset"):
-            name = {"postgres": "PostgreSQL", "redis": "Redis"}[kind]
-            first["answers"] = unseen("what is met through %s does not answer as a %s does, which it need not be" % (server.through, name), kind="unsupported")
+            reason = "what is met through %s does not answer as a %s does, which it need not be" % (server.through, SERVER_NAMES[kind])
+            first["answers"] = unseen(reason, kind="unsupported")
         first["accounts"] = [
             {
                 "component": target.component,

@@ -254,10 +254,18 @@ def health_timing(container: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def _readiness(pod: dict[str, Any]) -> dict[str, Any]:
+    conditions: list[dict[str, Any]] = (pod.get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == "Ready"), {})
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    return _readiness(pod).get("status") == "True"
+
+
 def unready_since(pod: dict[str, Any]) -> float:
     """The UNIX time since which a pod is not ready; 0 where it is, and where that is not known."""
-    conditions: list[dict[str, Any]] = (pod.get("status") or {}).get("conditions") or []
-    told = next((one for one in conditions if one.get("type") == "Ready"), {})
+    told = _readiness(pod)
     return read_time(told.get("lastTransitionTime")) if told.get("status") == "False" else 0.0
 
 

@@ -44,7 +44,7 @@ class AutoscalerBounds(ObjectRemedy):
                 kind="owned",
             )
         spec = target.object["spec"]
-        old = (1 if spec.get("minReplicas") is None else int(spec["minReplicas"]), int(spec["maxReplicas"]))
+        old = bounds_of(spec)
         least, most = bounds(step.params, old)
         if most == GROW:
             most = self._grown(stage, target, old[1])
@@ -99,11 +99,20 @@ def scalers_of(stage: Stage, kind: str, namespace: str, name: str) -> list[dict[
     why = why_unseen(stage.platform.objects.get("horizontalpodautoscalers"))
     if why:
         raise StackError("whether an autoscaler looks after %s/%s cannot be seen: %s" % (kind.lower(), name, why["reason"]), kind=why["kind"], fix=why["fix"])
+    return _seen_of(stage, kind, namespace, name)
+
+
+def _seen_of(stage: Stage, kind: str, namespace: str, name: str) -> list[dict[str, Any]]:
     return [
         one
         for one in listed(stage.platform.objects, "horizontalpodautoscalers")
         if one["metadata"]["namespace"] == namespace and [(one["spec"].get("scaleTargetRef") or {}).get(key) for key in ("kind", "name")] == [kind, name]
     ]
+
+
+def bounds_of(spec: dict[str, Any]) -> tuple[int, int]:
+    """(the least, the most copies) that an autoscaler may choose."""
+    return 1 if spec.get("minReplicas") is None else int(spec["minReplicas"]), int(spec["maxReplicas"])
 
 
 def the_scaler(stage: Stage, component: str, name: str) -> dict[str, Any]:
@@ -149,14 +158,8 @@ def refuse_scaled(stage: Stage, target: Target) -> None:
 
 def may_have_chosen(stage: Stage, target: Target) -> bool:
     """Whether the number of copies of a workload is one that an autoscaler of it may choose."""
-    for one in listed(stage.platform.objects, "horizontalpodautoscalers"):
-        spec, ref = one["spec"], one["spec"].get("scaleTargetRef") or {}
-        if (ref.get("kind"), one["metadata"]["namespace"], ref.get("name")) != (target.kind, target.namespace, target.name):
-            continue
-        least = 1 if spec.get("minReplicas") is None else int(spec["minReplicas"])
-        if least <= target.replicas <= int(spec["maxReplicas"]):
-            return True
-    return False
+    found = [bounds_of(one["spec"]) for one in _seen_of(stage, target.kind, target.namespace, target.name)]
+    return any(least <= target.replicas <= most for least, most in found)
 
 
 def blinded(stage: Stage, target: Target, template: dict[str, Any]) -> list[tuple[str, str]]:
